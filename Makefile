@@ -1,0 +1,86 @@
+# livetask: everything a newcomer needs is `make run` and `make test`.
+
+PYTHON ?= python3
+PORT ?= 8400
+export PORT
+
+BIN := .venv/bin
+TESTS ?= tests
+PYTEST_ARGS ?=
+export PYTHONDONTWRITEBYTECODE :=
+SETUP := bootstrap.py pyproject.toml package.json package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint fmt cov bench lock dist clean set-up
+
+help: ## list these targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-15s %s\n' "$$name" "$$text"; done
+
+# ---- running
+
+run: .venv/run.stamp ## set everything up and start it: Valkey, a worker, the dashboard (PORT=8400)
+	@exec $(BIN)/python run.py all
+
+run-web: .venv/run.stamp ## only the web server, on LIVETASK_REDIS_URL
+	@exec $(BIN)/python run.py web
+
+run-worker: .venv/run.stamp ## only a Celery worker with the demo tasks, on LIVETASK_REDIS_URL
+	@exec $(BIN)/python run.py worker
+
+run-redis: .venv/run.stamp ## only the embedded Valkey; prints its address
+	@exec $(BIN)/python run.py redis
+
+demo: .venv/run.stamp ## start eight demo tasks at once in what `make run` started
+	@$(BIN)/python -m livetask.demo start
+
+# ---- testing
+
+test: .venv/dev.stamp ## set everything up and run all tests, a real browser included
+	@$(BIN)/python -m tests.real.browser
+	@LIVETASK_TEST_BROWSER_REQUIRED=1 $(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+
+test-nobrowser: .venv/dev.stamp ## the tests that need no browser
+	@$(BIN)/python -m pytest -m 'not browser' $(PYTEST_ARGS) $(TESTS)
+
+check: .venv/dev.stamp ## what CI checks: format, lint, types, JavaScript, tests
+	@$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+
+lint: .venv/dev.stamp ## lint and check the types of the Python and the JavaScript
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python bootstrap.py tsc --noEmit -p .
+
+fmt: .venv/dev.stamp ## format the Python and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+cov: .venv/dev.stamp ## run all tests and show what they do not reach
+	@mkdir -p .livetask/coverage && rm -f .livetask/coverage/*
+	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways to do it
+	@$(BIN)/python -m tests.bench
+
+# ---- keeping
+
+lock: ## lock the newest allowed versions of all packages anew
+	@$(PYTHON) bootstrap.py lock
+
+dist: .venv/dev.stamp ## build the wheel, pages included, into dist/
+	@$(BIN)/python bootstrap.py dist
+
+clean: ## remove all that was made here, the data of `make run` too
+	@rm -rf .venv node_modules static/vendor dist .livetask .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+set-up: .venv/dev.stamp
+
+.venv/run.stamp: requirements/run.txt $(SETUP)
+	@$(PYTHON) bootstrap.py run
+
+.venv/dev.stamp: requirements/dev.txt $(SETUP)
+	@$(PYTHON) bootstrap.py dev

