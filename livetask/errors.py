@@ -1,0 +1,315 @@
+"""Every error that livetask raises on purpose, as one tree.
+
+    LivetaskError
+    ├── BadRequest                what was asked for makes no sense
+    │   ├── TaskIdInvalid
+    │   ├── CursorInvalid
+    │   ├── ArgumentInvalid       a field of a message or a query has a wrong type or value
+    │   └── TooLarge
+    ├── NotFound
+    │   ├── TaskUnknown
+    │   └── RunUnknown
+    ├── PositionUnknown           a cursor of another run, or one beyond the end
+    ├── PositionTrimmed           a cursor below what is kept
+    ├── TaskNotAllowed            the allow-list does not hold this task name
+    ├── TooMany                   a limit for one viewer is reached
+    ├── Unavailable
+    │   ├── RedisUnavailable
+    │   └── BrokerUnavailable
+    ├── FormatUnknown             a task was stored by a version that this one cannot read
+    ├── SettingInvalid
+    │   ├── SettingUnknown
+    │   └── RedisUrlMissing
+    └── CommandFailed             a command run inside a task ended with another status than 0
+
+The name says what happened, the attributes hold plain values, ``str()`` makes the sentence, and ``code`` is what
+travels to clients. ``status`` is the HTTP status that goes with it. This module knows nothing of the rest.
+"""
+
+from __future__ import annotations
+
+
+class LivetaskError(Exception):
+    """The root of the tree; never raised itself.
+
+    ``code``: a short word for programs. ``status``: the HTTP status that goes with it.
+    """
+
+    code = "internal"
+    status = 500
+
+
+class BadRequest(LivetaskError):
+    """What was asked for makes no sense, whatever the state of the system."""
+
+    code = "bad_request"
+    status = 400
+
+
+class TaskIdInvalid(BadRequest):
+    """A task id has characters that livetask does not accept, or is too long."""
+
+    code = "task_id_invalid"
+
+    def __init__(self, task_id: object) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return (
+            f"{_shown(self.task_id)} is not a task id: expected 1 to 200 of the characters "
+            "A-Z a-z 0-9 . _ : @ = + ~ -, beginning with a letter or a digit"
+        )
+
+
+class CursorInvalid(BadRequest):
+    """A cursor or a position cannot be read."""
+
+    code = "cursor_invalid"
+
+    def __init__(self, text: object) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return (
+            f"{_shown(self.text)} is not a cursor: expected <run>.<nonce>.<line>-<byte>, "
+            "as the server gave it, for example 1.k3v9x0q2m4t8.120-8411"
+        )
+
+
+class ArgumentInvalid(BadRequest):
+    """A field has a wrong type or value. ``field``: its name. ``expected``: what would be right."""
+
+    code = "argument_invalid"
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__(field, value, expected)
+        self.field = field
+        self.value = value
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}, got {_shown(self.value)}"
+
+
+class TooLarge(BadRequest):
+    """A message or a body is larger than ``limit_bytes``."""
+
+    code = "too_large"
+    status = 413
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(limit_bytes)
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return f"larger than the {self.limit_bytes} bytes that are accepted"
+
+
+class NotFound(LivetaskError):
+    """There is no such thing, or this viewer may not know of it."""
+
+    code = "not_found"
+    status = 404
+
+
+class TaskUnknown(NotFound):
+    """Nothing is stored under this task id."""
+
+    code = "task_unknown"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"nothing is known of task {self.task_id}: it never ran with livetask, or is no longer kept"
+
+
+class RunUnknown(NotFound):
+    """The task is known, the run is not. ``run``: what was asked for, an ordinal or a word."""
+
+    code = "run_unknown"
+
+    def __init__(self, task_id: str, run: object) -> None:
+        super().__init__(task_id, run)
+        self.task_id = task_id
+        self.run = run
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} has no run {_shown(self.run)}"
+
+
+class PositionUnknown(LivetaskError):
+    """A cursor names another run, or a place beyond the end of what was stored."""
+
+    code = "position_unknown"
+    status = 409
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(cursor)
+        self.cursor = cursor
+
+    def __str__(self) -> str:
+        return f"cursor {self.cursor} is not within the run's output: start again from 'start' or 'tail:N'"
+
+
+class PositionTrimmed(LivetaskError):
+    """A cursor lies below the first byte kept. ``first``: the first position that can be read, ``<line>-<byte>``."""
+
+    code = "position_trimmed"
+    status = 410
+
+    def __init__(self, cursor: str, first: str) -> None:
+        super().__init__(cursor, first)
+        self.cursor = cursor
+        self.first = first
+
+    def __str__(self) -> str:
+        return f"cursor {self.cursor} is no longer kept: the first position that can be read is {self.first}"
+
+
+class TaskNotAllowed(LivetaskError):
+    """The allow-list does not hold this task name."""
+
+    code = "task_not_allowed"
+    status = 403
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"task {_shown(self.name)} may not be started here: the setting available_tasks does not list it"
+
+
+class TooMany(LivetaskError):
+    """One viewer has reached a limit. ``what``: of which things. ``limit``: how many it may have."""
+
+    code = "too_many"
+    status = 429
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(what, limit)
+        self.what = what
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"more than {self.limit} {self.what} at once"
+
+
+class Unavailable(LivetaskError):
+    """Something that livetask stands on does not answer now; asking again later is right."""
+
+    code = "unavailable"
+    status = 503
+
+
+class RedisUnavailable(Unavailable):
+    """livetask's Redis does not answer. ``reason``: what was seen, without the password."""
+
+    code = "redis_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the Redis of livetask does not answer: {self.reason}"
+
+
+class BrokerUnavailable(Unavailable):
+    """Celery's broker does not answer in time. ``reason``: what was seen, without the password."""
+
+    code = "broker_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the Celery broker does not answer: {self.reason}"
+
+
+class FormatUnknown(LivetaskError):
+    """A task was stored in a format that this version cannot read. ``found``: the format number it carries."""
+
+    code = "format_unknown"
+
+    def __init__(self, task_id: str, found: str) -> None:
+        super().__init__(task_id, found)
+        self.task_id = task_id
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} is stored in format {_shown(self.found)}: upgrade this livetask to read it"
+
+
+class SettingInvalid(LivetaskError):
+    """A setting has a value that cannot be used. ``name``: as written by the user."""
+
+    code = "setting_invalid"
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(name, value, expected)
+        self.name = name
+        self.value = value
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"setting {self.name}: expected {self.expected}, got {_shown(self.value)}"
+
+
+class SettingUnknown(SettingInvalid):
+    """There is no setting of this name. ``close``: the nearest one that exists, or None."""
+
+    code = "setting_unknown"
+
+    def __init__(self, name: str, close: str | None) -> None:
+        super().__init__(name, None, "a known setting")
+        self.close = close
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.close}?" if self.close else ""
+        return f"there is no setting {self.name}{hint}"
+
+
+class RedisUrlMissing(SettingInvalid):
+    """No Redis is configured, and the broker is none that livetask could use."""
+
+    code = "redis_url_missing"
+
+    def __init__(self) -> None:
+        super().__init__("livetask_redis_url", None, "the URL of a Redis or Valkey server")
+
+    def __str__(self) -> str:
+        return (
+            "livetask needs a Redis or Valkey server (6.2 or later) for its streams, and neither the broker nor the "
+            "result backend is one: set livetask_redis_url in the Celery app, LIVETASK_REDIS_URL in the "
+            "environment, or --redis-url, for example redis://localhost:6379/0"
+        )
+
+
+class CommandFailed(LivetaskError):
+    """A command run inside a task ended with another status than 0.
+
+    ``command``: its words. ``returncode``: as in subprocess, minus the signal number when a signal ended it.
+    """
+
+    code = "command_failed"
+
+    def __init__(self, command: tuple[str, ...], returncode: int) -> None:
+        super().__init__(command, returncode)
+        self.command = command
+        self.returncode = returncode
+
+    def __str__(self) -> str:
+        fate = f"signal {-self.returncode}" if self.returncode < 0 else f"exit status {self.returncode}"
+        return f"{self.command[0]} ended with {fate}"
+
+
+def _shown(value: object) -> str:
+    """The value as text that is short enough for one line of a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

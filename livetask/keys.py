@@ -1,0 +1,103 @@
+"""The names of everything livetask keeps in Redis, and which task ids may become part of a name.
+
+All keys of a task share a hash tag, that of its bucket, so that every script touches one slot of a Redis Cluster and
+one bell serves a bucket's tasks. The tags were chosen so that the 16 buckets lie evenly over the 16,384 slots: any
+number of masters gets its share.
+
+| key | type | holds |
+|---|---|---|
+| task | hash | what is known of a task and of each of its runs |
+| output | stream | one run's output; the ID of an entry is the position of its first byte |
+| bell | stream, capped | says which task has more; a hint, never the truth |
+| watched | zset | tasks that some server watches, by the end of its lease |
+| alive | zset | runs that have not ended, by the end of their worker's lease |
+| recent | zset, capped | tasks by their last change of state |
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from livetask.errors import TaskIdInvalid
+
+FORMAT = "1"
+"""The version of what is stored; every task hash carries it in its field ``format``."""
+
+BUCKETS = 16
+
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
+
+
+def task_id_checked(task_id: object) -> str:
+    """Return the task id unchanged if it may become part of a key and of an address, else raise TaskIdInvalid."""
+    if not isinstance(task_id, str) or _TASK_ID.fullmatch(task_id) is None:
+        raise TaskIdInvalid(task_id)
+    return task_id
+
+
+def bucket_of(task_id: str) -> int:
+    """The bucket of a task, 0 to 15: the CRC-32 of its id modulo 16, so that every language can compute it."""
+    return zlib.crc32(task_id.encode()) % BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of the keys under one prefix. ``prefix``: tells several livetasks on one Redis apart."""
+
+    prefix: str = "livetask"
+
+    def task(self, task_id: str) -> str:
+        return self._in(bucket_of(task_id), f"task:{task_id}")
+
+    def output(self, task_id: str, nonce: str) -> str:
+        return self._in(bucket_of(task_id), f"output:{nonce}:{task_id}")
+
+    def bell(self, bucket: int) -> str:
+        return self._in(bucket, "bell")
+
+    def watched(self, bucket: int) -> str:
+        return self._in(bucket, "watched")
+
+    def alive(self, bucket: int) -> str:
+        return self._in(bucket, "alive")
+
+    def recent(self, bucket: int) -> str:
+        return self._in(bucket, "recent")
+
+    def _in(self, bucket: int, rest: str) -> str:
+        return f"{self.prefix}:{{{_TAGS[bucket]}}}:{rest}"
+
+
+def alive_member(task_id: str, run: int, nonce: str) -> str:
+    """The member of the alive set that stands for one run."""
+    return f"{run}.{nonce}.{task_id}"
+
+
+def alive_parsed(member: str) -> tuple[str, int, str]:
+    """(task id, run ordinal, nonce) of a member of the alive set."""
+    run, nonce, task_id = member.split(".", 2)
+    return task_id, int(run), nonce
+
+
+_TAGS = (
+    "ms3",
+    "mws",
+    "pt6",
+    "arf",
+    "mb1",
+    "eoi",
+    "pe4",
+    "acd",
+    "gxm",
+    "ou5",
+    "c0h",
+    "ky8",
+    "gio",
+    "qn",
+    "ceb",
+    "rc2",
+)

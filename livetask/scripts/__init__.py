@@ -1,0 +1,41 @@
+"""The Lua scripts that run inside Redis, and how to read them.
+
+Each write that must be whole is one script on keys of one bucket. Every script begins with the shared opening
+(``opening.lua``), so that a script's text is complete in itself and its SHA-1 is the same in the worker, in the server
+and in a test. All of them run unchanged on Redis 6.2, 7 and 8 and on Valkey, alone or in a cluster.
+
+| script | who calls it | what it does |
+|---|---|---|
+| begin | worker | opens a run, or finds it again after a lost reply or a flush |
+| append | worker | adds one entry at the one position where it belongs |
+| renew | worker | renews a run's lease; says when the run is gone from Redis |
+| finish | worker, server | ends a run, once |
+| note | both | notes facts about a task: queued, progress, a state without a run |
+| watch | server | takes or renews the lease on tasks whose bell shall ring |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+
+NAMES = ("begin", "append", "renew", "finish", "note", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script. ``text``: for EVAL. ``sha``: for EVALSHA, 40 hexadecimal digits."""
+
+    name: str
+    text: str
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """The script of that name, one of NAMES."""
+    here = files(__name__)
+    text = here.joinpath("opening.lua").read_text("utf-8") + here.joinpath(f"{name}.lua").read_text("utf-8")
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())

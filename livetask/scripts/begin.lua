@@ -1,0 +1,48 @@
+-- Open a run, or find it again: calling it twice with one nonce is the same as calling it once.
+-- KEYS: 1 task, 2 alive, 3 recent, 4 bell
+-- ARGV: 1 task id, 2 nonce, 3 ordinal wanted (0: the next), 4 first position, 5 why output is missing before it
+--       ('' when the first position is the start), 6 TTL ms, 7 lease ms, 8 cap of recent, 9 runs kept,
+--       10 JSON object of task fields, 11 JSON object of run fields (values are strings)
+-- -> {ordinal, end, how or '', nonce of a run that is no longer kept or ''}
+local task, nonce = KEYS[1], ARGV[2]
+local known = redis.call('HGET', task, 'nonce.' .. nonce)
+if known then
+  return { tonumber(known), redis.call('HGET', task, known .. '.end'), redis.call('HGET', task, known .. '.how') or '', '' }
+end
+local now = now_ms()
+local last = tonumber(redis.call('HGET', task, 'runs') or '0')
+local run = tonumber(ARGV[3])
+if run == 0 or redis.call('HEXISTS', task, whole(run) .. '.nonce') == 1 then run = last + 1 end
+local name = whole(run)
+
+local fields = { 'format', '1', 'state', 'RUNNING', 'changed_at', whole(now), 'runs', whole(math.max(run, last)) }
+for key, value in pairs(cjson.decode(ARGV[10])) do
+  fields[#fields + 1] = key
+  fields[#fields + 1] = value
+end
+for key, value in pairs(cjson.decode(ARGV[11])) do
+  fields[#fields + 1] = name .. '.' .. key
+  fields[#fields + 1] = value
+end
+for key, value in pairs({ nonce = nonce, first = ARGV[4], first_why = ARGV[5], ['end'] = ARGV[4] }) do
+  fields[#fields + 1] = name .. '.' .. key
+  fields[#fields + 1] = value
+end
+redis.call('HSET', task, 'nonce.' .. nonce, name, unpack(fields))
+redis.call('HSETNX', task, 'began_at', whole(now))
+redis.call('HDEL', task, 'ended_at')
+redis.call('HINCRBY', task, 'open', 1)
+redis.call('PEXPIRE', task, ARGV[6])
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[7]), name .. '.' .. nonce .. '.' .. ARGV[1])
+remember(KEYS[3], ARGV[1], ARGV[8])
+ring(KEYS[4], ARGV[1], name, 'begin', ARGV[4])
+
+-- A task that retries for ever keeps its last runs only. The caller deletes the stream of the one that goes.
+local old = whole(run - tonumber(ARGV[9]))
+local gone = redis.call('HMGET', task, old .. '.nonce', old .. '.how')
+if not gone[1] or not gone[2] then return { run, ARGV[4], '', '' } end
+redis.call('HDEL', task, 'nonce.' .. gone[1])
+for _, field in ipairs(redis.call('HKEYS', task)) do
+  if string.sub(field, 1, #old + 1) == old .. '.' then redis.call('HDEL', task, field) end
+end
+return { run, ARGV[4], '', gone[1] }

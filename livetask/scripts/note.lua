@@ -1,0 +1,32 @@
+-- Note facts about a task that are not the output of a run.
+-- KEYS: 1 task, 2 recent, 3 bell
+-- ARGV: 1 task id, 2 what ('queued' | 'progress' | 'state'), 3 TTL ms, 4 cap of recent, 5 JSON object of task fields
+--   queued: fields are set where absent, the state becomes QUEUED where there is none
+--   progress: fields are set, if the task is known
+--   state: fields are set, 'state' among them, if no run is open and the task has not ended
+-- -> {'OK'} | {'KEPT'}: nothing changed, because what is known is newer
+local task, what = KEYS[1], ARGV[2]
+local known = redis.call('HMGET', task, 'state', 'open')
+local fields = cjson.decode(ARGV[5])
+if what == 'queued' then
+  for key, value in pairs(fields) do redis.call('HSETNX', task, key, value) end
+  if known[1] then return { 'KEPT' } end
+  redis.call('HSET', task, 'format', '1', 'state', 'QUEUED')
+elseif what == 'progress' then
+  if not known[1] then return { 'KEPT' } end
+  for key, value in pairs(fields) do redis.call('HSET', task, key, value) end
+else
+  local waiting = not known[1] or known[1] == 'QUEUED' or known[1] == 'RETRY'
+  if tonumber(known[2] or '0') > 0 or not waiting then return { 'KEPT' } end
+  redis.call('HSET', task, 'format', '1', 'ended_at', whole(now_ms()))
+  for key, value in pairs(fields) do redis.call('HSET', task, key, value) end
+end
+redis.call('HSET', task, 'changed_at', whole(now_ms()))
+if what == 'progress' then
+  ring(KEYS[3], ARGV[1], '0', what, '')
+  return { 'OK' }
+end
+if redis.call('PTTL', task) < tonumber(ARGV[3]) then redis.call('PEXPIRE', task, ARGV[3]) end
+remember(KEYS[2], ARGV[1], ARGV[4])
+ring(KEYS[3], ARGV[1], '0', what, '')
+return { 'OK' }

@@ -1,0 +1,36 @@
+-- The opening that every script shares.
+
+-- Redis' own clock: leases are written by workers and read by servers on other machines.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function whole(number)
+  return string.format('%d', number)
+end
+
+-- '<line>-<byte>' as two numbers.
+local function place(text)
+  local line, byte = string.match(text, '^(%d+)%-(%d+)$')
+  return tonumber(line), tonumber(byte)
+end
+
+-- The bell is a hint and short; a server that finds it overrun sweeps what it watches.
+local function ring(bell, task_id, run, what, at)
+  redis.call('XADD', bell, 'MAXLEN', '~', '1000', '*', 'task', task_id, 'run', run, 'what', what, 'end', at)
+end
+
+-- The dashboard's list: by last change of state, capped.
+local function remember(recent, task_id, cap)
+  redis.call('ZADD', recent, now_ms(), task_id)
+  redis.call('ZREMRANGEBYRANK', recent, 0, -tonumber(cap) - 1)
+end
+
+-- A run that was given up as lost has shown that it lives: the end is taken back.
+local function take_back(task, bell, task_id, run)
+  redis.call('HDEL', task, run .. '.how', run .. '.ended_at', run .. '.detail', run .. '.crc', 'ended_at')
+  redis.call('HINCRBY', task, 'open', 1)
+  redis.call('HSET', task, 'state', 'RUNNING', 'changed_at', whole(now_ms()))
+  ring(bell, task_id, run, 'begin', redis.call('HGET', task, run .. '.end'))
+end

@@ -1,0 +1,222 @@
+"""Every setting of livetask: its default, its unit, and why it is what it is.
+
+A setting is looked for, in this order, in the flags of a command, in the environment (``LIVETASK_PORT``), and in the
+configuration of the Celery app (``livetask_port``); the first that has it wins. An unknown name is an error with the
+nearest known one, never silence. Names that begin with ``LIVETASK_DEMO_`` or ``LIVETASK_TEST_`` are not settings.
+
+Pure: it is given mappings and reads nothing itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+from livetask.errors import RedisUrlMissing, SettingInvalid, SettingUnknown
+
+KIB = 1024
+MIB = 1024 * KIB
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel", "valkey", "valkeys")
+_NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _setting(default: Any, meaning: str, *, least: int | None = None, secret: bool = False) -> Any:
+    metadata = {"meaning": meaning, "least": least, "secret": secret}
+    if isinstance(default, (list, dict)):
+        raise TypeError("defaults are immutable")
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, checked. Made by ``Settings.load``; parts of livetask receive plain values from it."""
+
+    redis_url: str = _setting(
+        "",
+        "Redis or Valkey, 6.2 or later; default: the broker or the result backend if it is one",
+        secret=True,
+    )
+    prefix: str = _setting("livetask", "what the names of all keys begin with")
+
+    capture: bool = _setting(True, "worker: record the output of tasks at all")
+    capture_level: str = _setting("INFO", "worker: the least level of log records to show, whatever the console shows")
+    tee: bool = _setting(True, "worker: the output also goes where it went before (container logs)")
+    spool_dir: str = _setting(
+        "", "worker: where spools lie; default: a directory of this user under the system's temporary one"
+    )
+    flush_ms: int = _setting(20, "worker: how long output may wait for more before it is sent, in ms", least=1)
+    chunk_bytes: int = _setting(16 * KIB, "worker: the most bytes in one entry", least=64)
+    run_cap_bytes: int = _setting(8 * MIB, "worker: how much of a run's output Redis keeps, in bytes", least=64 * KIB)
+    spool_cap_bytes: int = _setting(64 * MIB, "worker: how much of a run's output the spool keeps, in bytes", least=MIB)
+    spool_host_cap_bytes: int = _setting(1024 * MIB, "worker: the same for all runs of one worker together", least=MIB)
+    keep_s: int = _setting(24 * 3600, "how long a task is kept after its last end, in seconds", least=60)
+    lease_s: int = _setting(
+        20, "how long a run is believed to live without a sign from its worker, in seconds", least=2
+    )
+    runs_kept: int = _setting(50, "how many runs of one task are kept", least=1)
+    recent_cap: int = _setting(10_000, "how many tasks the list holds", least=16)
+
+    host: str = _setting("127.0.0.1", "server: the address to listen on")
+    port: int = _setting(8400, "server: the port to listen on; 0 takes a free one", least=0)
+    insecure: bool = _setting(
+        False, "server: listen on an address that others reach, although nobody is asked who they are"
+    )
+    window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
+    heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
+    sweep_s: int = _setting(15, "server: how often everything watched is looked at without a bell, in seconds", least=1)
+    max_subscriptions: int = _setting(256, "server: how many tasks one viewer may follow at once", least=1)
+    max_viewers: int = _setting(10_000, "server: how many viewers one process accepts", least=1)
+    inbound_bytes: int = _setting(32 * KIB, "server: the largest message or body from a client, in bytes", least=KIB)
+    inbound_per_s: int = _setting(200, "server: how many messages a second one viewer may send", least=1)
+    broker_timeout_s: int = _setting(5, "server: how long a call to Celery's broker may take, in seconds", least=1)
+    available_tasks: tuple[str, ...] = _setting(
+        (), "server: names of tasks that clients may start, globs allowed; empty: none"
+    )
+    show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
+    cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            least = item.metadata["least"]
+            value = getattr(self, item.name)
+            if least is not None and value < least:
+                raise SettingInvalid(item.name, value, f"a whole number of at least {least}")
+        if self.capture_level not in _LEVELS:
+            raise SettingInvalid("capture_level", self.capture_level, f"one of {', '.join(_LEVELS)}")
+        if not self.prefix or any(sign in self.prefix for sign in "{} \n"):
+            raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
+        if not 0 <= self.port <= 65535:
+            raise SettingInvalid("port", self.port, "0 to 65535")
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{item.name}={without_password(value) if item.metadata['secret'] else value!r}"
+            for item in dataclasses.fields(self)
+            if (value := getattr(self, item.name)) != item.default
+        )
+        return f"Settings({', '.join(shown)})"
+
+    @classmethod
+    def load(
+        cls,
+        conf: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+        flags: Mapping[str, Any] | None = None,
+    ) -> Settings:
+        """Make the settings from what users wrote.
+
+        ``conf``: the Celery app's configuration or any mapping; only keys that begin with ``livetask_`` count, and
+        ``broker_url`` and ``result_backend`` as places where a Redis may be found. ``environ``: the environment.
+        ``flags``: values of a command's flags by setting name, None where a flag was not given.
+
+        Raises SettingUnknown, SettingInvalid.
+        """
+        found: dict[str, Any] = {}
+        for name, value in (conf or {}).items():
+            if name.startswith("livetask_"):
+                found[_known(name, name.removeprefix("livetask_"))] = value
+        for name, value in (environ or {}).items():
+            if name.startswith("LIVETASK_") and not name.startswith(_NOT_SETTINGS):
+                found[_known(name, name.removeprefix("LIVETASK_").lower())] = value
+        for name, value in (flags or {}).items():
+            if value is not None:
+                found[_known(f"--{name.replace('_', '-')}", name)] = value
+        found["redis_url"] = found.get("redis_url") or _redis_among(conf or {})
+        return cls(**{name: _converted(name, value) for name, value in found.items()})
+
+    def require_redis_url(self) -> str:
+        """The Redis URL, or RedisUrlMissing, which says how to give one."""
+        if not self.redis_url:
+            raise RedisUrlMissing()
+        return self.redis_url
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting as the documents show it. ``default``: as text."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def described() -> list[Described]:
+    """All settings, in order, for tables and help pages; the README's table is checked against it."""
+    return [
+        Described(item.name, json.dumps(item.default), str(item.metadata["meaning"]))
+        for item in dataclasses.fields(Settings)
+    ]
+
+
+def without_password(url: str) -> str:
+    """The URL, or several of them, as they may be shown: with ``***`` in place of each password."""
+    return re.sub(r"(://[^:@/;]*):[^@]*@", r"\1:***@", url)
+
+
+def _redis_among(conf: Mapping[str, Any]) -> str:
+    """The broker's URL if it is a Redis, else the result backend's, else ''."""
+    for name in ("broker_url", "result_backend"):
+        url = conf.get(name)
+        if isinstance(url, str) and url.split(":", 1)[0] in _REDIS_SCHEMES:
+            return url
+    return ""
+
+
+def _known(written: str, name: str) -> str:
+    names = [item.name for item in dataclasses.fields(Settings)]
+    if name in names:
+        return name
+    close = get_close_matches(name, names, 1)
+    raise SettingUnknown(written, written[: len(written) - len(name)] + close[0] if close else None)
+
+
+def _converted(name: str, value: Any) -> Any:
+    """The value in the setting's own type; text, as the environment has it, is read."""
+    kind = get_type_hints(Settings)[name]
+    if kind is bool:
+        return _as_bool(name, value)
+    if kind is int:
+        return _as_int(name, value)
+    if kind is str:
+        if not isinstance(value, str):
+            raise SettingInvalid(name, value, "text")
+        return value
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
+        raise SettingInvalid(name, value, "a list of texts, or one text with commas")
+    return tuple(value)
+
+
+def _as_bool(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise SettingInvalid(name, value, "true or false")
+
+
+def _as_int(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise SettingInvalid(name, value, "a whole number")
+    try:
+        return int(value)
+    except ValueError:
+        raise SettingInvalid(name, value, "a whole number") from None

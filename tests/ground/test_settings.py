@@ -1,0 +1,92 @@
+"""Settings: one order of places, no silent typing errors, no password in sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from livetask.errors import RedisUrlMissing, SettingInvalid, SettingUnknown
+from livetask.settings import Settings, described, without_password
+
+
+def test_flags_win_over_the_environment_and_that_over_the_app() -> None:
+    conf = {"livetask_port": 1, "livetask_host": "a", "livetask_prefix": "app", "task_track_started": True}
+    environ = {"LIVETASK_PORT": "2", "LIVETASK_HOST": "b", "HOME": "/root"}
+    settings = Settings.load(conf, environ, {"port": 3, "host": None})
+    assert (settings.port, settings.host, settings.prefix) == (3, "b", "app")
+
+
+@pytest.mark.parametrize(
+    ("conf", "found"),
+    [
+        ({"livetask_redis_url": "redis://own", "broker_url": "redis://broker"}, "redis://own"),
+        ({"broker_url": "redis://broker", "result_backend": "redis://backend"}, "redis://broker"),
+        ({"broker_url": "amqp://rabbit", "result_backend": "rediss://backend"}, "rediss://backend"),
+        ({"broker_url": "sentinel://a;sentinel://b"}, "sentinel://a;sentinel://b"),
+        ({"broker_url": "amqp://rabbit", "result_backend": "rpc://"}, ""),
+        ({"broker_url": ["redis://a", "redis://b"]}, ""),
+    ],
+)
+def test_the_redis_is_found_where_users_have_one(conf: dict[str, Any], found: str) -> None:
+    assert Settings.load(conf).redis_url == found
+
+
+def test_no_redis_at_all_says_what_to_do() -> None:
+    with pytest.raises(RedisUrlMissing, match="set livetask_redis_url in the Celery app"):
+        Settings.load({"broker_url": "amqp://rabbit"}).require_redis_url()
+
+
+@pytest.mark.parametrize(
+    ("source", "written", "hint"),
+    [
+        ({"conf": {"livetask_prt": 1}}, "livetask_prt", "livetask_port"),
+        ({"environ": {"LIVETASK_PREFX": "x"}}, "LIVETASK_PREFX", "prefix"),
+        ({"flags": {"hots": "x"}}, "--hots", "host"),
+    ],
+)
+def test_an_unknown_setting_is_an_error_that_names_the_nearest(source: Any, written: str, hint: str) -> None:
+    with pytest.raises(SettingUnknown) as caught:
+        Settings.load(**source)
+    assert written in str(caught.value)
+    assert hint.lower() in str(caught.value).lower()
+
+
+def test_variables_of_the_demo_and_of_the_tests_are_not_settings() -> None:
+    assert Settings.load({}, {"LIVETASK_DEMO_X": "1", "LIVETASK_TEST_BROWSER": "/x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "many"),
+        ("port", 70000),
+        ("port", True),
+        ("flush_ms", 0),
+        ("tee", "perhaps"),
+        ("capture_level", "LOUD"),
+        ("prefix", "a{b}"),
+        ("available_tasks", [1]),
+        ("redis_url", 5),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(SettingInvalid, match=name):
+        Settings.load({f"livetask_{name}": value})
+
+
+def test_texts_from_the_environment_become_values() -> None:
+    environ = {"LIVETASK_TEE": "off", "LIVETASK_AVAILABLE_TASKS": "a.*, b", "LIVETASK_CHUNK_BYTES": "4096"}
+    settings = Settings.load({}, environ)
+    assert (settings.tee, settings.available_tasks, settings.chunk_bytes) == (False, ("a.*", "b"), 4096)
+
+
+def test_no_password_is_shown() -> None:
+    url = "redis://user:very-secret@host:1/0"
+    assert without_password(url) == "redis://user:***@host:1/0"
+    assert without_password("sentinel://:a/b@x:1;sentinel://:c@y:2") == "sentinel://:***@x:1;sentinel://:***@y:2"
+    assert "very-secret" not in repr(Settings.load({"livetask_redis_url": url}))
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert all(len(setting.meaning) > 10 for setting in described())
