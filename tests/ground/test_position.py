@@ -34,14 +34,17 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, 1, "", "1.k3v9x0q2.1", "0.k3v9x0q2.1-0", "1.K3V9X0Q2.1-0", "1.k3.1-0", "1.k3v9x0q2.1-0 ", b"1.k3v9x0q2.1-0"]
+    "text",
+    [None, 1, "", "1.k3v9x0q2.1", "0.k3v9x0q2.1-0", "1.K3V9X0Q2.1-0", "1.k3.1-0", "1.k3v9x0q2.1-0 ", b"1.k3v9x0q2.1-0"],
 )
 def test_what_is_no_cursor_is_refused(text: object) -> None:
     with pytest.raises(CursorInvalid):
         Cursor.parse(text)
 
 
-@given(st.binary(max_size=200).map(lambda data: data.replace(b"\x01", b"\n")), st.lists(st.integers(0, 200), max_size=5))
+@given(
+    st.binary(max_size=200).map(lambda data: data.replace(b"\x01", b"\n")), st.lists(st.integers(0, 200), max_size=5)
+)
 def test_any_split_of_a_text_ends_at_the_same_position(text: bytes, cuts: list[int]) -> None:
     at, low = START, 0
     for cut in [*sorted(min(cut, len(text)) for cut in cuts), len(text)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,3 +91,11 @@ def test_no_password_is_shown() -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert all(len(setting.meaning) > 10 for setting in described())
+
+
+def test_the_table_in_the_readme_is_complete() -> None:
+    """An undocumented setting, or one whose default has changed, fails here."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    table = readme.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    rows = [f"| `{setting.name}` | `{setting.default}` | {setting.meaning} |" for setting in described()]
+    assert table.strip().splitlines()[2:] == rows
