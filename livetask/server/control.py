@@ -1,0 +1,363 @@
+"""Starting, stopping and asking after tasks by Celery: the only room in server/ that knows Celery.
+
+Celery's calls block, so each runs in a lane (lane.py) with a connection of its own, that neither retries nor outlives
+the call: after a broker's restart the first call works, and one that was answered with 'failed' is not sent later,
+except when the broker hangs in the very act of taking it.
+
+Must never know: HTTP, Socket.IO, what Redis holds (it is given a function that notes facts about a task).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from livetask.errors import (
+    ArgumentInvalid,
+    BrokerUnavailable,
+    NotFound,
+    TaskNotAllowed,
+    TooLarge,
+    Unavailable,
+)
+from livetask.keys import task_id_checked
+from livetask.server.lane import Lane, StillWanted
+from livetask.settings import without_password
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu import Connection
+
+T = TypeVar("T")
+Note = Callable[[str, str, Mapping[str, str]], Awaitable[None]]
+"""Notes facts about a task: (task id, 'queued' or 'state', fields)."""
+
+_log = logging.getLogger(__name__)
+
+_CALLS_AT_ONCE = 4
+_NAME_LIMIT = 255
+_SHOWN_LIMIT = 1024
+_GLOB_SIGNS = "*?["
+_FIELDS = ("task_name", "args", "kwargs", "room", "chain")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A checked wish to start a task. ``name``: of the task. ``args``, ``kwargs``: as JSON has them."""
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+    @classmethod
+    def parse(cls, message: object, limit_bytes: int) -> Call:
+        """Read ``{task_name, args?, kwargs?}``; raises ArgumentInvalid or TooLarge."""
+        if not isinstance(message, dict):
+            raise ArgumentInvalid("message", message, "an object with task_name, args and kwargs")
+        for field in message:
+            if field not in _FIELDS:
+                raise ArgumentInvalid(str(field)[:80], message[field], "no such field")
+        if message.get("chain"):
+            raise ArgumentInvalid("chain", message["chain"], "none: chains are not supported yet")
+        name = message.get("task_name")
+        if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT:
+            raise ArgumentInvalid("task_name", name, f"the name of a task, 1 to {_NAME_LIMIT} characters")
+        args = _or_empty(message.get("args"), [])
+        if not isinstance(args, list):
+            raise ArgumentInvalid("args", args, "a list")
+        kwargs = _or_empty(message.get("kwargs"), {})
+        if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
+            raise ArgumentInvalid("kwargs", kwargs, "an object")
+        _check_size([args, kwargs], limit_bytes)
+        return cls(name, args, kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFate:
+    """What Celery's result backend knows. ``state``: Celery's word. ``result``: the value, or None; fit for JSON."""
+
+    state: str
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Startable:
+    """A task that clients may start. ``doc``: the first line of its docstring."""
+
+    name: str
+    doc: str
+
+
+class Control:
+    """Sends, revokes and asks after tasks.
+
+    ``celery_app``: None when livetask serves without one; then the broker is ``redis_url`` and any allowed name is
+    sent. ``available_tasks``: names and globs. ``timeout_s``: patience for one call. ``limit_bytes``: the most that
+    arguments may take as JSON. ``show_arguments``: whether arguments are noted. ``note``: see Note.
+    """
+
+    def __init__(
+        self,
+        celery_app: Celery | None,
+        *,
+        redis_url: str,
+        available_tasks: Iterable[str],
+        timeout_s: float,
+        limit_bytes: int,
+        show_arguments: bool,
+        note: Note,
+    ) -> None:
+        self._app = celery_app
+        self._registers = celery_app is not None
+        self._redis_url = redis_url
+        self._available = tuple(available_tasks)
+        self._timeout_s = timeout_s
+        self._limit_bytes = limit_bytes
+        self._show_arguments = show_arguments
+        self._note = note
+        # A dead result backend must not keep anybody from starting a task.
+        self._publishing = Lane("livetask-publish", _CALLS_AT_ONCE, timeout_s)
+        self._asking = Lane("livetask-ask", _CALLS_AT_ONCE, timeout_s)
+
+    # ---- starting
+
+    async def send(self, message: object) -> str:
+        """Start the task that ``message`` names, as Call.parse reads it, and return its id.
+
+        Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable.
+        """
+        call = Call.parse(message, self._limit_bytes)
+        self._check_allowed(call.name)
+        task_id = await self._published(lambda wanted: self._send(call, wanted))
+        fields = {"name": call.name}
+        if self._show_arguments:
+            fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
+        await self._noted(task_id, "queued", fields)
+        return task_id
+
+    def startable(self) -> list[Startable]:
+        """The tasks that may be started: those that the app has, or, without an app, the names in the allow-list."""
+        if self._app is None or not self._registers:
+            plain = {name for name in self._available if not set(name) & set(_GLOB_SIGNS)}
+            return [Startable(name, "") for name in sorted(plain)]
+        return [
+            Startable(name, _first_line(task.__doc__))
+            for name, task in sorted(self._app.tasks.items())
+            if not name.startswith("celery.") and self._allows(name)
+        ]
+
+    def _check_allowed(self, name: str) -> None:
+        if not self._allows(name):
+            raise TaskNotAllowed(name)
+        if self._app is not None and self._registers and name not in self._app.tasks:
+            raise NotFound(f"the Celery app has no task {name!r}: is its module among the imports?")
+
+    def _allows(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self._available)
+
+    def _send(self, call: Call, wanted: StillWanted) -> str:
+        from celery.utils import uuid
+
+        app = self._celery()
+        task_id = uuid()
+        with self._connection(app, wanted) as connection, _results_unclaimed:
+            app.send_task(
+                call.name,
+                args=call.args,
+                kwargs=call.kwargs,
+                task_id=task_id,
+                connection=connection,
+                retry=False,
+                add_to_parent=False,
+            )
+        return task_id
+
+    # ---- stopping
+
+    async def revoke(self, task_id: object, *, terminate: bool = False) -> None:
+        """Tell all workers not to begin the task; with ``terminate`` also to stop it where it runs.
+
+        Raises TaskIdInvalid, BrokerUnavailable. What becomes of a running task shows in its state, not here.
+        """
+        checked = task_id_checked(task_id)
+        await self._published(lambda wanted: self._revoke(checked, terminate, wanted))
+        await self._noted(checked, "state", {"state": "REVOKED"})
+
+    def _revoke(self, task_id: str, terminate: bool, wanted: StillWanted) -> None:
+        from kombu.pidbox import Mailbox
+
+        app = self._celery()
+        arguments = {"task_id": task_id, "terminate": terminate, "signal": "TERM"}
+        with self._connection(app, wanted) as connection:
+            # app.control would publish through the app's pool, whose connections wait without an end
+            mailbox = Mailbox(
+                app.conf.control_exchange,
+                type="fanout",
+                connection=connection,
+                accept=app.conf.accept_content,
+                serializer=app.conf.task_serializer,
+            )
+            mailbox.cast(None, "revoke", arguments)  # type: ignore[arg-type]  # None: all workers
+
+    # ---- asking
+
+    async def info(self, task_id: object) -> TaskFate:
+        """What the result backend knows of the task: state PENDING if nothing, or if there is no backend.
+
+        Raises TaskIdInvalid, BrokerUnavailable.
+        """
+        checked = task_id_checked(task_id)
+        try:
+            return await self._asking.run(lambda wanted: self._info(checked))
+        except TimeoutError:
+            raise BrokerUnavailable(f"no answer from the result backend in {self._timeout_s} s") from None
+        except Exception as error:
+            raise self._explained(error) from error
+
+    def _info(self, task_id: str) -> TaskFate:
+        from celery.backends.base import DisabledBackend
+        from celery.result import AsyncResult
+
+        app = self._celery()
+        if isinstance(app.backend, DisabledBackend):
+            return TaskFate("PENDING", None)
+        found: AsyncResult[Any] = AsyncResult(task_id, app=app)
+        state, result = found.state, found.result
+        return TaskFate(str(state), _fit_for_json(result))
+
+    # ---- the broker
+
+    async def _published(self, call: Callable[[StillWanted], T]) -> T:
+        try:
+            return await self._publishing.run(call)
+        except TimeoutError:
+            raise BrokerUnavailable(f"no answer in {self._timeout_s} s") from None
+        except Exception as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        """BrokerUnavailable for what a lost connection looks like in any transport; a bug stays what it is."""
+        from celery.exceptions import BackendError
+        from kombu.exceptions import KombuError
+
+        modules = {kind.__module__.split(".", 1)[0] for kind in type(error).__mro__}
+        if isinstance(error, (OSError, KombuError, BackendError)) or modules & {"redis", "amqp"}:
+            return BrokerUnavailable(f"{type(error).__name__}: {self._masked(error)}")
+        return error
+
+    def _masked(self, error: Exception) -> str:
+        text = (str(error).splitlines() or [""])[0][:200]
+        url = self._redis_url if self._app is None else str(self._app.conf.broker_url or "")
+        return text.replace(url, without_password(url)) if url else text
+
+    def _celery(self) -> Celery:
+        """The app, or a bare one on livetask's Redis; called in a thread, because importing Celery takes long."""
+        if self._app is None:
+            from celery import Celery
+
+            url = self._redis_url.replace("valkey", "redis", 1)
+            self._app = Celery("livetask", broker=url, backend=url, set_as_current=False)
+        return self._app
+
+    @contextlib.contextmanager
+    def _connection(self, app: Celery, wanted: StillWanted) -> Iterator[Connection]:
+        """A connected broker connection that gives up in time; raises TimeoutError if nobody waits any more."""
+        connection = app.connection_for_write(connect_timeout=self._timeout_s)
+        patience = _PATIENCE.get(str(connection.transport_cls), ())
+        connection.transport_options = {
+            **(connection.transport_options or {}),
+            **dict.fromkeys(patience, self._timeout_s),
+        }
+        try:
+            connection.connect()
+            if not wanted:
+                raise TimeoutError("given up")
+            yield connection
+        finally:
+            connection.release()
+
+    async def _noted(self, task_id: str, what: str, fields: Mapping[str, str]) -> None:
+        """Note it; a Redis that is away does not undo what the broker has taken."""
+        try:
+            await self._note(task_id, what, fields)
+        except Unavailable as error:
+            _log.warning("task %s: %s was not noted: %s", task_id, what, error)
+
+
+class _ResultsUnclaimed:
+    """While entered, by any number of threads, Celery does not subscribe to the results of what is sent.
+
+    It would do so for each task, and never unsubscribe. Celery's own switch is one flag for the whole process, and two
+    threads that put back what they found would leave it wrong.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._switch = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        from celery.result import denied_join_result
+
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._switch.enter_context(denied_join_result())
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._switch.close()
+
+
+_results_unclaimed = _ResultsUnclaimed()
+
+_PATIENCE = {
+    "redis": ("socket_timeout", "socket_connect_timeout"),
+    "rediss": ("socket_timeout", "socket_connect_timeout"),
+    "sentinel": ("socket_timeout", "socket_connect_timeout"),
+    "amqp": ("read_timeout", "write_timeout"),
+    "amqps": ("read_timeout", "write_timeout"),
+    "pyamqp": ("read_timeout", "write_timeout"),
+}
+"""By transport, the options that keep a blocking call from waiting without an end."""
+
+
+def _or_empty(value: object, empty: object) -> object:
+    return empty if value is None else value
+
+
+def _check_size(value: object, limit_bytes: int) -> None:
+    try:
+        size = len(json.dumps(value))
+    except (TypeError, ValueError, RecursionError):
+        raise ArgumentInvalid("args", type(value).__name__, "values that JSON can hold") from None
+    if size > limit_bytes:
+        raise TooLarge(limit_bytes)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LIMIT else text[: _SHOWN_LIMIT - 3] + "..."
+
+
+def _first_line(doc: str | None) -> str:
+    return (doc or "").strip().split("\n", 1)[0].strip()
+
+
+def _fit_for_json(value: Any) -> Any:
+    """The value if JSON can hold it, an exception as its one line, anything else as its repr."""
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return _shown(value)
+    return value

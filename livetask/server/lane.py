@@ -1,0 +1,90 @@
+"""Blocking calls beside the event loop: each in a thread of its own, a few at once, none waited for too long.
+
+A call that hangs keeps its place in the lane until its thread ends, so a dead broker can hold ``limit`` threads and no
+more; whoever comes later is told after the timeout that it does not answer. The threads are daemons: a process that is
+told to stop does not wait for them. (A ThreadPoolExecutor is joined at exit, and would.)
+
+Knows nothing of Celery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class StillWanted:
+    """Whether the one who asked still waits for the answer; a call looks here before it does what cannot be undone."""
+
+    __slots__ = ("_given_up",)
+
+    def __init__(self) -> None:
+        self._given_up = threading.Event()
+
+    def __bool__(self) -> bool:
+        return not self._given_up.is_set()
+
+    def give_up(self) -> None:
+        self._given_up.set()
+
+
+class Lane:
+    """Runs blocking calls. ``name``: of its threads. ``limit``: calls at once. ``timeout_s``: patience for each."""
+
+    def __init__(self, name: str, limit: int, timeout_s: float) -> None:
+        self._name = name
+        self._timeout_s = timeout_s
+        self._places = asyncio.Semaphore(limit)
+
+    async def run(self, call: Callable[[StillWanted], T]) -> T:
+        """Return what ``call`` returns, or raise what it raises; TimeoutError when that takes too long.
+
+        The time in which all places are taken counts as well.
+        """
+        loop = asyncio.get_running_loop()
+        wanted = StillWanted()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._places.acquire()
+                answer: asyncio.Future[T] = loop.create_future()
+                self._start(loop, answer, call, wanted)
+                return await answer
+        finally:
+            wanted.give_up()
+
+    def _start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        answer: asyncio.Future[T],
+        call: Callable[[StillWanted], T],
+        wanted: StillWanted,
+    ) -> None:
+        def settle(result: T | None, error: BaseException | None) -> None:
+            self._places.release()
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)  # type: ignore[arg-type]  # None only where T has it
+
+        def work() -> None:
+            result, error = None, None
+            try:
+                result = call(wanted)
+            except BaseException as caught:  # whatever it is, it belongs to the one who waits
+                error = caught
+            # the loop may have ended while the call hung: then nobody waits any more
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, result, error)
+
+        try:
+            threading.Thread(target=work, name=self._name, daemon=True).start()
+        except RuntimeError:
+            self._places.release()
+            raise
