@@ -1,0 +1,192 @@
+"""The pages: the dashboard, a task, and a task's log for browsers without JavaScript.
+
+A page is a frame; its scripts ask the same API as everybody else. What a page shows of a task by itself (its title,
+the list and the log without JavaScript) it is given by `Sources`, in the shapes of the JSON API. Output is text here
+as everywhere: the templates escape it, and escape codes are taken out of it.
+
+Must never know: Redis, Celery, Socket.IO.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+import livetask
+from livetask.errors import LivetaskError, NotFound
+
+PLAIN_LINES = 500
+"""How many lines one page of the log without JavaScript shows."""
+
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+# CSI sequences; OSC, DCS and their kind up to their end; other two-character escapes
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+# control characters, and those that change the direction of the text around them
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the pages get what they show, each as the JSON API gives it.
+
+    ``tasks``: the newest tasks, ``{"tasks": [...], "counts": {...}}``. ``task``: one task by its id. ``lines``: of a
+    task id, a run (an ordinal or ``last``), a first line (None: the last lines there are) and a count; answers like
+    ``/api/tasks/{id}/runs/{run}/log?line=N&count=M``. All raise errors of the LivetaskError tree.
+    """
+
+    tasks: Callable[[], Awaitable[Mapping[str, Any]]]
+    task: Callable[[str], Awaitable[Mapping[str, Any]]]
+    lines: Callable[[str, str, int | None, int], Awaitable[Mapping[str, Any]]]
+
+
+SOURCES = web.AppKey("SOURCES", Sources)
+
+
+def setup_jinja(app: web.Application, templates_dir: Path) -> None:
+    """Let the pages of ``app`` be rendered from ``templates_dir``, everything escaped."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(templates_dir),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["version"] = livetask.__version__
+    environment.filters["plain"] = plain
+
+
+def routes(sources: Sources, static_dir: Path) -> list[web.AbstractRouteDef]:
+    """The routes of all pages and of what they load from ``static_dir``."""
+    pages = _Pages(sources)
+    return [
+        web.get("/", pages.dashboard),
+        web.get("/tasks/{task_id}", pages.task),
+        web.get("/tasks/{task_id}/log", pages.log),
+        web.static("/static", static_dir),
+    ]
+
+
+class _Pages:
+    """The handlers; each renders one template."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def dashboard(self, request: web.Request) -> web.Response:
+        try:
+            listed = await self._sources.tasks()
+        except LivetaskError:
+            # the frame is shown all the same: its script says that the store is unreachable, and goes on trying
+            listed = {"tasks": [], "counts": {}}
+        context = {"tasks": listed["tasks"], "counts": listed["counts"]}
+        return await aiohttp_jinja2.render_template_async("dashboard.html", request, context)
+
+    async def task(self, request: web.Request) -> web.Response:
+        task_id = request.match_info["task_id"]
+        try:
+            task: Mapping[str, Any] | None = await self._sources.task(task_id)
+        except NotFound:
+            # it may have been sent a moment ago: the page waits for it
+            task = None
+        except LivetaskError as error:
+            return await _refusal(request, error)
+        run = request.query.get("run", "")
+        context = {"task_id": task_id, "task": task, "run": run if run.isdecimal() else ""}
+        return await aiohttp_jinja2.render_template_async("task.html", request, context)
+
+    async def log(self, request: web.Request) -> web.Response:
+        task_id, run = request.match_info["task_id"], request.query.get("run", "last")
+        line = request.query.get("line", "")
+        try:
+            task = await self._sources.task(task_id)
+            wanted = max(1, int(line[:15])) if line.isdecimal() else None
+            answer = await self._sources.lines(task_id, run, wanted, PLAIN_LINES)
+        except LivetaskError as error:
+            return await _refusal(request, error)
+        first, lines = int(answer["first_line"]), list(answer["lines"])
+        kept = int(answer["first_kept_line"])
+        context = {
+            "task_id": task_id,
+            "task": task,
+            "run": run,
+            "lines": list(enumerate(lines, first)),
+            "kept": kept,
+            "older": max(kept, first - PLAIN_LINES) if first > kept else None,
+            "newer": first + len(lines) if wanted is not None and len(lines) == PLAIN_LINES else None,
+            "ended": bool(answer["ended"]),
+        }
+        return await aiohttp_jinja2.render_template_async("log.html", request, context)
+
+
+async def _refusal(request: web.Request, error: LivetaskError) -> web.Response:
+    title = {404: "Not found", 503: "Not reachable"}.get(error.status, "Not possible")
+    return await error_page(request, error.status, title, str(error))
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the security headers on pages, and make browsers ask before they use a stored file again.
+
+    To be appended to ``app.on_response_prepare``. A browser that asks gets a short 304 by the file's ETag, so an
+    upgrade never mixes old and new modules.
+    """
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-cache"
+    if response.content_type == "text/html":
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Content-Security-Policy", content_security_policy(request.host))
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+
+
+def content_security_policy(host: str) -> str:
+    """The policy for pages that were asked for at ``host``: own files only, no markup made from text.
+
+    ``'self'`` covers a WebSocket to the same place in today's browsers; older ones need it spelled out.
+    """
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"connect-src 'self'{sockets}",
+            "img-src 'self' data:",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+async def error_page(request: web.Request, status: int, title: str, text: str) -> web.Response:
+    """A page that says what went wrong; ``text``: one sentence."""
+    context = {"title": title, "text": text, "status": status}
+    return await aiohttp_jinja2.render_template_async("error.html", request, context, status=status)
+
+
+def plain(text: str) -> str:
+    """A line of output as a reader without a terminal sees it.
+
+    Escape codes go, a line rewritten with carriage returns shows what was written last, and control characters show
+    as symbols.
+    """
+    parts = [part for part in _ESCAPES.sub("", text).split("\r") if part]
+    return _CONTROLS.sub(_symbol, parts[-1]) if parts else ""
+
+
+def _symbol(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"<U+{code:04X}>"
