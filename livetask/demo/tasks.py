@@ -82,7 +82,8 @@ def hash_python(self: Task[..., Any], seconds: float = 60.0, rounds: int = 15_00
 def compile_stdlib(limit: int = 1200, levels: int = 3) -> dict[str, int]:
     """Compile the standard library to bytecode in a temporary directory, verbosely.
 
-    ``limit``: how many modules at most. ``levels``: how many levels of optimisation, 1 to 3. Modules that are broken on purpose are reported and do not fail the task.
+    ``limit``: how many modules at most. ``levels``: how many levels of optimisation, 1 to 3. Modules that are broken
+    on purpose are reported and do not fail the task.
     """
     files = corpus.stdlib_files(".py")[:limit]
     compiled, failed, size_bytes = 0, 0, 0
@@ -129,7 +130,7 @@ def make_venv(package: str = "packaging") -> str:
         except CommandFailed as failure:
             raise NoIndexReachable(
                 f"pip could not install {package!r} (exit status {failure.returncode}): its own words are in the "
-                "log above. This task needs a package index that pip can reach; `pip config list` shows which one it asks"
+                "log above. This task needs a package index that pip can reach; see `pip config list`"
             ) from failure
         emit_progress(2, 3, "pip list")
         run([python, "-m", "pip", "list", "-v"])
@@ -142,7 +143,8 @@ def make_venv(package: str = "packaging") -> str:
 def train(self: Task[..., Any], steps: int = 120_000, rounds: int = 12, seed: int = 7) -> dict[str, float]:
     """Train a small language model in plain Python on the standard library's own text.
 
-    ``steps``: of gradient descent, in all. ``rounds``: how often it is measured and a sample written. ``seed``: of chance.
+    ``steps``: of gradient descent, in all. ``rounds``: how often it is measured and a sample written.
+    ``seed``: of chance.
     """
     chance = random.Random(seed)
     text = "".join(path.read_text("utf-8", "ignore") for path in chance.sample(corpus.stdlib_files(".py"), 60))
