@@ -2,7 +2,9 @@
 
     python3 bootstrap.py run     .venv with what `make run` needs, and static/vendor
     python3 bootstrap.py dev     the same with what the tests and checks need
-    python3 bootstrap.py uv ...  uv itself with the machine's package settings (`make lock`)
+    python3 bootstrap.py lock    lock the newest allowed versions of everything anew
+    python3 bootstrap.py dist    build the wheel, with the pages in it, into dist/
+    python3 bootstrap.py tsc ... the JavaScript's type checker
 
 Runs before anything is installed, so it imports the standard library only and must never
 import livetask. Make decides by stamp files whether it is needed at all; two set-ups of
@@ -14,7 +16,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import fcntl
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +30,23 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
+MODULES = ROOT / "node_modules"
+VENDOR = ROOT / "static" / "vendor"
+
+# What the pages import: paths in node_modules, and what they are called in static/vendor.
+PAGE_MODULES = {
+    "socket.io-client/dist/socket.io.esm.min.js": "socket.io.esm.min.js",
+    "lit/index.js": "lit.js",
+    "lit-html/directives/repeat.js": "lit-repeat.js",
+}
+# where the type checker finds their types
+PAGE_TYPES = {
+    "socket.io.esm.min.d.ts": "socket.io-client",
+    "lit.d.ts": "lit",
+    "lit-repeat.d.ts": "lit/directives/repeat.js",
+}
+IMPORT = re.compile(r"""(?P<before>\bfrom\s*|\bimport\s*)(?P<quote>["'])(?P<name>[^"'\n]+)(?P=quote)""")
+SOURCE_MAP = re.compile(r"\n//# sourceMappingURL=\S*")
 
 # pip's settings, and the environment variable that tells uv the same
 UV_NAMES = {
@@ -54,9 +75,12 @@ def main(argv: list[str]) -> int:
                     set_up("run")
                 case ["dev"]:
                     set_up("dev")
-                case ["uv", *rest]:
-                    make_venv()
-                    return subprocess.call([*uv_or_fail(), *rest], cwd=ROOT, env=uv_environment())
+                case ["lock"]:
+                    lock()
+                case ["dist"]:
+                    build_wheel()
+                case ["tsc", *rest]:
+                    return subprocess.call([*typescript(), *rest], cwd=ROOT)
                 case _:
                     print(__doc__, file=sys.stderr)
                     return 2
@@ -113,13 +137,6 @@ def uv() -> list[str]:
     """The command that runs uv: the environment's own, else the machine's; empty without one."""
     candidates = [str(VENV / "bin" / "uv"), shutil.which("uv")]
     return next(([path] for path in candidates if path and works([path, "--version"])), [])
-
-
-def uv_or_fail() -> list[str]:
-    command = uv()
-    if not command:
-        raise SetUpFailed("uv is needed for this and cannot be installed here")
-    return command
 
 
 def install(*arguments: str) -> None:
@@ -179,20 +196,25 @@ def pip_settings() -> dict[str, str]:
 
 def install_page(*, development: bool) -> None:
     """Install package-lock.json and copy what the pages load into static/vendor."""
-    npm = npm_command()
     omit = [] if development or (ROOT / "node_modules" / "typescript").exists() else ["--omit=dev"]
-    environment = {**os.environ, "PATH": f"{Path(npm[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    line = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *omit]
-    if subprocess.call(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) != 0:
-        raise SetUpFailed("npm could not install the page's modules; what it says stands above")
+    npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *omit)
     vendor()
 
 
+def npm(*arguments: str) -> None:
+    """Run npm in the checkout, with its node first on the PATH."""
+    command = npm_command()
+    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    line = [*command, *arguments]
+    if subprocess.call(line, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL) != 0:
+        raise SetUpFailed(f"`npm {arguments[0]}` failed; what it says stands above")
+
+
 def npm_command() -> list[str]:
-    """npm as a command, run by node itself: the machine's, else the one that a wheel brings."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and works([node, "--version"]) and works([npm, "--version"]):
-        return [npm]
+    """npm as a command: the machine's, else the one that a wheel brings, run by its own node."""
+    node, found = shutil.which("node"), shutil.which("npm")
+    if node and found and works([node, "--version"]) and works([found, "--version"]):
+        return [found]
     home = wheel_node()
     if home is None:
         say("no node on this machine: installing one into .venv (about 200 MB) ...")
@@ -210,12 +232,93 @@ def wheel_node() -> Path | None:
     return home if works([str(home / "bin" / "node"), "--version"]) else None
 
 
+def typescript() -> list[str]:
+    """The command that runs tsc from node_modules."""
+    node = shutil.which("node") or str(Path(npm_command()[0]))
+    return [node, str(MODULES / "typescript" / "bin" / "tsc")]
+
+
 def vendor() -> None:
-    """Copy the ES modules that the pages load, and nothing else, into static/vendor."""
-    modules, target = ROOT / "node_modules", ROOT / "static" / "vendor"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    shutil.copy(modules / "socket.io-client" / "dist" / "socket.io.esm.min.js", target)
+    """Fill static/vendor with PAGE_MODULES and all that they import, and nothing else."""
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    waiting = list(PAGE_MODULES)
+    copied: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        if module not in copied:
+            copied.add(module)
+            waiting += copy_module(module)
+    for name, package in PAGE_TYPES.items():
+        (VENDOR / name).write_text(f'export * from "{package}";\n')
+
+
+def copy_module(module: str) -> list[str]:
+    """Copy one ES module out of node_modules; return the modules it imports, by their paths there.
+
+    A browser resolves a bare name like 'lit-html' by an import map only, and an inline one
+    would need a hole in the pages' content security policy. So bare names become relative
+    paths in the copy.
+    """
+    here = PAGE_MODULES.get(module, module)
+    imported: list[str] = []
+
+    def relative(match: re.Match[str]) -> str:
+        found = resolve(module, match["name"])
+        imported.append(found)
+        path = os.path.relpath(PAGE_MODULES.get(found, found), os.path.dirname(here) or ".")
+        path = path if path.startswith("../") else f"./{path}"
+        return f"{match['before']}{match['quote']}{path}{match['quote']}"
+
+    text = IMPORT.sub(relative, (MODULES / module).read_text())
+    target = VENDOR / here
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(SOURCE_MAP.sub("", text))
+    return imported
+
+
+def resolve(importer: str, name: str) -> str:
+    """The path in node_modules of the module that `importer` imports as `name`."""
+    if name.startswith("."):
+        return os.path.normpath(os.path.join(os.path.dirname(importer), name))
+    parts = name.split("/")
+    size = 2 if name.startswith("@") else 1
+    package, rest = "/".join(parts[:size]), "/".join(parts[size:])
+    if rest:
+        return f"{package}/{rest}"
+    main = json.loads((MODULES / package / "package.json").read_text())["main"]
+    return os.path.normpath(f"{package}/{main}")
+
+
+# ---------------------------------------------------------------- keeping
+
+
+def lock() -> None:
+    """Write the requirement locks and package-lock.json anew; neither records an address."""
+    make_venv()
+    if not uv():
+        raise SetUpFailed("the locks are made by uv, which cannot be installed here")
+    project = ["pyproject.toml", "--extra", "embedded", "--extra", "demo", "requirements/run.in"]
+    compile_lock(*project, into="run")
+    compile_lock(*project, "requirements/dev.in", "-c", "requirements/run.txt", into="dev")
+    compile_lock("requirements/uv.in", into="uv")
+    compile_lock("requirements/node.in", into="node")
+    npm("update", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund")
+
+
+def compile_lock(*sources: str, into: str) -> None:
+    line = [*uv(), "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--generate-hashes"]
+    line += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--upgrade"]
+    line += [*sources, "-o", f"requirements/{into}.txt"]
+    if subprocess.call(line, cwd=ROOT, env=uv_environment(), stdout=subprocess.DEVNULL) != 0:
+        raise SetUpFailed(f"requirements/{into}.txt could not be locked; what uv says stands above")
+
+
+def build_wheel() -> None:
+    """Build the wheel from the checkout, with the pages and their modules, into dist/."""
+    vendor()
+    line = [str(PYTHON), "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."]
+    if subprocess.call(line, cwd=ROOT) != 0:
+        raise SetUpFailed("the wheel could not be built; what hatchling says stands above")
 
 
 # ---------------------------------------------------------------- small things
