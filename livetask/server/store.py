@@ -1,0 +1,382 @@
+"""What the server reads from Redis, and the little it writes: the only module that opens ``redis.asyncio``.
+
+Two kinds of client: one for commands, with a bounded pool, and one for the bell reader alone, whose connection blocks.
+Neither tries anything again in silence, since whoever asked knows better what to do: they raise RedisUnavailable.
+
+All reads of output begin at a position and are exact from there on; see ``slices``. A read takes one round trip from
+where an entry begins, which is where live viewers stand, and two from within an entry or from where something is
+missing. Nothing is kept between calls, so any number of servers can do the same.
+
+Reads by line are in ``lines``. Nothing here knows of viewers, windows and the wire.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from livetask.errors import FormatUnknown, PositionUnknown, RedisUnavailable, RunUnknown
+from livetask.keys import BUCKETS, Keys, alive_parsed, bucket_of
+from livetask.position import Cursor
+from livetask.scripts import script
+from livetask.server.answers import Recent, Rung, bell_of, entries_of, fields_of, head_of, text_of
+from livetask.server.slices import BeforeNeeded, Head, RawEntry, ReadAt, Slice, sliced, sliced_within
+from livetask.server.tasks import Task, task_parsed
+
+BELL_COUNT = 1000
+"""A bell keeps at least its last 1,000 entries: who gets that many at once may have missed some before them."""
+
+BLOCK_MS = 2000
+"""How long the bell reader waits within Redis. Below every timeout, or redis-py would break the connection."""
+
+_PIPELINED = 64
+_OK = b"OK"
+_AWAY = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError, OutOfMemoryError)
+_AWAY_TEXTS = ("LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "OOM", "MISCONF", "NOREPLICAS")
+
+T = TypeVar("T")
+
+
+class Store:
+    """Redis, as the server sees it. Connects when first asked; ``close`` it, or use it with ``async with``.
+
+    ``url``: redis://, rediss://, unix://, the same as valkey:// and valkeys://, or
+    sentinel://[:password@]host:port,host:port/service/db. ``prefix``: what all keys begin with. ``keep_s``: how long
+    an ended task is kept. ``recent_cap``: how many tasks the list holds. ``timeout_s``: for connecting, for each
+    answer, and for a free connection. ``connections``: the most for commands.
+
+    Every method raises RedisUnavailable if Redis does not answer in time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "livetask",
+        keep_s: int = 24 * 3600,
+        recent_cap: int = 10_000,
+        timeout_s: float = 5.0,
+        connections: int = 16,
+    ) -> None:
+        self._keys = Keys(prefix)
+        self._ttl_ms = keep_s * 1000
+        self._recent_cap = max(1, recent_cap // BUCKETS)
+        self._redis = _opened(url, timeout_s, connections)
+        self._bell_reader = _opened(url, timeout_s, 2)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+        await self._bell_reader.aclose()
+
+    async def ping(self) -> float:
+        """How long Redis takes to answer, in ms."""
+        began = time.monotonic()
+        await self._piped([("PING",)])
+        return (time.monotonic() - began) * 1000
+
+    # ---- tasks
+
+    async def task(self, task_id: str) -> Task | None:
+        """The task, or None if nothing is stored under that id. Raises FormatUnknown."""
+        (fields,) = await self._piped([("HGETALL", self._keys.task(task_id))])
+        return task_parsed(task_id, fields_of(fields))
+
+    async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        """Those of the tasks that are stored, in few round trips; what another version stored is left out."""
+        found: dict[str, Task] = {}
+        keys = [("HGETALL", self._keys.task(task_id)) for task_id in task_ids]
+        for task_id, fields in zip(task_ids, await self._piped(keys), strict=True):
+            try:
+                task = task_parsed(task_id, fields_of(fields))
+            except FormatUnknown:
+                continue
+            if task is not None:
+                found[task_id] = task
+        return found
+
+    async def summaries(self, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """(state, name) of those of the tasks that are stored; cheap enough to ask it of the whole list."""
+        found: dict[str, tuple[str, str]] = {}
+        asked = [("HMGET", self._keys.task(task_id), "state", "name") for task_id in task_ids]
+        for task_id, (state, name) in zip(task_ids, await self._piped(asked), strict=True):
+            if state is not None:
+                found[task_id] = (text_of(state), text_of(name or b""))
+        return found
+
+    async def recent_ids(self, limit: int, before_ms: int | None = None) -> list[tuple[str, int]]:
+        """(task id, when its state changed last, wall clock in ms) of all buckets, newest first, at most ``limit``.
+
+        ``before_ms``: only those that changed before it.
+        """
+        below = "+inf" if before_ms is None else f"({before_ms}"
+        asked = [
+            ("ZREVRANGEBYSCORE", self._keys.recent(bucket), below, "-inf", "WITHSCORES", "LIMIT", 0, limit)
+            for bucket in range(BUCKETS)
+        ]
+        found = [
+            (text_of(member), int(score))
+            for answer in await self._piped(asked)
+            for member, score in zip(answer[::2], answer[1::2], strict=True)
+        ]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+    async def recent(self, limit: int, before_ms: int | None = None) -> Recent:
+        """The tasks whose state changed last, newest first; ``before_ms`` as for ``recent_ids``.
+
+        A task that is no longer kept is left out, so that fewer than ``limit`` can come although there are more.
+        """
+        ids = await self.recent_ids(limit, before_ms)
+        found = await self.tasks([task_id for task_id, _ in ids])
+        tasks = tuple(found[task_id] for task_id, _ in ids if task_id in found)
+        return Recent(tasks, ids[-1][1] if ids and len(ids) == limit else None)
+
+    async def counts(self) -> dict[str, int]:
+        """How many of the tasks in the list are in each state. It looks at all of them; ``Catalog`` keeps count."""
+        ids = [task_id for task_id, _ in await self.recent_ids(self._recent_cap * BUCKETS)]
+        counts: dict[str, int] = {}
+        for state, _ in (await self.summaries(ids)).values():
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    async def note(self, task_id: str, what: str, fields: Mapping[str, str]) -> bool:
+        """Note facts of a task; False if what is known is newer. ``what``: queued, progress or state."""
+        bucket = bucket_of(task_id)
+        keys = (self._keys.task(task_id), self._keys.recent(bucket), self._keys.bell(bucket))
+        args = (task_id, what, self._ttl_ms, self._recent_cap, json.dumps(dict(fields)))
+        ((answer, *_),) = await self._scripted([("note", keys, args)])
+        return bytes(answer) == _OK
+
+    # ---- output
+
+    async def read(self, task_id: str, cursor: Cursor, max_bytes: int = 64 * 1024, count: int = 8) -> Slice:
+        """The run's output from the cursor on: whole entries, about ``max_bytes``, at most ``count`` of them.
+
+        An empty slice whose ``end`` is the cursor's position: nothing more is there yet. Raises RunUnknown if the
+        run is not stored under this nonce, PositionUnknown if livetask did not give this cursor out.
+        """
+        found = (await self.read_many([ReadAt(task_id, cursor, max_bytes, count)]))[0]
+        if found is None:
+            raise RunUnknown(task_id, cursor.run)
+        if isinstance(found, PositionUnknown):
+            raise found
+        return found
+
+    async def read_many(self, wanted: Sequence[ReadAt]) -> list[Slice | PositionUnknown | None]:
+        """Several reads in few round trips; None where the run is not stored."""
+        answers = await self._piped([command for at in wanted for command in (self._range(at), self._head(at))])
+        results: list[Slice | PositionUnknown | None] = []
+        for number, at in enumerate(wanted):
+            raw, head = entries_of(answers[2 * number]), head_of(at.cursor, answers[2 * number + 1])
+            try:
+                results.append(sliced(at.cursor.position, raw, head, at.max_bytes) if head else None)
+            except BeforeNeeded:
+                results.append(await self._read_within(at))
+            except PositionUnknown as error:
+                results.append(error)
+        return results
+
+    async def _read_within(self, at: ReadAt) -> Slice | PositionUnknown | None:
+        """Read again, with the entry that holds the position, and with the end asked for first and last."""
+        before = ("XREVRANGE", self._output(at), str(at.cursor.position), "-", "COUNT", 1)
+        answers = await self._piped([self._head(at), before, self._range(at), self._head(at)])
+        known, head = head_of(at.cursor, answers[0]), head_of(at.cursor, answers[3])
+        if known is None or head is None:
+            return None
+        position = at.cursor.position
+        if head.end.byte < known.end.byte or position.byte > head.end.byte:
+            return Slice(position, (), head.end, head.how)
+        raw = entries_of(answers[2])
+        must_reach = known.end if len(raw) < at.count else None
+        try:
+            return sliced_within(position, entries_of(answers[1]), raw, head, at.max_bytes, must_reach)
+        except PositionUnknown as error:
+            return error
+
+    async def entries(
+        self, task_id: str, cursor: Cursor, *, back: bool, start: str, count: int
+    ) -> tuple[Head, list[RawEntry]]:
+        """Raw entries of a run and what is known of it, as ``lines`` needs them. ``cursor``: names the run.
+
+        ``start``: the ID to begin at, itself included; '-' and '+' are the ends. ``back``: towards the first one.
+        Raises RunUnknown.
+        """
+        at = ReadAt(task_id, cursor)
+        command = ("XREVRANGE", self._output(at), start, "-") if back else ("XRANGE", self._output(at), start, "+")
+        raw, fields = await self._piped([(*command, "COUNT", count), self._head(at)])
+        head = head_of(cursor, fields)
+        if head is None:
+            raise RunUnknown(task_id, cursor.run)
+        return head, entries_of(raw)
+
+    def _output(self, at: ReadAt) -> str:
+        return self._keys.output(at.task_id, at.cursor.nonce)
+
+    def _range(self, at: ReadAt) -> tuple[Any, ...]:
+        return ("XRANGE", self._output(at), str(at.cursor.position), "+", "COUNT", at.count)
+
+    def _head(self, at: ReadAt) -> tuple[Any, ...]:
+        names = (f"{at.cursor.run}.{name}" for name in ("nonce", "end", "first", "first_why", "how"))
+        return ("HMGET", self._keys.task(at.task_id), *names)
+
+    # ---- bells and leases
+
+    async def bell_ends(self) -> tuple[str, ...]:
+        """Where each of the bells stands: what ``bells`` is given first, so that it reports what rings from now."""
+        asked = [("XREVRANGE", self._keys.bell(bucket), "+", "-", "COUNT", 1) for bucket in range(BUCKETS)]
+        return tuple(text_of(raw[0][0]) if raw else "0-0" for raw in map(entries_of, await self._piped(asked)))
+
+    async def bells(self, last_ids: Sequence[str], block_ms: int = BLOCK_MS) -> Rung:
+        """Wait up to ``block_ms`` until a bell rings; on a connection of its own. ``last_ids``: of the last call."""
+        names = {self._keys.bell(bucket).encode(): bucket for bucket in range(BUCKETS)}
+        command = ("XREAD", "COUNT", BELL_COUNT, "BLOCK", block_ms, "STREAMS", *names, *last_ids)
+        answer = await _asked(partial(self._bell_reader.execute_command, *command))
+        ids, bells, overrun = list(last_ids), [], False
+        for name, found in answer or ():
+            entries = entries_of(found)
+            ids[names[name]] = text_of(entries[-1][0])
+            overrun = overrun or len(entries) >= BELL_COUNT
+            bells += [bell for _, fields in entries if (bell := bell_of(fields)) is not None]
+        return Rung(tuple(bells), tuple(ids), overrun)
+
+    async def watch(self, task_ids: Sequence[str], lease_ms: int) -> None:
+        """Take or renew the lease on tasks, whose bell then rings for output for at least ``lease_ms``."""
+        by_bucket: dict[int, list[str]] = {}
+        for task_id in task_ids:
+            by_bucket.setdefault(bucket_of(task_id), []).append(task_id)
+        await self._scripted(
+            [
+                ("watch", (self._keys.watched(bucket),), (lease_ms, *some))
+                for bucket, ids in by_bucket.items()
+                for some in _parts(ids, 500)
+            ]
+        )
+
+    async def expired(self, limit: int = 100) -> list[tuple[str, int, str]]:
+        """(task id, run, nonce) of runs whose worker has not renewed its lease, at most ``limit`` of each bucket."""
+        ((seconds, micros),) = await self._piped([("TIME",)])  # the clock that the leases are measured by
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        asked = [
+            ("ZRANGEBYSCORE", self._keys.alive(bucket), "-inf", now_ms, "LIMIT", 0, limit) for bucket in range(BUCKETS)
+        ]
+        return [alive_parsed(text_of(member)) for answer in await self._piped(asked) for member in answer]
+
+    async def finish_lost(self, task_id: str, run: int, nonce: str, reason: str) -> bool:
+        """End a run as LOST if its lease is over; True if this call did it. Several servers may try at once."""
+        bucket = bucket_of(task_id)
+        keys = (
+            self._keys.task(task_id),
+            self._keys.output(task_id, nonce),
+            self._keys.alive(bucket),
+            self._keys.recent(bucket),
+            self._keys.bell(bucket),
+        )
+        detail = json.dumps({"reason": reason})
+        args = (task_id, run, nonce, "", "LOST", detail, "", "LOST", self._ttl_ms, self._recent_cap, "1", "{}")
+        ((answer, *_),) = await self._scripted([("finish", keys, args)])
+        return bytes(answer) == _OK
+
+    # ---- how Redis is asked
+
+    async def _scripted(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """Run scripts: (name, keys, arguments). All of them can be repeated, so a missing one is loaded and all run."""
+        asked = [("EVALSHA", script(name).sha, len(keys), *keys, *args) for name, keys, args in calls]
+        try:
+            return await self._piped(asked)
+        except NoScriptError:
+            for name in {name for name, _, _ in calls}:
+                await _asked(partial(self._redis.execute_command, "SCRIPT", "LOAD", script(name).text))
+            return await self._piped(asked)
+
+    async def _piped(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Send commands together, in parts; their answers as Redis gave them."""
+        answers: list[Any] = []
+        for some in _parts(commands):
+            answers += await _asked(partial(self._pipe, some))
+        return answers
+
+    async def _pipe(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        answers = await pipe.execute(raise_on_error=False)  # otherwise the arguments come to stand in the error's text
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+
+def _opened(url: str, timeout_s: float, connections: int) -> Redis:
+    """A client for an address; it does not connect yet."""
+    scheme, _, rest = url.partition("://")
+    given: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+    }
+    if scheme == "sentinel":
+        return _opened_by_sentinel(rest, given)
+    known = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix", "valkey+socket": "unix"}
+    address = f"{known.get(scheme, scheme)}://{rest}"
+    pool = BlockingConnectionPool.from_url(address, max_connections=connections, timeout=timeout_s, **given)
+    return _plain(Redis.from_pool(pool))
+
+
+def _opened_by_sentinel(rest: str, given: Mapping[str, Any]) -> Redis:
+    login, _, places = rest.rpartition("@")
+    hosts, _, path = places.partition("/")
+    service, _, db = path.partition("/")
+    found = [(host, int(port or 26379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
+    password = login.partition(":")[2] or None
+    client: Redis = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types here
+        found, sentinel_kwargs=dict(given)
+    ).master_for(service or "mymaster", db=int(db or 0), password=password, **given)
+    return _plain(client)
+
+
+def _plain(client: Redis) -> Redis:
+    """The client, which now gives answers as they came: their shapes are those of the protocol and not redis-py's."""
+    client.response_callbacks.clear()
+    return client
+
+
+async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer of Redis; RedisUnavailable if there is none. An answer that says 'wrong' is a bug and passes."""
+    try:
+        return await ask()
+    except ResponseError as error:
+        if isinstance(error, _AWAY) or str(error).startswith(_AWAY_TEXTS):
+            raise RedisUnavailable(str(error)) from error
+        raise
+    except (RedisError, OSError) as error:
+        raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _parts(things: Sequence[T], size: int = _PIPELINED) -> Iterator[Sequence[T]]:
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
