@@ -1,0 +1,33 @@
+"""A Celery app whose tasks write lines that prove themselves, so that a reader can tell that it has them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from celery import Celery
+
+from tests.system.apps.lines import line
+
+app = Celery("numbered", broker=os.environ["SYSTEM_BROKER_URL"], backend=os.environ["SYSTEM_BACKEND_URL"])
+app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
+
+
+@app.task(name="numbered.write")
+def write(lines: int, a_second: float) -> int:
+    """Print so many lines, spread over the time."""
+    begun = time.monotonic()
+    for number in range(1, lines + 1):
+        print(line(number), end="")
+        ahead = number / a_second - (time.monotonic() - begun)
+        if ahead > 0.005:
+            time.sleep(ahead)
+    return lines
+
+
+@app.task(name="numbered.write_and_die")
+def write_and_die(lines: int, a_second: float) -> None:
+    """Print so many lines, then die as a process does for which memory ran out."""
+    write.run(lines, a_second)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,159 @@
+"""livetask broken on purpose never changes what a task does, returns or raises."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.reading import ended_task, output_by_offset
+from tests.system.rig import Redis, Rig, free_port
+from tests.system.sending import result_of, sent
+
+pytestmark = pytest.mark.timeout(240)
+
+LINES = 3000
+SIMPLE = b"".join(b"line %d\n" % number for number in range(LINES))
+
+
+def tasks_do_what_they_do(env: dict[str, str], within_s: float = 60.0) -> None:
+    """Run a task of each sort and check its result."""
+    simple = [sent(env, "sixfold.simple", LINES) for _ in range(3)]
+    write, fail = sent(env, "sixfold.write_plainly", "A", 3), sent(env, "sixfold.fail", "as it should")
+    for task_id in simple:
+        assert result_of(env, task_id, within_s) == sum(range(LINES))
+    assert result_of(env, write, within_s) == "A"
+    with pytest.raises(ValueError, match="as it should"):
+        result_of(env, fail, within_s)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent", "eventlet"])
+def test_the_tasks_do_the_same_without_livetask(rig: Rig, broker: Redis, pool: str) -> None:
+    """The check of the checks: what must not change is so without livetask."""
+    env = rig.app_env(broker.url)
+    rig.worker("sixfold", env, pool, livetask=False)
+    tasks_do_what_they_do(env)
+
+
+@pytest.fixture
+def broker(rig: Rig) -> Redis:
+    return rig.redis()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_redis_that_is_away_is_waited_for_by_no_task_and_gets_all_when_it_comes(
+    rig: Rig, broker: Redis, pool: str
+) -> None:
+    store = Redis(rig.place / "late")
+    rig.started.append(store)
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=store.url)
+    worker = rig.worker("sixfold", env, pool)
+    tasks_do_what_they_do(env)
+    began = time.monotonic()
+    task_id = sent(env, "sixfold.simple", LINES)
+    assert result_of(env, task_id) == sum(range(LINES))
+    assert time.monotonic() - began < 5
+    assert worker.log.count("Traceback") == 1, "of the task that fails, and no other"
+    store.start()
+    dashboard = rig.serve(store.url)
+    assert ended_task(dashboard.url, task_id)["state"] == "SUCCESS"
+    assert output_by_offset(dashboard.url, task_id) == SIMPLE
+
+
+def test_redis_that_swallows_everything_is_waited_for_by_no_task(rig: Rig, broker: Redis) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = rig.app_env(broker.url, LIVETASK_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        rig.worker("sixfold", env)
+        tasks_do_what_they_do(env)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIVETASK_NO_SUCH_SETTING", "1"),
+        ("LIVETASK_CHUNK_BYTES", "many"),
+        ("LIVETASK_CAPTURE_LEVEL", "LOUD"),
+        ("LIVETASK_REDIS_URL", "amqp://localhost"),
+        ("LIVETASK_REDIS_URL", "redis://127.0.0.1:notaport/0"),
+        ("LIVETASK_SPOOL_DIR", "/proc/no/such/place"),
+        ("LIVETASK_SPOOL_DIR", "/dev/null"),
+    ],
+)
+def test_a_bad_setting_is_told_once_and_changes_no_task(rig: Rig, broker: Redis, name: str, value: str) -> None:
+    env = rig.app_env(broker.url) | {name: value}
+    worker = rig.worker("sixfold", env)
+    tasks_do_what_they_do(env)
+    assert "livetask" in worker.log
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB, where the machine lets one be mounted."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a file system that is full needs the right to mount one: run the tests as root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_full_disk_changes_no_task(rig: Rig, broker: Redis, full_disk: Path, pool: str) -> None:
+    (full_disk / "ballast").write_bytes(os.urandom(1000 * 1024))
+    env = rig.app_env(broker.url) | {"LIVETASK_SPOOL_DIR": str(full_disk / "spool")}
+    rig.worker("sixfold", env, pool)
+    tasks_do_what_they_do(env)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_disk_that_fills_up_in_the_middle_of_a_task_changes_no_task(
+    rig: Rig, broker: Redis, full_disk: Path, pool: str
+) -> None:
+    # nothing is shipped, so nothing is freed
+    gone = f"redis://127.0.0.1:{free_port()}/0"
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=gone) | {"LIVETASK_SPOOL_DIR": str(full_disk / "spool")}
+    rig.worker("sixfold", env, pool)
+    big = sent(env, "sixfold.simple", 200_000)
+    assert result_of(env, big) == sum(range(200_000))
+    tasks_do_what_they_do(env)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_files_that_may_not_grow_change_no_task(rig: Rig, broker: Redis, pool: str) -> None:
+    gone = f"redis://127.0.0.1:{free_port()}/0"
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=gone, SYSTEM_FILE_BYTES=str(2 * 1024 * 1024))
+    rig.worker("sixfold", env, pool, imports=("tests.system.apps.small_files",), console=False)
+    big = sent(env, "sixfold.simple", 400_000)
+    assert result_of(env, big) == sum(range(400_000))
+    tasks_do_what_they_do(env)
+
+
+def test_a_redis_that_is_full_changes_no_task(rig: Rig, broker: Redis) -> None:
+    store = rig.redis()
+    with store.client() as client:
+        client.config_set("maxmemory", "1")
+        client.config_set("maxmemory-policy", "noeviction")
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=store.url)
+    rig.worker("sixfold", env)
+    tasks_do_what_they_do(env)
+
+
+def test_a_redis_with_a_wrong_password_changes_no_task_and_is_told_without_it(rig: Rig, broker: Redis) -> None:
+    store = rig.redis()
+    with store.client() as client:
+        client.config_set("requirepass", "right")
+    url = store.url.replace("redis://", "redis://:wr0ngw0rd@")
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=url)
+    worker = rig.worker("sixfold", env)
+    tasks_do_what_they_do(env)
+    assert "wr0ngw0rd" not in worker.log

@@ -1,0 +1,232 @@
+"""Viewers in node and in Python keep their place, to the byte, over all that can break between print() and them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.real.fault_proxy import FaultProxy
+from tests.system.apps.lines import text
+from tests.system.follower import Follower
+from tests.system.reading import asked, ended_task, output_by_offset, output_in_redis
+from tests.system.rig import Dashboard, Redis, Rig, Running, wait_for
+from tests.system.sending import sent
+from tests.system.viewers import NodeViewer, must_equal
+
+pytestmark = pytest.mark.timeout(240)
+
+LINES = 20_000
+A_SECOND = 1500.0
+WAYS = ("node, text, acks", "node, binary, no acks", "python, binary, acks", "python, text, no acks", "node, polling")
+
+
+@dataclass
+class House:
+    """All that runs: two Redis, so that Celery's own is not what is broken, a worker, a server, a proxy before it."""
+
+    rig: Rig
+    broker: Redis
+    store: Redis
+    worker: Running
+    dashboard: Dashboard
+    proxy: FaultProxy
+    env: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.proxy.port}"
+
+    def restart_dashboard(self) -> None:
+        self.dashboard.running.kill()
+        self.dashboard = self.rig.serve(self.store.url, self.dashboard.port)
+
+    def lines_stored(self, task_id: str) -> int:
+        """How many lines the server knows of the task's first run, 0 when it cannot say."""
+        with contextlib.suppress(OSError):
+            answer = asked(f"{self.dashboard.url}/api/tasks/{task_id}")
+            if answer.status == 200 and answer.json["runs"]:
+                return int(answer.json["runs"][0]["lines"])
+        return 0
+
+    async def until_lines(self, task_id: str, lines: int, within_s: float = 60.0) -> None:
+        def seen() -> bool:
+            return self.lines_stored(task_id) >= lines
+
+        await asyncio.to_thread(wait_for, f"{lines} lines of {task_id}", seen, within_s)
+
+
+def build(rig: Rig, proxy_to: Callable[[int], FaultProxy], fsync: str = "everysec") -> House:
+    """Start everything. ``proxy_to``: makes the running proxy before the server's port."""
+    broker, store = rig.redis(), rig.redis(fsync)
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=store.url)
+    worker = rig.worker("numbered", env)
+    dashboard = rig.serve(store.url)
+    return House(rig, broker, store, worker, dashboard, proxy_to(dashboard.port), env)
+
+
+@pytest.fixture
+def house(rig: Rig) -> Any:
+    with contextlib.ExitStack() as stack:
+        yield build(rig, lambda port: stack.enter_context(FaultProxy(port)))
+
+
+@contextlib.asynccontextmanager
+async def watching(house: House, task_id: str) -> AsyncIterator[dict[str, NodeViewer | Follower]]:
+    """One viewer of each way, subscribed."""
+    async with contextlib.AsyncExitStack() as stack:
+        viewers: dict[str, NodeViewer | Follower] = {}
+        for way in WAYS:
+            binary, acks = "binary" in way, "no acks" not in way
+            if "node" in way:
+                transports = ["polling"] if "polling" in way else ["websocket"]
+                viewers[way] = await asyncio.to_thread(
+                    NodeViewer.start, house.rig, house.url, task_id, binary=binary, ack=acks, transports=transports
+                )
+            else:
+                follower = Follower(house.url, task_id, acks=acks, binary=binary)
+                viewers[way] = await stack.enter_async_context(follower)
+        yield viewers
+
+
+async def all_have(viewers: dict[str, NodeViewer | Follower], wanted: bytes, house: House, task_id: str) -> None:
+    """Fail unless every viewer, the HTTP interface and the store hold exactly ``wanted``, with no gap and no fault."""
+    for way, viewer in viewers.items():
+        if isinstance(viewer, Follower):
+            await asyncio.wait_for(viewer.done.wait(), 60)
+            assert (viewer.faults, viewer.gaps, viewer.resets) == ([], [], []), way
+        else:
+            done = await asyncio.to_thread(viewer.done)
+            assert (done["faults"], done["gaps"]) == ([], []), way
+            assert not [event for event in viewer.events if event["event"] == "reset"], way
+        must_equal(viewer.output, wanted)
+    must_equal(await asyncio.to_thread(output_by_offset, house.dashboard.url, task_id), wanted)
+    with house.store.client() as client:
+        must_equal(output_in_redis(client, task_id), wanted)
+
+
+async def test_fifty_cuts_at_random_lose_nothing_and_show_nothing_twice(house: House) -> None:
+    chance = random.Random(50)
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        for _ in range(50):
+            await asyncio.to_thread(wait_for, "somebody is connected", lambda: house.proxy.open_connections)
+            # at any moment of a connection's life, its first messages included
+            await asyncio.sleep(chance.uniform(0.0, 0.35))
+            house.proxy.cut()
+        assert house.proxy.cuts >= 50
+        await all_have(viewers, text(LINES), house, task_id)
+        assert all(viewer.connects > 5 for viewer in viewers.values() if isinstance(viewer, Follower))
+
+
+async def test_slow_and_silent_networks_lose_nothing(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        house.proxy.delay_s = 0.05
+        await house.until_lines(task_id, LINES // 4)
+        house.proxy.delay_s = 0.0
+        house.proxy.black_hole = True
+        await house.until_lines(task_id, LINES // 2)
+        house.proxy.black_hole = False
+        await house.until_lines(task_id, LINES * 3 // 4)
+        house.proxy.black_hole = True
+        house.proxy.cut()
+        house.proxy.refusing = True
+        await house.until_lines(task_id, LINES * 7 // 8)
+        house.proxy.black_hole = False
+        house.proxy.refusing = False
+        await all_have(viewers, text(LINES), house, task_id)
+
+
+async def test_a_server_killed_and_started_again_three_times_loses_nothing(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        for part in (1, 2, 3):
+            await house.until_lines(task_id, LINES * part // 5)
+            await asyncio.to_thread(house.restart_dashboard)
+        await all_have(viewers, text(LINES), house, task_id)
+
+
+async def test_redis_killed_and_started_again_from_its_file_loses_nothing(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        for part in (1, 2, 3):
+            await house.until_lines(task_id, LINES * part // 5)
+            house.store.kill()
+            await asyncio.to_thread(house.store.start, "everysec")
+        await all_have(viewers, text(LINES), house, task_id)
+
+
+async def test_a_redis_that_comes_back_without_its_last_writes_is_healed(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        await house.until_lines(task_id, LINES // 3)
+        house.store.kill()
+        shortened = house.store.forget_last_bytes(100_000)
+        assert shortened > 0
+        await asyncio.to_thread(house.store.start, "everysec")
+        await all_have(viewers, text(LINES), house, task_id)
+
+
+async def test_a_redis_that_lost_everything_is_healed_or_shows_an_exact_gap(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with Follower(house.url, task_id) as viewer:
+        await house.until_lines(task_id, LINES // 3)
+        with house.store.client() as client:
+            client.flushall()
+        await asyncio.wait_for(viewer.done.wait(), 60)
+    assert viewer.faults == []
+    # what it has, and the gaps it was told of, are the whole text without overlap
+    wanted = text(LINES)
+    assert viewer.byte == len(wanted)
+    for _, at, data in viewer.pieces:
+        must_equal(data, wanted[at : at + len(data)])
+    told = sum(gap["bytes"] for gap in viewer.gaps)
+    skipped = sum(int(reset["cursor"].rsplit("-", 1)[1]) for reset in viewer.resets[-1:])
+    assert len(viewer.output) + told + skipped == len(wanted)
+
+
+async def test_a_child_that_kills_itself_leaves_every_byte_and_the_true_reason(house: House) -> None:
+    lines = 6000
+    task_id = sent(house.env, "numbered.write_and_die", lines, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        await all_have(viewers, text(lines), house, task_id)
+    run = ended_task(house.dashboard.url, task_id)["runs"][0]
+    assert (run["how"], run["detail"]["signal"]) == ("KILLED", "SIGKILL")
+
+
+async def test_a_child_killed_from_outside_in_the_middle_of_its_output_ends_where_it_stopped(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        await house.until_lines(task_id, LINES // 4)
+        pid = int(asked(f"{house.dashboard.url}/api/tasks/{task_id}").json["runs"][0]["pid"])
+        assert pid != house.worker.process.pid
+        os.kill(pid, signal.SIGKILL)
+        task = await asyncio.to_thread(ended_task, house.dashboard.url, task_id)
+        end_byte = int(task["runs"][0]["end"].split("-")[1])
+        assert end_byte > len(text(LINES // 4))
+        await all_have(viewers, text(LINES)[:end_byte], house, task_id)
+    assert (task["state"], task["runs"][0]["how"]) == ("FAILURE", "KILLED")
+
+
+async def test_everything_breaks_at_once_and_nothing_is_lost(house: House) -> None:
+    chance = random.Random(8)
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        for part in range(1, 9):
+            await house.until_lines(task_id, LINES * part // 10)
+            house.proxy.cut()
+            if chance.random() < 0.5:
+                await asyncio.to_thread(house.restart_dashboard)
+            if chance.random() < 0.5:
+                house.store.kill()
+                await asyncio.to_thread(house.store.start, "everysec")
+            house.proxy.cut()
+        await all_have(viewers, text(LINES), house, task_id)
