@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -134,8 +135,8 @@ class Control:
         """
         call = Call.parse(message, self._limit_bytes)
         self._check_allowed(call.name)
+        fields = {"name": call.name, "queued_at": str(int(time.time() * 1000))}
         task_id = await self._published(lambda wanted: self._send(call, wanted))
-        fields = {"name": call.name}
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
         await self._noted(task_id, "queued", fields)

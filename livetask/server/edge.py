@@ -1,0 +1,163 @@
+"""The edge of HTTP: errors become answers, bodies are read within a bound, other origins are kept out.
+
+A route raises errors of the LivetaskError tree and nothing else on purpose. What is not on purpose is answered with a
+bare 500; the log then holds where it happened and its kind, not its message, which could quote a task's output or
+arguments.
+
+Must never know: Redis, Celery, what the routes are for.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from livetask.errors import ArgumentInvalid, BadRequest, LivetaskError, TooLarge
+from livetask.server import pages
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = logging.getLogger(__name__)
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_JSON_PATHS = ("/api", "/healthz", "/readyz", "/metrics", "/socket.io")
+_CORS_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
+_CORS_HEADERS = "Content-Type, Last-Event-ID"
+_CORS_EXPOSED = "Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-First-Offset, Stream-Cursor, ETag"
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The middleware that makes an answer of every error, in the form that the path's clients expect."""
+    try:
+        return await handler(request)
+    except LivetaskError as error:
+        return await refusal(request, error.status, error.code, str(error), _more_headers(error))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code, text = _HTTP_ERRORS.get(error.status, ("bad_request", error.reason))
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return await refusal(request, error.status, code, text, headers)
+    except Exception as error:
+        log_bug(f"{request.method} {request.match_info.route.resource}", error)
+        return await refusal(request, 500, "internal", "something went wrong inside livetask; its log says where")
+
+
+def log_bug(what: str, error: BaseException) -> None:
+    """Log where an unexpected error happened, and its kind, without its message."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("%s: unexpected %s\n%s", what, type(error).__name__, frames)
+
+
+def refusal_json(code: str, text: str, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An error as the API gives it."""
+    return web.json_response({"code": code, "error": text}, status=status, headers=headers)
+
+
+async def refusal(
+    request: web.Request, status: int, code: str, text: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An error in the form that the clients of this path expect: JSON of the API or of Stirfried, or a page."""
+    if request.path == "/task" or request.path.startswith("/task/"):
+        return web.json_response({"status": "failed", "data": text}, status=status, headers=headers)
+    if request.path.startswith(_JSON_PATHS):
+        return refusal_json(code, text, status, headers)
+    title = {404: "Not found", 503: "Not reachable"}.get(status, "Not possible")
+    page = await pages.error_page(request, status, title, text)
+    page.headers.update(headers or {})
+    return page
+
+
+async def json_body(request: web.Request, limit_bytes: int) -> Any:
+    """The request's body, read as JSON. Raises BadRequest, TooLarge."""
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(limit_bytes) from None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON") from None
+
+
+def whole_number(request: web.Request, name: str, least: int, most: int, default: int | None = None) -> int:
+    """A whole number of the request's query. ``default``: None if it must be given. Raises ArgumentInvalid."""
+    text = request.query.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not (text.isascii() and text.isdecimal() and len(text) < 17):
+        raise ArgumentInvalid(name, text, f"a whole number from {least} to {most}")
+    number = int(text)
+    if not least <= number <= most:
+        raise ArgumentInvalid(name, number, f"a whole number from {least} to {most}")
+    return number
+
+
+def origins_checked(allowed: tuple[str, ...]) -> Any:
+    """A middleware that keeps the pages of other origins from changing anything, and lets ``allowed`` ones read.
+
+    A request without an Origin is no page's: terminals and programs send none, browsers always do.
+    """
+
+    @web.middleware
+    async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin", "")
+        listed = origin in allowed or (bool(origin) and "*" in allowed)
+        if request.method not in _SAFE and not listed and _is_foreign(request, origin):
+            text = "pages of another origin may not do this: the setting cors_allowed_origins does not list it"
+            return await refusal(request, 403, "origin_not_allowed", text)
+        if request.method == "OPTIONS" and listed and "Access-Control-Request-Method" in request.headers:
+            headers = {"Access-Control-Allow-Methods": _CORS_METHODS, "Access-Control-Max-Age": "600"}
+            headers["Access-Control-Allow-Headers"] = _CORS_HEADERS
+            return web.Response(status=204, headers=headers)
+        return await handler(request)
+
+    return check_origin
+
+
+def cors_headers(allowed: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What to append to ``on_response_prepare`` so that pages of ``allowed`` origins may read the API's answers."""
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        if not allowed or request.path.startswith("/socket.io"):
+            return
+        response.headers.add("Vary", "Origin")
+        origin = request.headers.get("Origin", "")
+        if origin and (origin in allowed or "*" in allowed):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = _CORS_EXPOSED
+
+    return add
+
+
+def _is_foreign(request: web.Request, origin: str) -> bool:
+    """Whether a browser says that the request comes from a page of another origin."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None and site not in ("same-origin", "none"):
+        return True
+    return bool(origin) and urlsplit(origin).netloc != request.host
+
+
+def _more_headers(error: LivetaskError) -> dict[str, str]:
+    """Headers that belong to an error: when to ask again, where to begin."""
+    headers = {"Cache-Control": "no-store"}
+    if error.status == 503:
+        headers["Retry-After"] = "2"
+    first = getattr(error, "first", None)
+    if isinstance(first, str):
+        headers["Stream-First-Offset"] = first
+    return headers
+
+
+_HTTP_ERRORS = {
+    404: ("not_found", "there is nothing at this address"),
+    405: ("method_not_allowed", "this address does not answer this method"),
+    413: ("too_large", "the body is larger than what is accepted"),
+}
