@@ -157,3 +157,14 @@ def test_a_redis_with_a_wrong_password_changes_no_task_and_is_told_without_it(ri
     worker = rig.worker("sixfold", env)
     tasks_do_what_they_do(env)
     assert "wr0ngw0rd" not in worker.log
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent", "eventlet"])
+@pytest.mark.parametrize("chance", ["0.05", "1.0"])
+def test_exceptions_inside_livetask_change_no_task(rig: Rig, broker: Redis, pool: str, chance: str) -> None:
+    env = rig.app_env(broker.url, SYSTEM_SABOTAGE=chance)
+    worker = rig.worker("sixfold", env, pool, 4, imports=("tests.system.apps.sabotage",))
+    worker.wait_for_log("functions spoilt")
+    for _ in range(3):
+        tasks_do_what_they_do(env)
+    assert "Sabotaged" in worker.log, "nothing was broken, so nothing was shown"

@@ -1,0 +1,73 @@
+"""Imported by a worker after livetask: from then on livetask's own functions fail at random.
+
+All functions and methods of ``livetask.worker`` may fail, but for the outermost ones: those that Celery or the task
+call directly and whose whole business is to let nothing through.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_CHANCE = float(os.environ["SYSTEM_SABOTAGE"])
+_chance = random.Random(int(os.environ.get("SYSTEM_SABOTAGE_SEED", "1")))
+
+OUTERMOST_MODULES = ("livetask.worker.streams", "livetask.worker.guard", "livetask.worker.inheriting")
+OUTERMOST = ("emit", "safe", "write_as_is", "stream", "current", "carried", "show_records")
+
+
+class Sabotaged(Exception):
+    """Raised in the middle of livetask."""
+
+
+def spoilt(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which now and then fails before it has begun."""
+
+    @functools.wraps(function)
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if _chance.random() < _CHANCE:
+            raise Sabotaged(function.__qualname__)
+        return function(*args, **kwargs)
+
+    failing.__dict__["spoilt"] = True
+    return failing
+
+
+def spoil_all() -> int:
+    """Spoil every function of livetask.worker that is loaded; returns how many."""
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("livetask.worker.")]
+    new: dict[int, Callable[..., Any]] = {}
+    for module in modules:
+        if module.__name__ in OUTERMOST_MODULES:
+            continue
+        for name, item in list(vars(module).items()):
+            if getattr(item, "__module__", None) != module.__name__:
+                continue
+            if inspect.isclass(item):
+                _spoil_class(item)
+            elif inspect.isfunction(item) and _may_fail(name, item):
+                new[id(item)] = spoilt(item)
+    for module in modules:
+        for name, item in list(vars(module).items()):
+            if id(item) in new:
+                setattr(module, name, new[id(item)])
+    return len(new)
+
+
+def _spoil_class(cls: type) -> None:
+    for name, item in list(vars(cls).items()):
+        if inspect.isfunction(item) and _may_fail(name, item) and not issubclass(cls, BaseException):
+            setattr(cls, name, spoilt(item))
+
+
+def _may_fail(name: str, function: Callable[..., Any]) -> bool:
+    # guarded functions are wrappers: what is inside them is called by them and fails with them
+    return name not in OUTERMOST and not hasattr(function, "__wrapped__") and not name.startswith("__")
+
+
+print(f"sabotage: {spoil_all()} functions spoilt")
