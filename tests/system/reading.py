@@ -9,8 +9,6 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from livetask.keys import Keys
 from livetask.position import Position
 from tests.system.rig import wait_for
@@ -78,7 +76,7 @@ def output_as_text(url: str, task_id: str, run: int | str = "last") -> bytes:
     return answer.body
 
 
-def output_in_redis(client: redis.Redis, task_id: str, run: int = 1, prefix: str = "livetask") -> bytes:
+def output_in_redis(client: Any, task_id: str, run: int = 1, prefix: str = "livetask") -> bytes:
     """A run's output straight from its stream; fails where an entry does not begin where the one before it ends."""
     keys = Keys(prefix)
     fields = {key.decode(): value for key, value in client.hgetall(keys.task(task_id)).items()}

@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
 
 
-def wait_for(what: str, seen: Callable[[], Found], within_s: float = 30.0, every_s: float = 0.05) -> Found:
+def wait_for(what: str, seen: Callable[[], Found | None], within_s: float = 30.0, every_s: float = 0.05) -> Found:
     """Ask ``seen`` until it answers something true, which is returned; AssertionError after ``within_s``."""
     ends_at = time.monotonic() + within_s
     last: BaseException | None = None

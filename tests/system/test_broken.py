@@ -162,9 +162,14 @@ def test_a_redis_with_a_wrong_password_changes_no_task_and_is_told_without_it(ri
 @pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent", "eventlet"])
 @pytest.mark.parametrize("chance", ["0.05", "1.0"])
 def test_exceptions_inside_livetask_change_no_task(rig: Rig, broker: Redis, pool: str, chance: str) -> None:
-    env = rig.app_env(broker.url, SYSTEM_SABOTAGE=chance)
+    begins = rig.place / "sabotage"
+    env = rig.app_env(broker.url, SYSTEM_SABOTAGE=chance, SYSTEM_SABOTAGE_FROM=str(begins))
     worker = rig.worker("sixfold", env, pool, 4, imports=("tests.system.apps.sabotage",))
-    worker.wait_for_log("functions spoilt")
+    dashboard = rig.serve(broker.url)
+    task_id = sent(env, "sixfold.simple", LINES)
+    assert ended_task(dashboard.url, task_id)["state"] == "SUCCESS"
+    assert output_by_offset(dashboard.url, task_id) == SIMPLE
+    begins.touch()
     for _ in range(3):
         tasks_do_what_they_do(env)
     assert "Sabotaged" in worker.log, "nothing was broken, so nothing was shown"

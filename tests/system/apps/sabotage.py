@@ -1,4 +1,4 @@
-"""Imported by a worker after livetask: from then on livetask's own functions fail at random.
+"""Imported by a worker after livetask: livetask's own functions fail at random once a file is there.
 
 All functions and methods of ``livetask.worker`` may fail, but for the outermost ones: those that Celery or the task
 call directly and whose whole business is to let nothing through.
@@ -7,13 +7,18 @@ call directly and whose whole business is to let nothing through.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import os
+import pkgutil
 import random
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import livetask.worker
+
+_FROM = Path(os.environ["SYSTEM_SABOTAGE_FROM"])
 _CHANCE = float(os.environ["SYSTEM_SABOTAGE"])
 _chance = random.Random(int(os.environ.get("SYSTEM_SABOTAGE_SEED", "1")))
 
@@ -30,7 +35,7 @@ def spoilt(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def failing(*args: Any, **kwargs: Any) -> Any:
-        if _chance.random() < _CHANCE:
+        if _chance.random() < _CHANCE and _FROM.exists():
             raise Sabotaged(function.__qualname__)
         return function(*args, **kwargs)
 
@@ -40,7 +45,10 @@ def spoilt(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def spoil_all() -> int:
     """Spoil every function of livetask.worker that is loaded; returns how many."""
-    modules = [module for name, module in list(sys.modules.items()) if name.startswith("livetask.worker.")]
+    modules = [
+        importlib.import_module(f"livetask.worker.{found.name}")
+        for found in pkgutil.iter_modules(livetask.worker.__path__)
+    ]
     new: dict[int, Callable[..., Any]] = {}
     for module in modules:
         if module.__name__ in OUTERMOST_MODULES:
