@@ -47,7 +47,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await refusal(request, error.status, code, text, headers)
     except Exception as error:
         log_bug(f"{request.method} {request.match_info.route.resource}", error)
-        return await refusal(request, 500, "internal", "something went wrong inside livetask; its log says where")
+        text = "something went wrong inside livetask; its log says where"
+        if _is_page(request):
+            return web.Response(text=text, status=500)  # a template may be what went wrong
+        return await refusal(request, 500, "internal", text)
 
 
 def log_bug(what: str, error: BaseException) -> None:
@@ -67,12 +70,17 @@ async def refusal(
     """An error in the form that the clients of this path expect: JSON of the API or of Stirfried, or a page."""
     if request.path == "/task" or request.path.startswith("/task/"):
         return web.json_response({"status": "failed", "data": text}, status=status, headers=headers)
-    if request.path.startswith(_JSON_PATHS):
+    if not _is_page(request):
         return refusal_json(code, text, status, headers)
     title = {404: "Not found", 503: "Not reachable"}.get(status, "Not possible")
     page = await pages.error_page(request, status, title, text)
     page.headers.update(headers or {})
     return page
+
+
+def _is_page(request: web.Request) -> bool:
+    path = request.path
+    return not (path.startswith(_JSON_PATHS) or path == "/task" or path.startswith("/task/"))
 
 
 async def json_body(request: web.Request, limit_bytes: int) -> Any:

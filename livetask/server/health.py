@@ -36,7 +36,7 @@ class Figure:
 
 
 Figures = Callable[[], Iterable[Figure]]
-Ping = Callable[[], Awaitable[None]]
+Ping = Callable[[], Awaitable[object]]
 
 
 def routes(ping: Ping, figures: Figures) -> list[web.RouteDef]:

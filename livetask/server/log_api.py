@@ -105,12 +105,31 @@ class LogReader:
             found = await lines_from(self._fetch, asked.task_id, cursor, line, count)
         return _lines_json(asked, found)
 
+    async def lines_of(self, task_id: str, run: str, line: int | None, count: int) -> dict[str, Any]:
+        """The same by a task's id and a run's ordinal or ``last``."""
+        return await self.lines(await self.asked(task_id, run), line, min(count, MOST_LINES))
+
 
 class LogApi:
     """The routes of logs that end by themselves. ``reader``: see LogReader."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
+
+    def routes(self) -> list[web.RouteDef]:
+        """The HTTP routes."""
+        place = "/api/tasks/{task_id}/runs/{run}"
+        return [
+            web.get(f"{place}/log", self.log),
+            web.get(f"{place}/log.txt", self.text),
+            web.get(f"{place}/log.gz", self.gzip),
+        ]
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """``log``, by lines or by offset."""
+        if "line" in request.query or "tail" in request.query:
+            return await self.by_lines(request)
+        return await self.by_offset(request)
 
     async def by_lines(self, request: web.Request) -> web.Response:
         """``?line=N&count=M`` or ``?tail=N``."""
