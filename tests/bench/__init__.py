@@ -1,0 +1,16 @@
+"""``make bench``: what livetask's way costs, measured beside other ways to do the same, in one interleaved run.
+
+Three measurements (append, fanout, replay) run over four ways (``ways``), round-robin and several times, so that a
+change of the machine's mood meets all of them alike. The programs that take part are processes of their own:
+
+| module | the part it plays |
+|---|---|
+| writing | the worker: appends lines by one way (``writers``), as fast as it can or at a rate |
+| servers | the web server of the ways that are not livetask |
+| load | the viewers: one light process for all of them |
+| processes | starts and ends all of these, and reads what they cost from the kernel |
+
+Nothing here passes or fails by a figure; ``test_bench`` shows that the harness itself counts right. Linux only: the
+cost of a process is read from its CPU clock and from /proc. Traffic stays on 127.0.0.1, and every process has a time
+limit.
+"""

@@ -1,0 +1,280 @@
+"""The viewers of the benchmark, all in one light process: ``python -m tests.bench.load '<json>'``.
+
+The order is one JSON object: ``kind`` ("sio" or "raw"), ``port``, ``viewers``, ``expected`` (lines to each viewer),
+``limit_s``, for "sio" ``subscribe`` (what the event ``subscribe`` carries) and ``acks`` (the task id to acknowledge
+cursors of, or null), ``sample`` (false: take no
+times), for "raw" ``hello`` (the first line sent). It says ``ready`` when all are subscribed, ``done`` when
+all lines have come, and answers with one JSON object when it is told to on stdin, or its time is up.
+
+It must not be what is measured: frames are walked by their lengths and never decoded, a line is one mark in the bytes
+as they come, and times are taken on about SAMPLED connections. It reports its own CPU.
+
+What it speaks is the least a standard client does: a WebSocket upgrade without extensions, the Engine.IO handshake,
+pongs, and for livetask an ack of the newest cursor after each ACK_BYTES or ACK_S, as the page does.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import selectors
+import socket
+import struct
+import sys
+import time
+from typing import Any
+
+from tests.bench.lines import MARK, STAMPS, now_us
+
+SAMPLED = 5
+ACK_BYTES = 64 * 1024
+ACK_S = 0.1
+READ_BYTES = 256 * 1024
+_CURSOR = b'"cursor":"'
+_AT_ONCE = 64
+_UPGRADE = (
+    "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Key: bGl2ZXRhc2stYmVuY2gtMQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Viewer:
+    """One connection. ``live``: its subscription was sent, so lines count. ``ready``: it was answered."""
+
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        self.crowd = crowd
+        self.sampled = crowd.order.get("sample", True) and number % max(1, crowd.viewers // SAMPLED) == 0
+        self.lines = 0
+        self.live = self.ready = False
+        self.socket = socket.create_connection(("127.0.0.1", crowd.port), 10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.send = self.socket.sendall
+
+    def received(self, data: bytes) -> None:
+        """Count the lines in what came."""
+        count = data.count(MARK)
+        if not count:
+            return
+        self.lines += count
+        crowd = self.crowd
+        crowd.lines += count
+        now = now_us()
+        crowd.first_us = crowd.first_us or now
+        crowd.last_us = now
+        if self.lines >= crowd.expected > self.lines - count:
+            crowd.complete += 1
+        if self.sampled:
+            for printed, appended in STAMPS.findall(data):
+                crowd.since_print.append(now - int(printed))
+                crowd.since_append.append(now - int(appended))
+
+
+class RawViewer(Viewer):
+    """Says hello and takes bytes as they come; the answer to a ``follow`` holds no mark."""
+
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        super().__init__(crowd, number)
+        crowd.asking()
+        self.send(crowd.order["hello"].encode() + b"\n")
+
+    def received(self, data: bytes) -> None:
+        self.ready = True
+        super().received(data)
+
+
+class SocketIoViewer(Viewer):
+    """A WebSocket whose frames are walked: control frames and handshakes are read, the rest is stepped over."""
+
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        super().__init__(crowd, number)
+        self.upgraded = False
+        self.head = b""
+        self.left = 0
+        self.cursor = b""
+        self.taken_bytes = 0
+        self.acked_at = 0.0
+        self.tail = b""
+        self.send(_UPGRADE.encode() % crowd.port)
+
+    def received(self, data: bytes) -> None:
+        if self.live:
+            super().received(data)
+            if self.crowd.acks:
+                self._look_for_cursor(data)
+        self._walk(self.head + data if self.head else data)
+
+    def _walk(self, data: bytes) -> None:
+        if not self.upgraded:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self.head = data
+                return
+            if not data.startswith(b"HTTP/1.1 101"):
+                raise ConnectionError(data[:200].decode("latin-1"))
+            self.upgraded, data = True, data[end + 4 :]
+        size, at = len(data), self.left
+        while at < size:
+            short = data[at + 1] & 127 if at + 1 < size else 0
+            body = at + (2 if short < 126 else 4 if short == 126 else 10)
+            if at + 1 >= size or body > size:
+                break
+            length = short if short < 126 else int.from_bytes(data[at + 2 : body], "big")
+            if size - body < min(length, 4):
+                break
+            if data[body : body + 1] in b"0234" and data[at] & 15 == 1:
+                self._text(data[body : body + 4], length)
+            elif data[at] & 15 == 8:
+                raise ConnectionError("the server closed a connection")
+            at = body + length
+        else:
+            self.left, self.head = at - size, b""
+            return
+        self.left, self.head = 0, data[at:]
+
+    def _text(self, opening: bytes, length: int) -> None:
+        """Answer what a client must, from the first bytes of a text message."""
+        if opening[:2] == b"43":
+            self.ready = True
+        elif opening == b"2" and length == 1:
+            self.say(b"3")
+        elif opening[:1] == b"0":
+            self.say(b"40")
+        elif opening[:2] == b"40":
+            self.live = True
+            self.crowd.asking()
+            self.say(b'420["subscribe",' + json.dumps(self.crowd.order["subscribe"]).encode() + b"]")
+
+    def _look_for_cursor(self, data: bytes) -> None:
+        """Remember the newest cursor that is whole, one that a read has cut included."""
+        self.taken_bytes += len(data)
+        for text in (data, self.tail + data[:100]):
+            start = text.rfind(_CURSOR)
+            end = text.find(b'"', start + len(_CURSOR)) if start >= 0 else -1
+            if end > 0:
+                self.cursor = text[start + len(_CURSOR) : end]
+                break
+        self.tail = data[-100:]
+        if self.taken_bytes >= ACK_BYTES:
+            self.acknowledge(time.monotonic())
+
+    def acknowledge(self, now: float) -> None:
+        """Tell the server how far this viewer has got, if it has got further."""
+        if self.cursor:
+            self.say(b'42["ack",{"task_id":"%b","cursor":"%b"}]' % (self.crowd.acks, self.cursor))
+            self.cursor, self.taken_bytes = b"", 0
+        self.acked_at = now
+
+    def say(self, text: bytes) -> None:
+        """Send one text message, masked with zeros."""
+        size = len(text)
+        head = struct.pack("!BB", 0x81, 0x80 | size) if size < 126 else struct.pack("!BBH", 0x81, 0x80 | 126, size)
+        self.send(head + b"\0\0\0\0" + text)
+
+
+class Crowd:
+    """All viewers of one order and what they have seen."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order = order
+        self.port: int = order["port"]
+        self.viewers: int = order["viewers"]
+        self.expected: int = order["expected"]
+        self.acks: bytes = (order.get("acks") or "").encode()
+        self.lines = self.complete = self.lost = 0
+        self.cpu_s = self.cpu_share = 0.0
+        self.first_us = self.last_us = self.asked_us = 0
+        self.since_print: list[int] = []
+        self.since_append: list[int] = []
+        self._buffer = memoryview(bytearray(READ_BYTES))  # one for all: a fresh one for each read costs two mappings
+        self._selector = selectors.DefaultSelector()
+        self._live: list[Viewer] = []
+
+    def asking(self) -> None:
+        """A viewer is about to subscribe: what is measured begins with the last one that does."""
+        self.asked_us, self.cpu_s = now_us(), _cpu_s()
+
+    def gather(self, until: float) -> None:
+        """Connect all viewers, a few at once, and wait until each is subscribed."""
+        kind = RawViewer if self.order["kind"] == "raw" else SocketIoViewer
+        while len(self._live) < self.viewers:
+            for number in range(len(self._live), min(self.viewers, len(self._live) + _AT_ONCE)):
+                viewer = kind(self, number)
+                self._live.append(viewer)
+                self._selector.register(viewer.socket, selectors.EVENT_READ, viewer)
+            while not all(viewer.ready for viewer in self._live):
+                self._look(0.5)
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{sum(v.ready for v in self._live)} of {self.viewers} were subscribed")
+
+    def take(self, until: float) -> bool:
+        """Take what comes until all lines have come (True), someone says stop on stdin, or the time is up."""
+        self._selector.register(sys.stdin, selectors.EVENT_READ, None)
+        looked = time.monotonic()
+        while self.complete < self.viewers and (now := time.monotonic()) < until:
+            if not self._look(0.05):
+                break
+            if self.acks and now - looked > ACK_S / 2:
+                looked = now
+                for viewer in self._live:
+                    if now - viewer.acked_at > ACK_S:  # type: ignore[attr-defined]  # only Socket.IO viewers ack
+                        viewer.acknowledge(now)  # type: ignore[attr-defined]
+        self.cpu_share = (_cpu_s() - self.cpu_s) * 1e6 / max(1, now_us() - self.asked_us)
+        return self.complete >= self.viewers
+
+    def _look(self, timeout_s: float) -> bool:
+        """Read once from all who have something; False if stdin had."""
+        for key, _ in self._selector.select(timeout_s):
+            viewer = key.data
+            if viewer is None:
+                return False
+            size = viewer.socket.recv_into(self._buffer)
+            if size:
+                viewer.received(bytes(self._buffer[:size]))
+            else:
+                self.lost += 1
+                self._selector.unregister(viewer.socket)
+        return True
+
+    def answer(self) -> dict[str, Any]:
+        """What was seen, in plain numbers; times in microseconds."""
+        return {
+            "lines": self.lines,
+            "least": min(viewer.lines for viewer in self._live),
+            "most": max(viewer.lines for viewer in self._live),
+            "lost": self.lost,
+            "cpu_share": self.cpu_share,
+            "asked_us": self.asked_us,
+            "first_us": self.first_us,
+            "last_us": self.last_us,
+            "since_append_us": _shares(self.since_append),
+            "since_print_us": _shares(self.since_print),
+        }
+
+
+def _shares(taken: list[int]) -> list[int]:
+    """The median and the 99th of a hundred; nothing of nothing."""
+    if not taken:
+        return []
+    taken.sort()
+    return [taken[len(taken) // 2], taken[min(len(taken) - 1, len(taken) * 99 // 100)]]
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    until = time.monotonic() + order["limit_s"]
+    crowd = Crowd(order)
+    crowd.gather(until)
+    print("ready", flush=True)
+    if crowd.take(until):
+        print("done", flush=True)
+        sys.stdin.readline()
+    print(json.dumps(crowd.answer()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

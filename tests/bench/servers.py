@@ -1,0 +1,135 @@
+"""The web servers of the ways that are not livetask: ``python -m tests.bench.servers WAY REDIS_URL``.
+
+Each prints ``listening PORT``. The two seeds run on what a fresh start would take today, aiohttp and python-socketio's
+AsyncServer, with their own structure kept: a pub/sub connection for each viewer and an emit for each line, or a room
+fed by AsyncRedisManager. The floor is a bare loop over sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import socket
+import sys
+from typing import Any
+
+import redis
+import redis.asyncio
+import socketio
+from aiohttp import web
+
+from tests.bench.writers import TASK
+
+SEND_LIMIT_S = 5.0
+READ_COUNT = 16
+
+
+def tutorial(url: str) -> None:
+    """Backlog by LRANGE, then a pub/sub connection for the viewer; an emit a line."""
+    sio = socketio.AsyncServer(async_mode="aiohttp")
+    pool = redis.asyncio.Redis.from_url(url, max_connections=100_000)  # each viewer holds one
+
+    async def follow(sid: str, pubsub: Any) -> None:
+        async for heard in pubsub.listen():
+            if heard["type"] == "message":
+                await sio.emit("line", {"data": heard["data"].decode()}, to=sid)
+
+    async def subscribe(sid: str, data: Any) -> dict[str, Any]:
+        backlog: list[Any] = await pool.lrange(TASK, 0, -1)
+        for line in backlog:
+            await sio.emit("line", {"data": line.decode()}, to=sid)
+        pubsub = pool.pubsub()
+        await pubsub.subscribe(TASK)
+        sio.start_background_task(follow, sid, pubsub)
+        return {"ok": True}
+
+    sio.on("subscribe", subscribe)
+    _serve(sio)
+
+
+def stirfried(url: str) -> None:
+    """A room of python-socketio's own manager; the worker's emits arrive through Redis."""
+    sio = socketio.AsyncServer(async_mode="aiohttp", client_manager=socketio.AsyncRedisManager(url))
+
+    async def subscribe(sid: str, data: Any) -> dict[str, Any]:
+        await sio.enter_room(sid, TASK)
+        return {"ok": True}
+
+    sio.on("subscribe", subscribe)
+    _serve(sio)
+
+
+def floor(url: str) -> None:
+    """Write the bytes to every connection and nothing else.
+
+    A connection says in its first line what it is: ``feed`` brings chunks, each after its length in 4 bytes; ``follow``
+    gets each of them as it is; ``replay`` gets all entries that XRANGE gives. Who does not read for SEND_LIMIT_S is
+    given up.
+    """
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    selector = selectors.DefaultSelector()
+    selector.register(listening, selectors.EVENT_READ)
+    followers: list[socket.socket] = []
+    print("listening", listening.getsockname()[1], flush=True)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is listening:
+                _welcome(listening.accept()[0], selector, followers, url)
+            else:
+                _pass_on(key.fileobj, selector, followers)  # type: ignore[arg-type]  # only sockets are registered
+
+
+def _welcome(who: socket.socket, selector: selectors.BaseSelector, followers: list[socket.socket], url: str) -> None:
+    who.settimeout(SEND_LIMIT_S)
+    who.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    what = who.recv(64)
+    if what.startswith(b"feed"):
+        selector.register(who, selectors.EVENT_READ)
+    elif what.startswith(b"follow"):
+        followers.append(who)
+        who.sendall(b"ok\n")
+    else:
+        _replay(who, url)
+
+
+def _pass_on(feed: socket.socket, selector: selectors.BaseSelector, followers: list[socket.socket]) -> None:
+    head = feed.recv(4, socket.MSG_WAITALL)
+    if len(head) < 4:
+        selector.unregister(feed)
+        feed.close()
+        return
+    chunk = feed.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
+    for follower in list(followers):
+        try:
+            follower.sendall(chunk)
+        except OSError:
+            followers.remove(follower)
+
+
+def _replay(who: socket.socket, url: str) -> None:
+    """All entries of the stream; one connection to Redis, READ_COUNT entries a time."""
+    with redis.Redis.from_url(url) as store, contextlib.suppress(OSError), who:
+        at = "-"
+        while entries := store.xrange(TASK, at, "+", READ_COUNT):
+            who.sendall(b"".join([fields[b"d"] for _, fields in entries]))
+            at = "(" + entries[-1][0].decode()
+
+
+def _serve(sio: socketio.AsyncServer) -> None:
+    app = web.Application()
+    sio.attach(app)
+
+    async def serve() -> None:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+        await site.start()
+        print("listening", runner.addresses[0][1], flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    {"tutorial": tutorial, "stirfried": stirfried, "floor": floor}[sys.argv[1]](sys.argv[2])

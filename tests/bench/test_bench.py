@@ -1,0 +1,123 @@
+"""The benchmark counts right: each measurement runs end to end, as small as it can be, over every way.
+
+No figure is judged here but those that are not a matter of speed: how many lines came, and that each way has its row.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.bench import append, fanout, replay, table
+from tests.bench.__main__ import main
+from tests.bench.fanout import Cell
+from tests.bench.lines import MARK, SIZE_BYTES, STAMPS, line
+from tests.bench.load import Crowd, SocketIoViewer
+from tests.bench.processes import Valkey, valkey
+from tests.bench.ways import WAYS, Way
+
+APPENDING = [way for way in WAYS if way.appends]
+KEEPING = [way for way in WAYS if way.keeps]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Valkey]:
+    with valkey(limit_s=300) as store:
+        yield store
+
+
+def _name(way: Way) -> str:
+    return way.name
+
+
+def test_a_line_has_its_size_one_mark_and_its_stamps() -> None:
+    text = line(7, 123, 456)
+    assert len(text) == SIZE_BYTES
+    assert text.count(MARK) == text.count(b"\n") == 1
+    assert [(int(printed), int(appended)) for printed, appended in STAMPS.findall(text)] == [(123, 456)]
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_frames_are_walked_however_reads_cut_them(cuts: list[int]) -> None:
+    """Two lines in a long frame, a ping, a line in a short frame: three lines, one pong, one ack of the last cursor."""
+    long = b'42["output",{"cursor":"1.n.1-0","text":"%b"}]' % (line(1, 1, 1) + line(2, 2, 2))
+    short = b'42["output",{"cursor":"1.n.4-300","text":"%b"}]' % line(3, 3, 3)[:60]
+    frames = [b'0{"sid":"x"}', b'40{"sid":"y"}', b'430[{"ok":true}]', long, b"2", short]
+    sent = b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(map(_frame, frames))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        order = {"port": listening.getsockname()[1], "viewers": 1, "expected": 3, "acks": "t", "subscribe": {}}
+        viewer = SocketIoViewer(Crowd(order), 0)
+        with listening.accept()[0] as far, viewer.socket:
+            while sent:
+                size = (cuts := [*cuts[1:], cuts[0]])[-1]
+                viewer.received(sent[:size])
+                sent = sent[size:]
+            viewer.acknowledge(0.0)
+            viewer.socket.shutdown(socket.SHUT_WR)
+            said = b"".join(iter(lambda: far.recv(65536), b""))
+    assert (viewer.lines, viewer.ready, viewer.left, viewer.head) == (3, True, 0, b"")
+    assert said.count(b"\0\0\0\0" + b"3") == 1
+    assert said.count(b'42["ack",{"task_id":"t","cursor":"1.n.4-300"}]') == 1
+
+
+def _frame(text: bytes) -> bytes:
+    return b"\x81" + (bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")) + text
+
+
+@pytest.mark.parametrize("way", APPENDING, ids=_name)
+def test_append_is_measured(way: Way, store: Valkey) -> None:
+    found = append.measure(way, store, lines=600, limit_s=20)
+    assert 0 < found.lines < 600, "the first piece warms up and is not counted"
+    assert min(found.lines_per_s, found.writer_us, found.redis_us) > 0
+
+
+@pytest.mark.parametrize("way", WAYS, ids=_name)
+def test_each_viewer_gets_each_line_once_in_fanout(way: Way, store: Valkey) -> None:
+    found = fanout.measure(way, Cell(viewers=3, rate=200, seconds=0.5), store)
+    assert found.delivered == 1
+    assert found.p50_ms is not None
+    assert found.p99_ms is not None
+    assert 0 < found.p50_ms <= found.p99_ms
+    assert found.peak_bytes > 0
+
+
+@pytest.mark.parametrize("way", KEEPING, ids=_name)
+def test_a_late_viewer_gets_the_whole_backlog_in_replay(way: Way, store: Valkey) -> None:
+    found = replay.measure(way, store, backlog_bytes=50_000, enough_s=0.2)
+    assert found.delivered == 1
+    assert found.mb_per_s > 0
+
+
+def test_what_was_not_delivered_in_time_is_not_counted(store: Valkey) -> None:
+    """A load no line-a-time writer can meet: the share must fall below one, and the measurement must still end."""
+    stirfried = next(way for way in WAYS if way.name == "stirfried")
+    assert 0 < fanout.measure(stirfried, Cell(viewers=2, rate=200_000, seconds=0.2), store).delivered < 1
+
+
+def test_the_command_writes_a_table_with_a_row_for_every_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{table.BEGIN}\nwhat was here before\n{table.END}\nafter\n", "utf-8")
+    assert main(["append", "--rounds", "1", "--lines", "600", "--write", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert text.startswith(f"before\n{table.BEGIN}\n")
+    assert text.endswith(f"{table.END}\nafter\n")
+    assert "what was here before" not in text
+    rows = [row for row in text.splitlines() if row.startswith("| ")][2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [way.title for way in APPENDING]
+    assert capsys.readouterr().out.strip() in text
+
+
+def test_a_page_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing here\n", "utf-8")
+    with pytest.raises(ValueError, match="has no"):
+        table.write_between_markers(page, "text")
+    assert page.read_text("utf-8") == "nothing here\n"

@@ -1,0 +1,69 @@
+"""The ways that are compared, as a table: what each starts and what a viewer of it says.
+
+A new way (another server, another library) is one more row here and, if it needs one, a writer or a server of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.processes import python
+from tests.bench.writers import CURSOR_START, TASK
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to bring lines to viewers.
+
+    ``name``: as it is chosen on the command line. ``title``: as the table has it. ``writer``: the writer's name.
+    ``server``: which server it needs. ``subscribe``: what its viewers send, None for bare sockets. ``acks``: its
+    viewers acknowledge. ``keeps``: what was printed can be read later. ``appends``: it is measured in append; of two
+    ways that share a writer, only one is.
+    """
+
+    name: str
+    title: str
+    writer: str
+    server: str
+    subscribe: dict[str, Any] | None
+    acks: bool = False
+    keeps: bool = True
+    appends: bool = True
+
+    def server_command(self, url: str) -> list[str]:
+        """How its server is started; it then says where it listens in its first line that ends with a port."""
+        if self.server == "livetask":
+            return python("livetask", "serve", "--redis-url", url, "--host", "127.0.0.1", "--port", "0")
+        return python("tests.bench.servers", self.server, url)
+
+    def viewers(self, port: int, viewers: int, expected: int, limit_s: float, replay: bool = False) -> dict[str, Any]:
+        """The order for the load process."""
+        order = {"port": port, "viewers": viewers, "expected": expected, "limit_s": limit_s}
+        if self.subscribe is None:
+            return {**order, "kind": "raw", "hello": "replay" if replay else "follow"}
+        return {**order, "kind": "sio", "subscribe": self.subscribe, "acks": TASK if self.acks else None}
+
+
+_LIVETASK = {"task_id": TASK, "from": CURSOR_START, "mode": "all"}
+
+WAYS = (
+    Way("tutorial", "tutorial: RPUSH + PUBLISH, an emit a line", "tutorial", "tutorial", {"task": TASK}),
+    Way("stirfried", "Stirfried: RedisManager, an emit a line", "stirfried", "stirfried", {"task": TASK}, keeps=False),
+    Way("livetask", "**livetask**, text", "livetask", "livetask", _LIVETASK, acks=True),
+    Way(
+        "livetask-binary",
+        "**livetask**, binary",
+        "livetask",
+        "livetask",
+        {**_LIVETASK, "binary": True},
+        acks=True,
+        appends=False,
+    ),
+    Way("floor", "floor: a bare socket loop", "floor", "floor", None),
+)
+
+
+def way(name: str) -> Way:
+    """The way of that name; raises KeyError."""
+    return {known.name: known for known in WAYS}[name]
