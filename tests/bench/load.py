@@ -122,7 +122,7 @@ class SocketIoViewer(Viewer):
             if size - body < min(length, 4):
                 break
             if data[body : body + 1] in b"0234" and data[at] & 15 == 1:
-                self._text(data[body : body + 4], length)
+                self._text(data[body : body + min(length, 4)])
             elif data[at] & 15 == 8:
                 raise ConnectionError("the server closed a connection")
             at = body + length
@@ -131,11 +131,11 @@ class SocketIoViewer(Viewer):
             return
         self.left, self.head = 0, data[at:]
 
-    def _text(self, opening: bytes, length: int) -> None:
+    def _text(self, opening: bytes) -> None:
         """Answer what a client must, from the first bytes of a text message."""
         if opening[:2] == b"43":
             self.ready = True
-        elif opening == b"2" and length == 1:
+        elif opening == b"2":
             self.say(b"3")
         elif opening[:1] == b"0":
             self.say(b"40")
@@ -153,7 +153,7 @@ class SocketIoViewer(Viewer):
             if end > 0:
                 self.cursor = text[start + len(_CURSOR) : end]
                 break
-        self.tail = data[-100:]
+        self.tail = (self.tail + data[-100:])[-100:]
         if self.taken_bytes >= ACK_BYTES:
             self.acknowledge(time.monotonic())
 
