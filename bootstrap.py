@@ -156,16 +156,17 @@ def pip_install(*arguments: str, check: bool = True) -> None:
         raise SetUpFailed("pip could not install the packages; what it says stands above")
 
 
-def uv_environment() -> dict[str, str]:
+def uv_environment(*, locking: bool = False) -> dict[str, str]:
     """This process' environment with pip's package settings added under uv's names.
 
-    What is set for uv already stays. pip takes the best version from all its indexes, so
+    ``locking``: leave out this machine's additional places: a lock must hold the hashes of all platforms' files, and a
+    place of this machine's own may have just the one that fits here. What is set for uv already stays. pip takes the best version from all its indexes, so
     uv is told to do the same where there is more than one.
     """
     environment = dict(os.environ)
     for name, value in pip_settings().items():
         key = UV_NAMES.get(name)
-        if key and value:
+        if key and value and not (locking and name in ("extra-index-url", "find-links")):
             # pip separates several values with white space, uv's find-links with commas
             joined = ("," if name == "find-links" else " ").join(value.split())
             environment.setdefault(key, joined)
@@ -309,7 +310,7 @@ def compile_lock(*sources: str, into: str) -> None:
     line = [*uv(), "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--generate-hashes"]
     line += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--upgrade"]
     line += [*sources, "-o", f"requirements/{into}.txt"]
-    if subprocess.call(line, cwd=ROOT, env=uv_environment(), stdout=subprocess.DEVNULL) != 0:
+    if subprocess.call(line, cwd=ROOT, env=uv_environment(locking=True), stdout=subprocess.DEVNULL) != 0:
         raise SetUpFailed(f"requirements/{into}.txt could not be locked; what uv says stands above")
 
 
