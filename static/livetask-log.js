@@ -1,0 +1,354 @@
+// <livetask-log task-id="..."> shows the live output of one run of a task, exact and resumable.
+//
+//   task-id      the task                        run          an ordinal; without it the latest run, then the next ones
+//   server       another origin than the page's  mode         'screen' (default) or 'all': every byte is delivered
+//   wrap         long lines are wrapped          hash-links   #L10-L20 of the address marks lines
+//   keys         keys work on the whole page
+//
+// Events: livetask-task (detail: the task), livetask-state, livetask-run (detail: the ordinal shown).
+// It wires the parts together: client and http (network), feed (thinking), view (rows), frame (everything around them).
+
+import { clientOf } from './log/client.js';
+import { Feed } from './log/feed.js';
+import { makeFrame } from './log/frame.js';
+import { Outputs } from './log/http.js';
+import { bind } from './log/keys.js';
+import { hashOf, marked, number, plural } from './log/places.js';
+import { Ranges } from './log/ranges.js';
+import { View } from './log/view.js';
+import { wholeLine } from './log/whole-line.js';
+import { WholeLine } from './log/whole.js';
+import { endText, gapText, linkText, toneOf } from './log/words.js';
+
+/** @typedef {import('./log/client.js').Message} Message */
+/** @typedef {import('./log/view.js').Item} Item */
+
+const SWITCH_AFTER_MS = 150;
+const AGAIN_MS = 1000;
+
+export class LivetaskLog extends HTMLElement {
+  static observedAttributes = ['task-id', 'run', 'server', 'mode', 'wrap'];
+
+  constructor() {
+    super();
+    this.frame = makeFrame(this.attachShadow({ mode: 'open' }));
+    this.client = clientOf(this.getAttribute('server') ?? undefined);
+    this.feed = new Feed({ taskId: '', run: null, mode: 'screen' });
+    this.outputs = new Outputs(this.client.origin, '');
+    /** @type {Ranges | null} */
+    this.ranges = null;
+    /** @type {import('./log/client.js').Follower | null} */
+    this.follower = null;
+    /** @type {[number, number] | null} lines that are marked */
+    this.marks = null;
+    this.jumpPending = false;
+    this.newFrom = 0;
+    this.switching = 0;
+    this.seenRun = /** @type {number | null} */ (null);
+    this.seenState = '';
+    this.view = new View(this.frame.scroller, {
+      count: () => this.feed.rows.count,
+      item: (row) => this.itemAt(row),
+      want: (from, to) => this.want(from, to),
+      marked: (item) => this.marks !== null && (item.number ?? 0) >= this.marks[0] && (item.number ?? 0) <= this.marks[1],
+    });
+    this.frame.style.addEventListener('load', () => this.view.measure());
+    this.view.addEventListener('drawn', () => this.describe());
+    this.view.addEventListener('follow', () => this.followChanged());
+    this.listen();
+  }
+
+  connectedCallback() {
+    this.open();
+    if (this.hasAttribute('keys')) this.unbind = bind(this.bindings());
+    this.hashed = () => this.goToHash();
+    if (this.hasAttribute('hash-links')) addEventListener('hashchange', this.hashed);
+  }
+
+  disconnectedCallback() {
+    this.close();
+    this.unbind?.();
+    if (this.hashed) removeEventListener('hashchange', this.hashed);
+  }
+
+  /** @param {string} name @param {string | null} before @param {string | null} now */
+  attributeChangedCallback(name, before, now) {
+    if (name === 'wrap') {
+      this.view.setWrap(now !== null);
+      this.frame.wrap.setAttribute('aria-pressed', String(now !== null));
+    } else if (this.follower && before !== now) this.open();
+  }
+
+  // ---- for pages and programs
+
+  /** What was delivered, in figures. */
+  get journal() {
+    return this.feed.journal;
+  }
+
+  /** The run that is shown, null before it is known. */
+  get shownRun() {
+    return this.feed.run;
+  }
+
+  /** Whether the newest lines are followed. */
+  get following() {
+    return this.view.following;
+  }
+
+  set following(on) {
+    if (on) this.view.follow();
+    else this.view.letGo();
+  }
+
+  /** The whole text that is kept of the run, as the server has it now. @returns {Promise<string>} */
+  text() {
+    return this.outputs.text(this.feed.run ?? 'last');
+  }
+
+  /** Show a line and mark it. @param {number} line @param {number} [to] the last one to mark */
+  jump(line, to = line) {
+    this.marks = [line, to];
+    this.jumpPending = false;
+    const row = this.feed.rows.rowOf(Math.max(1, line));
+    this.view.show(row);
+  }
+
+  // ---- the run
+
+  open() {
+    this.close();
+    const taskId = this.getAttribute('task-id');
+    if (!taskId) return;
+    const run = Number.parseInt(this.getAttribute('run') ?? '', 10);
+    const mode = this.getAttribute('mode') === 'all' ? 'all' : 'screen';
+    this.client = clientOf(this.getAttribute('server') ?? undefined);
+    this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
+    this.outputs = new Outputs(this.client.origin, taskId);
+    this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
+    this.view.following = true;
+    this.newFrom = 0;
+    this.marks = this.hasAttribute('hash-links') ? marked(location.hash) : null;
+    this.jumpPending = this.marks !== null;
+    this.follower = {
+      request: () => this.feed.request(),
+      answered: (answer) => this.answered(answer),
+      received: (event, message) => this.received(event, message),
+      linked: () => this.view.refresh(),
+    };
+    this.client.follow(taskId, this.follower);
+    this.view.refresh();
+  }
+
+  close() {
+    if (this.follower) this.client.unfollow(this.feed.taskId, this.follower);
+    this.follower = null;
+    this.ranges?.stop();
+  }
+
+  /** @param {Message} answer */
+  answered(answer) {
+    let next = /** @type {'again' | 'later' | null} */ (null);
+    this.apply(() => (next = this.feed.answered(answer)));
+    if (answer.task) this.tell('livetask-task', this.feed.task);
+    if (next === 'again') this.subscribe();
+    if (next === 'later') setTimeout(() => this.subscribe(), AGAIN_MS);
+  }
+
+  /** @param {string} event @param {Message} message */
+  received(event, message) {
+    const cursor = this.feed.cursor;
+    let next = /** @type {'again' | null} */ (null);
+    this.apply(() => (next = this.feed.received(event, message)));
+    if (event === 'task' || event === 'run') this.tell('livetask-task', this.feed.task);
+    if (this.feed.mode === 'all' && this.feed.cursor && this.feed.cursor !== cursor) {
+      this.client.ack(this.feed.taskId, this.feed.cursor);
+    }
+    if (next === 'again') this.subscribe();
+  }
+
+  subscribe() {
+    if (this.follower) this.client.subscribe(this.feed.taskId, this.follower);
+  }
+
+  /**
+   * Change the feed and keep the line that is read where it is.
+   * @param {() => void} change
+   */
+  apply(change) {
+    const before = this.feed.rows;
+    const row = Math.floor(this.view.top);
+    const at = before.at(row);
+    change();
+    const after = this.feed.rows;
+    if (before !== after && !this.view.following && at && typeof at === 'object' && 'line' in at) {
+      this.view.shift(row - after.rowOf(at.line));
+    }
+    this.view.refresh();
+  }
+
+  /** @param {number} from @param {number} to rows */
+  want(from, to) {
+    const [first, last] = [this.feed.rows.at(from), this.feed.rows.at(to)];
+    const line = (/** @type {typeof first} */ at) => (at && typeof at === 'object' && 'line' in at ? at.line : 0);
+    if (line(first)) this.ranges?.want(line(first), line(last) || line(first));
+  }
+
+  /** @param {number} row @returns {Item | null} */
+  itemAt(row) {
+    const at = this.feed.rows.at(row);
+    if (at === null) return null;
+    if (at === 'end') return { kind: 'end', text: endText(this.feed), tone: toneOf(String(this.feed.ending?.how)) };
+    if ('gap' in at) return { kind: 'gap', text: gapText(at.gap), tone: at.gap.reason };
+    const line = this.feed.lines.get(at.line);
+    return line ? { kind: 'line', number: at.line, line } : { kind: 'wait', number: at.line, text: '…' };
+  }
+
+  // ---- what people do
+
+  listen() {
+    const { follow, wrap, line, top, end, pill, scroller, dialog } = this.frame;
+    follow.addEventListener('click', () => (this.following = !this.following));
+    wrap.addEventListener('click', () => this.toggleAttribute('wrap'));
+    top.addEventListener('click', () => this.goTop());
+    end.addEventListener('click', () => this.view.follow());
+    pill.addEventListener('click', () => this.goOn());
+    line.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape') scroller.focus();
+      if (event.key !== 'Enter') return;
+      const wanted = marked(`#L${line.value.replace(/[\s,.]/g, '')}`);
+      if (wanted) this.choose(wanted);
+      line.value = '';
+      scroller.focus();
+    });
+    scroller.addEventListener('click', (event) => this.clicked(event));
+    this.whole = new WholeLine(dialog);
+  }
+
+  bindings() {
+    return [
+      { keys: 'f', does: 'follow the newest lines, or stop', run: () => (this.following = !this.following) },
+      { keys: 'g g', does: 'first line', run: () => this.goTop() },
+      { keys: 'Home', does: 'first line', run: () => this.goTop() },
+      { keys: 'G', does: 'last line, and follow', run: () => this.goOn() },
+      { keys: 'End', does: 'last line, and follow', run: () => this.goOn() },
+      { keys: ':', does: 'jump to a line', run: () => this.frame.line.focus() },
+      { keys: 'w', does: 'wrap long lines, or not', run: () => this.toggleAttribute('wrap') },
+    ];
+  }
+
+  goTop() {
+    this.view.show(0);
+  }
+
+  /** To the end; to the next run if it has begun meanwhile. */
+  goOn() {
+    if (this.feed.offered !== null) {
+      this.feed.clear(null);
+      this.feed.offered = null;
+      this.feed.state = 'waiting';
+      this.subscribe();
+    }
+    this.view.follow();
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const [target] = event.composedPath();
+    if (!(target instanceof HTMLElement)) return;
+    const line = Number(target.closest('.row')?.getAttribute('data-line'));
+    if (!line) return;
+    if (target.closest('.more')) this.openWhole(line);
+    if (!target.closest('.no') || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const from = event.shiftKey && this.marks ? this.marks[0] : line;
+    this.mark([Math.min(from, line), Math.max(from, line)]);
+    this.view.letGo();
+  }
+
+  /** @param {[number, number]} lines */
+  mark(lines) {
+    this.marks = lines;
+    if (this.hasAttribute('hash-links')) history.replaceState(history.state, '', hashOf(lines));
+    this.view.refresh();
+  }
+
+  /** @param {[number, number]} lines */
+  choose(lines) {
+    this.mark(lines);
+    this.jump(...lines);
+  }
+
+  goToHash() {
+    const lines = marked(location.hash);
+    if (lines) this.jump(...lines);
+  }
+
+  /** @param {number} line */
+  openWhole(line) {
+    const run = this.feed.run;
+    if (run === null) return;
+    this.whole?.open(line, (options) => wholeLine(this.outputs, run, line, this.feed.before(line), options));
+  }
+
+  followChanged() {
+    this.feed.following = this.view.following;
+    this.newFrom = this.feed.finished;
+    if (this.view.following) this.marks = null;
+    if (this.view.following && this.feed.offered !== null) this.goOn();
+    clearTimeout(this.switching);
+    const wanted = this.feed.mode === 'screen' && this.feed.cursor !== null;
+    // a short while, so that a hand on the scroll bar does not make a request for each of its movements
+    if (wanted) this.switching = setTimeout(() => this.subscribe(), SWITCH_AFTER_MS);
+    this.view.refresh();
+  }
+
+  // ---- what is around the rows
+
+  describe() {
+    const { feed, frame, view } = this;
+    if (this.jumpPending && this.marks && feed.run !== null && (feed.finished >= this.marks[1] || feed.state === 'ended')) {
+      this.jump(...this.marks);
+      return;
+    }
+    const [word, text] = linkText(feed, this.client);
+    if (frame.state.textContent !== text) {
+      frame.state.dataset.state = word;
+      frame.state.textContent = text;
+    }
+    frame.follow.setAttribute('aria-pressed', String(view.following));
+    const last = feed.rows.last;
+    const at = feed.rows.at(Math.max(0, Math.min(feed.rows.count - 1, Math.floor(view.top + view.fits - 0.5))));
+    const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
+    frame.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';
+    const fresh = feed.finished - this.newFrom;
+    const offer = feed.offered !== null ? `Run ${feed.offered} has begun · show it` : `${plural(fresh, 'new line')} · follow (End)`;
+    frame.pill.hidden = view.following || (fresh <= 0 && feed.offered === null);
+    if (!frame.pill.hidden) frame.pill.textContent = offer;
+    frame.blank.hidden = last > 0 || feed.rows.count > 0;
+    frame.blank.textContent = feed.state === 'refused' ? feed.refusal : feed.state === 'live' ? 'No output yet' : text;
+    this.announce(word);
+  }
+
+  /** @param {string} word */
+  announce(word) {
+    const { feed, frame } = this;
+    if (feed.run !== this.seenRun) {
+      this.seenRun = feed.run;
+      const run = feed.run ?? 'last';
+      frame.plain.href = this.outputs.address(run, '.txt?download=1&colour=0');
+      frame.coloured.href = this.outputs.address(run, '.txt?download=1');
+      this.tell('livetask-run', feed.run);
+    }
+    if (word === this.seenState) return;
+    this.seenState = word;
+    this.tell('livetask-state', word);
+  }
+
+  /** @param {string} name @param {unknown} detail */
+  tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+customElements.define('livetask-log', LivetaskLog);

@@ -1,0 +1,385 @@
+// One viewer's picture of one run: where it ends, which lines are held, what is missing, how it ended; and the rules
+// by which the server's events change it. No network and no DOM: it is given events and says what it wants next.
+//
+//   state        becomes             when
+//   waiting      live                the server has told the run
+//   live         ended               `end`: everything up to the final position has been delivered
+//   ended        live                the run was taken back (it was believed lost)
+//   any          refused             the server says that it will not be
+//
+// Every text has a position. What begins at the cursor is appended; what begins beyond it leaves lines to be asked for
+// by number; what lies before it was delivered before and is left out. So no line is shown twice, and none is missing.
+
+import { Journal } from './journal.js';
+import { CHUNK, Lines, pieceOf } from './chunks.js';
+import { cursor as cursorOf, position as positionOf } from './places.js';
+import { Rows } from './rows.js';
+import { PLAIN, styled } from './style.js';
+
+/** @typedef {import('./client.js').Message} Message */
+/** @typedef {import('./places.js').Position} Position */
+/** @typedef {import('./rows.js').Gap} Gap */
+/** @typedef {'all' | 'screen'} Mode */
+
+const TAIL = 200;
+const MOST_MARKS = 1000;
+
+export class Feed {
+  /**
+   * @param {object} options
+   * @param {string} options.taskId
+   * @param {number | null} options.run an ordinal; null: the latest, and those that follow it
+   * @param {Mode} options.mode
+   */
+  constructor({ taskId, run, mode }) {
+    this.taskId = taskId;
+    this.pinned = run;
+    this.mode = mode;
+    this.following = true;
+    /** @type {Message | null} the task as the server last told it */
+    this.task = null;
+    /** @type {'waiting' | 'live' | 'ended' | 'refused'} */
+    this.state = 'waiting';
+    /** @type {string} why it was refused */
+    this.refusal = '';
+    /** The next run has begun while this one is being read. @type {number | null} */
+    this.offered = null;
+    this.lines = new Lines();
+    /** @type {number | null} */
+    this.run = run;
+    /** @type {string | null} as the server gave it: up to where text has been taken over */
+    this.cursor = null;
+    /** @type {Position} the same */
+    this.at = { line: 1, byte: 0 };
+    /** @type {Position} the end of the output as far as it is known */
+    this.end = { line: 1, byte: 0 };
+    /** @type {Gap[]} in their order, without overlap */
+    this.gaps = [];
+    /** @type {Set<number>} lines given in part that are rewritten in place: their last state is not known yet */
+    this.rewritten = new Set();
+    /** @type {Position[]} beginnings of lines, to read on from */
+    this.marks = [];
+    /** @type {Message | null} */
+    this.ending = null;
+    /** @type {TextDecoder | null} */
+    this.decoder = null;
+    this.stalledAt = -1;
+    this.journal = new Journal(mode === 'all');
+    this.rows = new Rows([], 0, false);
+  }
+
+  /** Forget everything that belongs to a run, and turn to another. @param {number | null} run */
+  clear(run) {
+    this.run = run;
+    this.lines.clear();
+    this.cursor = null;
+    this.at = { line: 1, byte: 0 };
+    this.end = { line: 1, byte: 0 };
+    this.gaps = [];
+    this.rewritten.clear();
+    this.marks = [];
+    this.ending = null;
+    this.decoder = null;
+    this.stalledAt = -1;
+    this.journal = new Journal(this.mode === 'all');
+    this.rebuild();
+  }
+
+  /** What to subscribe with. @returns {Message} */
+  request() {
+    this.journal.subscribes++;
+    const from = this.cursor ?? (this.mode === 'all' ? 'start' : `tail:${TAIL}`);
+    // without a cursor the newest lines are asked for in any case: with them come the run and its end
+    const screen = this.following || this.cursor === null;
+    const how = this.mode === 'all' ? { mode: 'all', binary: true } : screen ? { mode: 'screen', lines: TAIL } : { mode: 'ends' };
+    return { task_id: this.taskId, wait: true, from, ...(this.pinned === null ? {} : { run: this.pinned }), ...how };
+  }
+
+  /**
+   * The answer to a subscribe.
+   * @param {Message} answer
+   * @returns {'again' | 'later' | null} whether to subscribe once more: at once, or after a while
+   */
+  answered(answer) {
+    if (!answer.ok) return this.refused(answer);
+    if (answer.task) this.tell(answer.task);
+    const given = cursorOf(answer.cursor);
+    if (given && this.cursor === null) {
+      this.run = given.run;
+      this.start(given, answer.cursor);
+    }
+    if (this.state !== 'ended') this.state = this.run === null ? 'waiting' : 'live';
+    this.learn();
+    return null;
+  }
+
+  /** @param {Message} answer @returns {'again' | 'later' | null} */
+  refused(answer) {
+    const code = String(answer.code);
+    if (code === 'redis_unavailable' || code === 'unavailable' || code === 'too_many') return 'later';
+    if (this.cursor !== null && /^(position_|cursor_)/.test(code)) {
+      // this run's output is not what it was: begin again
+      const resets = this.journal.resets + 1;
+      this.clear(this.pinned);
+      this.journal.resets = resets;
+      return 'again';
+    }
+    this.state = 'refused';
+    this.refusal = String(answer.error ?? 'the server refused');
+    return null;
+  }
+
+  /**
+   * @param {string} event @param {Message} message
+   * @returns {'again' | null} whether to subscribe once more
+   */
+  received(event, message) {
+    if (event === 'task') this.tell(message.task);
+    else if (event === 'heartbeat') return this.beaten(message.end);
+    else if (event === 'run') this.runTold(message.run);
+    else if (!this.concerns(message)) return null;
+    else if (event === 'output') return this.output(message);
+    else if (event === 'gap') this.gap(message);
+    else if (event === 'grown') this.grown(message);
+    else if (event === 'reset') this.reset(message);
+    else if (event === 'end') this.ended(message);
+    return null;
+  }
+
+  /** Whether an event is about the run that is shown; the first one of a task that waited decides which that is. @param {Message} message */
+  concerns(message) {
+    if (this.run === null) this.turnTo(Number(message.run));
+    if (message.run === this.run) return true;
+    if (this.pinned !== null || Number(message.run) < Number(this.run)) return false;
+    if (this.following) this.turnTo(Number(message.run));
+    else this.offered = Number(message.run);
+    return this.run === message.run;
+  }
+
+  /** @param {number} run */
+  turnTo(run) {
+    this.clear(run);
+    this.offered = null;
+    this.state = 'live';
+    this.learn();
+  }
+
+  /** @param {Message} message */
+  output(message) {
+    const from = positionOf(message.from);
+    const to = cursorOf(message.cursor);
+    if (!from || !to) return null;
+    if (this.cursor === null) this.start(from, null);
+    if (to.byte <= this.at.byte) {
+      this.journal.repeats++;
+      return null;
+    }
+    if (from.byte < this.at.byte) return /** @type {const} */ ('again');
+    if (from.byte > this.at.byte) {
+      this.journal.holes++;
+      this.decoder = null;
+      this.lines.skipTo(from.line);
+      if (this.marks.length < MOST_MARKS) this.marks.push(from);
+    }
+    const bytes = message.data === undefined ? null : new Uint8Array(message.data);
+    this.lines.append(bytes ? this.decoded(bytes) : String(message.text));
+    this.journal.took(from, to, bytes);
+    this.moved(to, message.cursor);
+    return null;
+  }
+
+  /** @param {Uint8Array} bytes */
+  decoded(bytes) {
+    this.decoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
+    return this.decoder.decode(bytes, { stream: true });
+  }
+
+  /** @param {Message} message */
+  gap(message) {
+    const from = positionOf(message.from);
+    const to = cursorOf(message.cursor);
+    if (!from || !to || to.byte <= this.at.byte) return;
+    this.note({ from, to: { line: to.line, byte: to.byte }, reason: String(message.reason), bare: this.lines.tail.text === '' });
+    this.journal.missed(from, to, String(message.reason));
+    this.decoder = null;
+    this.lines.breakOff(to.line);
+    this.moved(to, message.cursor);
+  }
+
+  /** @param {Message} message */
+  grown(message) {
+    const to = cursorOf(message.cursor);
+    if (!to || to.byte <= this.end.byte) return;
+    this.end = { line: to.line, byte: to.byte };
+    this.rebuild();
+  }
+
+  /** @param {Message} message */
+  reset(message) {
+    const resets = this.journal.resets + 1;
+    this.clear(Number(message.run));
+    this.journal.resets = resets;
+    const to = cursorOf(message.cursor);
+    if (to) this.start(to, message.cursor);
+    this.learn();
+  }
+
+  /** @param {Message} message */
+  ended(message) {
+    const to = cursorOf(message.cursor);
+    if (to && to.byte > this.end.byte) this.end = { line: to.line, byte: to.byte };
+    if (this.decoder) this.lines.append(this.decoder.decode());
+    this.decoder = null;
+    this.ending = message;
+    this.state = 'ended';
+    this.journal.ended(message);
+    this.rebuild();
+  }
+
+  /** A server that knows of more than has come for a whole heartbeat is asked again. @param {unknown} end */
+  beaten(end) {
+    const to = cursorOf(end);
+    if (!to || to.run !== this.run || this.mode === 'screen' && !this.following) return null;
+    const stalled = to.byte > this.at.byte && this.stalledAt === this.at.byte;
+    this.stalledAt = to.byte > this.at.byte ? this.at.byte : -1;
+    return stalled ? /** @type {const} */ ('again') : null;
+  }
+
+  /** @param {Message} task */
+  tell(task) {
+    if (!task) return;
+    this.task = task;
+    this.learn();
+  }
+
+  /** @param {Message} run */
+  runTold(run) {
+    if (!run || !this.task) return;
+    const runs = this.task.runs.filter((/** @type {Message} */ other) => other.run !== run.run);
+    this.tell({ ...this.task, runs: [...runs, run].sort((a, b) => a.run - b.run) });
+  }
+
+  /** Take over what the server says of the run itself. */
+  learn() {
+    const run = this.task?.runs?.find((/** @type {Message} */ item) => item.run === this.run);
+    if (!run) return;
+    const first = positionOf(run.first);
+    if (first && first.byte > 0) this.trimmedTo(first, run.first_why || 'trimmed');
+    if (this.state === 'ended' && run.how === null) {
+      this.state = 'live';
+      this.ending = null;
+      this.rebuild();
+    }
+  }
+
+  /** @param {Position} from @param {string | null} cursor */
+  start({ line, byte }, cursor) {
+    this.at = { line, byte };
+    this.cursor = cursor;
+    this.lines.skipTo(line);
+    this.journal.begin({ line, byte });
+    this.marks = [{ line, byte }];
+    if (byte > this.end.byte) this.end = { line, byte };
+    this.rebuild();
+  }
+
+  /** @param {Position} to @param {string} cursor */
+  moved(to, cursor) {
+    this.at = { line: to.line, byte: to.byte };
+    this.cursor = cursor;
+    this.stalledAt = -1;
+    if (to.byte > this.end.byte) this.end = { ...this.at };
+    this.rebuild();
+  }
+
+  // ---- lines that are asked for by number
+
+  /** The last line that has ended. */
+  get finished() {
+    return this.end.line - 1;
+  }
+
+  /** The first line that can still be read. */
+  get firstLine() {
+    const [first] = this.gaps;
+    return first && first.from.byte === 0 ? first.to.line : 1;
+  }
+
+  /**
+   * What to ask for so that lines can be shown; null if all are held. Pieces are asked for whole, so that browsers and
+   * proxies can keep the answers, unless an answer was cut short before.
+   * @param {number} from @param {number} to
+   * @returns {{ line: number, count: number } | null}
+   */
+  missing(from, to) {
+    const first = this.firstLine;
+    for (let line = Math.max(from, first); line <= Math.min(to, this.finished); line++) {
+      if (line % CHUNK === 0 || line === from) this.lines.touch(line);
+      if (this.lines.get(line)) continue;
+      const begin = pieceOf(line) * CHUNK + 1;
+      const known = begin < line && this.lines.get(Math.max(begin, first));
+      return known ? { line, count: begin + CHUNK - line } : { line: begin, count: CHUNK };
+    }
+    return null;
+  }
+
+  /** A known position before a line's beginning, the nearest one. @param {number} line @returns {Position} */
+  before(line) {
+    const [head] = this.gaps;
+    const first = head && head.from.byte === 0 ? head.to : { line: 1, byte: 0 };
+    return this.marks.reduce((best, mark) => (mark.line < line && mark.byte > best.byte ? mark : best), first);
+  }
+
+  /**
+   * Lines that came by number.
+   * @param {import('./http.js').Range} range
+   */
+  ranged(range) {
+    const end = cursorOf(range.end);
+    if (!end || end.run !== this.run) return;
+    for (const gap of range.gaps ?? []) {
+      const [from, to] = [positionOf(gap.from), positionOf(gap.to)];
+      // what stands before the gap in its first line is known only if that line was asked for
+      const before = range.lines[(from?.line ?? 0) - range.first_line];
+      if (from && to) this.note({ from, to, reason: gap.reason, bare: !before }, before !== undefined);
+    }
+    let opening = range.sgr ? styled(PLAIN, range.sgr) : PLAIN;
+    range.lines.forEach((text, index) => {
+      const line = range.first_line + index;
+      if (line < end.line) {
+        if (range.cut?.[String(line)] && text.includes('\r')) this.rewritten.add(line);
+        this.lines.put(line, text, opening, range.cut?.[String(line)] ?? 0);
+        opening = this.lines.closingOf(line);
+      }
+    });
+    if (end.byte > this.end.byte) this.end = { line: end.line, byte: end.byte };
+    this.rebuild();
+  }
+
+  /** @param {Position} first the first byte that is kept @param {string} why */
+  trimmedTo(first, why) {
+    this.note({ from: { line: 1, byte: 0 }, to: first, reason: why, bare: true });
+  }
+
+  /** Remember what is missing; gaps that overlap become one. @param {Gap} gap @param {boolean} [sure] of `bare` */
+  note(gap, sure = false) {
+    const apart = this.gaps.filter((other) => other.to.byte <= gap.from.byte || other.from.byte >= gap.to.byte);
+    if (apart.length < this.gaps.length) {
+      const others = this.gaps.filter((other) => !apart.includes(other));
+      const [first, last] = [others[0], others.at(-1)];
+      if (others.length === 1 && first && first.from.byte <= gap.from.byte && first.to.byte >= gap.to.byte) {
+        if (sure && first.from.byte === gap.from.byte && first.from.byte > 0) first.bare = gap.bare;
+        return this.rebuild();
+      }
+      if (first && first.from.byte < gap.from.byte) gap = { ...gap, from: first.from, bare: first.bare };
+      if (last && last.to.byte > gap.to.byte) gap = { ...gap, to: last.to };
+    }
+    this.gaps = [...apart, gap].sort((a, b) => a.from.byte - b.from.byte);
+    this.rebuild();
+  }
+
+  rebuild() {
+    const tail = this.at.byte === this.end.byte && this.lines.tail.text !== '';
+    this.rows = new Rows(this.gaps, tail ? this.end.line : this.finished, this.state === 'ended');
+  }
+}

@@ -1,0 +1,89 @@
+// Asks a livetask server for parts of a run's output over HTTP. Network only.
+
+/**
+ * @typedef {object} Range
+ * @property {number} first_line
+ * @property {string[]} lines
+ * @property {string} sgr
+ * @property {number} first_kept_line
+ * @property {string} end
+ * @property {boolean} complete
+ * @property {boolean} ended
+ * @property {{ from: string, to: string, reason: string }[]} gaps
+ * @property {Record<string, number>} [cut]
+ */
+
+/** The server does not have it, or not now. `status`: 0 if it did not answer. */
+export class Refused extends Error {
+  /** @param {number} status @param {string} text */
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+export class Outputs {
+  /** @param {string} origin @param {string} taskId */
+  constructor(origin, taskId) {
+    this.origin = origin;
+    this.taskId = taskId;
+  }
+
+  /** @param {number | 'last'} run @param {string} [rest] */
+  address(run, rest = '') {
+    return `${this.origin}/api/tasks/${encodeURIComponent(this.taskId)}/runs/${run}/log${rest}`;
+  }
+
+  /**
+   * @param {number} run @param {number} line @param {number} count
+   * @returns {Promise<Range>}
+   */
+  async range(run, line, count) {
+    return (await asked(this.address(run, `?line=${line}&count=${count}`))).json();
+  }
+
+  /** The whole text that is kept. @param {number | 'last'} run */
+  async text(run) {
+    return (await asked(this.address(run, '.txt'))).text();
+  }
+
+  /**
+   * The bytes from a position on, as many as the server gives at once, and where they end.
+   * @param {number} run @param {string} offset @param {AbortSignal} [signal]
+   * @returns {Promise<{ bytes: Uint8Array, next: string, upToDate: boolean, first: string | null }>}
+   */
+  async read(run, offset, signal) {
+    const response = await fetch(this.address(run, `?offset=${encodeURIComponent(offset)}`), { signal: signal ?? null });
+    const first = response.headers.get('Stream-First-Offset');
+    if (response.status === 410 && first) return { bytes: new Uint8Array(), next: first, upToDate: false, first };
+    if (!response.ok) throw new Refused(response.status, await said(response));
+    return {
+      bytes: new Uint8Array(await response.arrayBuffer()),
+      next: response.headers.get('Stream-Next-Offset') ?? offset,
+      upToDate: response.headers.get('Stream-Up-To-Date') === 'true',
+      first,
+    };
+  }
+}
+
+/** @param {string} address */
+async function asked(address) {
+  let response;
+  try {
+    response = await fetch(address, { credentials: 'same-origin' });
+  } catch {
+    throw new Refused(0, 'the server does not answer');
+  }
+  if (!response.ok) throw new Refused(response.status, await said(response));
+  return response;
+}
+
+/** @param {Response} response */
+async function said(response) {
+  try {
+    const body = await response.json();
+    return String(body.error ?? body.data ?? response.statusText);
+  } catch {
+    return response.statusText || `status ${response.status}`;
+  }
+}

@@ -1,0 +1,84 @@
+// Which row of the view shows what: the lines that can be reached, a row for each gap, and a row for the end.
+// Rows are counted from 0, lines from 1. Pure.
+
+/** @typedef {import('./places.js').Position} Position */
+/**
+ * @typedef {object} Gap
+ * @property {Position} from  the first byte that is missing
+ * @property {Position} to  the first that is there again
+ * @property {string} reason  trimmed, dropped, lost
+ * @property {boolean} bare  nothing of the line it begins in stands before it
+ */
+/** @typedef {{ row: number, count: number, line: number, gap: Gap | null }} Stretch */
+
+export class Rows {
+  /**
+   * @param {Gap[]} gaps in their order, without overlap
+   * @param {number} last the last line that is there, 0 if none
+   * @param {boolean} ended a row for the end follows
+   */
+  constructor(gaps, last, ended) {
+    /** @type {Stretch[]} */
+    this.stretches = [];
+    this.last = last;
+    let line = 1;
+    let row = 0;
+    const lines = (/** @type {number} */ until) => {
+      if (until < line) return;
+      this.stretches.push({ row, count: until - line + 1, line, gap: null });
+      row += until - line + 1;
+    };
+    for (const gap of gaps) {
+      lines(Math.min(last, gap.bare || gap.from.line === gap.to.line ? gap.from.line - 1 : gap.from.line));
+      this.stretches.push({ row: row++, count: 1, line: gap.to.line, gap });
+      line = Math.max(line, gap.to.line);
+    }
+    lines(last);
+    this.ended = ended;
+    this.count = row + (ended ? 1 : 0);
+  }
+
+  /**
+   * @param {number} row
+   * @returns {{ line: number } | { gap: Gap } | 'end' | null}
+   */
+  at(row) {
+    if (row < 0 || row >= this.count) return null;
+    if (this.ended && row === this.count - 1) return 'end';
+    const stretch = this.stretches[this.find((item) => item.row <= row)];
+    if (!stretch) return null;
+    return stretch.gap ? { gap: stretch.gap } : { line: stretch.line + row - stretch.row };
+  }
+
+  /**
+   * The row of a line, or of the gap that holds it.
+   * @param {number} line
+   */
+  rowOf(line) {
+    const index = this.find((item) => (item.gap && !item.gap.bare ? item.gap.from.line + 1 : firstOf(item)) <= line);
+    const stretch = this.stretches[index];
+    if (!stretch) return 0;
+    if (stretch.gap) return stretch.row;
+    const within = Math.min(line - stretch.line, stretch.count - 1);
+    return stretch.row + within;
+  }
+
+  /**
+   * The last stretch for which `holds` is true; it is true for all before it.
+   * @param {(stretch: Stretch) => boolean} holds
+   */
+  find(holds) {
+    let [low, high] = [0, this.stretches.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (holds(/** @type {Stretch} */ (this.stretches[middle]))) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+}
+
+/** @param {Stretch} stretch */
+function firstOf(stretch) {
+  return stretch.gap ? stretch.gap.from.line : stretch.line;
+}

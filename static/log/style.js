@@ -1,0 +1,115 @@
+// How a piece of text looks: the colours and attributes of SGR escape sequences, as plain values.
+//
+// A colour is -1 (the default), 0 to 255 (the palette) or TRUE_COLOUR + 0xRRGGBB. Styles are never changed, only
+// replaced, so they can be compared and shared. Knows nothing of the DOM and nothing of other escape sequences.
+
+export const DEFAULT = -1;
+export const TRUE_COLOUR = 0x1000000;
+
+export const BOLD = 1;
+export const DIM = 2;
+export const ITALIC = 4;
+export const UNDERLINE = 8;
+export const INVERSE = 16;
+export const STRIKE = 32;
+/** A control character made visible; not from SGR. */
+export const SYMBOL = 64;
+
+/**
+ * @typedef {object} Style
+ * @property {number} flags
+ * @property {number} ink  the text's colour
+ * @property {number} ground  the colour behind it
+ */
+
+/** @type {Readonly<Style>} */
+export const PLAIN = Object.freeze({ flags: 0, ink: DEFAULT, ground: DEFAULT });
+
+/** @param {Style} a @param {Style} b */
+export function same(a, b) {
+  return a === b || (a.flags === b.flags && a.ink === b.ink && a.ground === b.ground);
+}
+
+/** @type {Record<number, number>} */
+const ON = { 1: BOLD, 2: DIM, 3: ITALIC, 4: UNDERLINE, 7: INVERSE, 9: STRIKE, 21: UNDERLINE };
+/** @type {Record<number, number>} */
+const OFF = { 22: BOLD | DIM, 23: ITALIC, 24: UNDERLINE, 27: INVERSE, 29: STRIKE };
+
+/**
+ * The style after an SGR sequence.
+ * @param {Style} style the one before
+ * @param {string} parameters what stands between `ESC [` and `m`; colons count as semicolons
+ * @returns {Style}
+ */
+export function styled(style, parameters) {
+  const codes = parameters.split(/[;:]/, 64).map((code) => (code === '' ? 0 : Number(code)));
+  let { flags, ink, ground } = style;
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i] ?? 0;
+    if (code === 0) [flags, ink, ground] = [0, DEFAULT, DEFAULT];
+    else if (ON[code]) flags |= ON[code] ?? 0;
+    else if (OFF[code]) flags &= ~(OFF[code] ?? 0);
+    else if (code >= 30 && code <= 37) ink = code - 30;
+    else if (code >= 90 && code <= 97) ink = code - 82;
+    else if (code === 39) ink = DEFAULT;
+    else if (code >= 40 && code <= 47) ground = code - 40;
+    else if (code >= 100 && code <= 107) ground = code - 92;
+    else if (code === 49) ground = DEFAULT;
+    else if (code === 38 || code === 48) {
+      const [colour, used] = extended(codes, i + 1);
+      if (code === 38) ink = colour ?? ink;
+      else ground = colour ?? ground;
+      i += used;
+    }
+  }
+  return flags === 0 && ink === DEFAULT && ground === DEFAULT ? PLAIN : { flags, ink, ground };
+}
+
+/**
+ * The colour that follows 38 or 48, and how many codes it takes.
+ * @param {number[]} codes @param {number} at
+ * @returns {[number | null, number]}
+ */
+function extended(codes, at) {
+  if (codes[at] === 5) {
+    const index = codes[at + 1] ?? -1;
+    return [index >= 0 && index <= 255 ? index : null, 2];
+  }
+  if (codes[at] !== 2) return [null, 1];
+  const [r = 0, g = 0, b = 0] = codes.slice(at + 1, at + 4);
+  const whole = [r, g, b].every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
+  return [whole ? TRUE_COLOUR + (r << 16) + (g << 8) + b : null, 4];
+}
+
+/**
+ * The parameters of an SGR sequence that sets this style from the default; '' for the default itself.
+ * @param {Style} style
+ */
+export function parameters(style) {
+  const codes = [];
+  for (const [code, flag] of Object.entries(ON)) if (style.flags & flag && code !== '21') codes.push(code);
+  if (style.ink !== DEFAULT) codes.push(`38;${colourCodes(style.ink)}`);
+  if (style.ground !== DEFAULT) codes.push(`48;${colourCodes(style.ground)}`);
+  return codes.join(';');
+}
+
+/** @param {number} colour */
+function colourCodes(colour) {
+  if (colour < TRUE_COLOUR) return `5;${colour}`;
+  return `2;${(colour >> 16) & 255};${(colour >> 8) & 255};${colour & 255}`;
+}
+
+/**
+ * A colour of the palette beyond the first 16, or a true colour, as CSS text.
+ * @param {number} colour 16 or more
+ */
+export function css(colour) {
+  if (colour >= TRUE_COLOUR) return `rgb(${(colour >> 16) & 255},${(colour >> 8) & 255},${colour & 255})`;
+  if (colour >= 232) {
+    const grey = 8 + (colour - 232) * 10;
+    return `rgb(${grey},${grey},${grey})`;
+  }
+  const cube = colour - 16;
+  const level = (/** @type {number} */ step) => (step === 0 ? 0 : 55 + step * 40);
+  return `rgb(${level(Math.floor(cube / 36))},${level(Math.floor(cube / 6) % 6)},${level(cube % 6)})`;
+}

@@ -1,0 +1,349 @@
+// The windowed list: a sticky viewport that holds only the rows that can be seen, whatever the number of rows.
+//
+// `top` is the only truth about where the view is: the row at its upper edge, as a float. The scroll bar follows it.
+// Elements have a greatest height, so the space that makes the scroll bar is capped; beyond the cap (and with wrapped
+// rows, whose heights are not known) small movements are counted in pixels of rows, and large ones are a share of
+// the whole. Only this file touches rows. It knows nothing of the network.
+
+import { paint } from './paint.js';
+import { resolved } from './ansi.js';
+
+/** @typedef {import('./chunks.js').Line} Line */
+/**
+ * What a row shows.
+ * @typedef {object} Item
+ * @property {'line' | 'wait' | 'gap' | 'end'} kind
+ * @property {number} [number] of the line
+ * @property {Line} [line]
+ * @property {string} [text] of a gap or of the end
+ * @property {string} [tone] how a gap or the end is to look
+ */
+/**
+ * @typedef {object} Source
+ * @property {() => number} count of rows
+ * @property {(row: number) => Item | null} item
+ * @property {(from: number, to: number) => void} want rows that are shown and not there yet
+ * @property {(item: Item) => boolean} marked
+ */
+/**
+ * @typedef {object} Row
+ * @property {HTMLElement} element
+ * @property {HTMLAnchorElement} number
+ * @property {HTMLElement} text
+ * @property {HTMLButtonElement} more
+ * @property {unknown} shown what was painted last, to leave it if nothing has changed
+ * @property {number} y
+ */
+
+const MOST_PX = 8_000_000;
+const FRAME_MS = 12;
+/** Of a long line so much is shown in its row. */
+const MOST_SHOWN = 2000;
+const DEFAULT_ROW_PX = 20;
+
+export class View extends EventTarget {
+  /**
+   * @param {HTMLElement} scroller
+   * @param {Source} source
+   */
+  constructor(scroller, source) {
+    super();
+    this.scroller = scroller;
+    this.source = source;
+    this.port = scroller.appendChild(document.createElement('div'));
+    this.port.className = 'port';
+    this.space = scroller.appendChild(document.createElement('div'));
+    this.space.className = 'space';
+    this.top = 0;
+    this.following = true;
+    this.wrap = false;
+    /** @type {Row[]} */
+    this.rows = [];
+    this.rowPx = DEFAULT_ROW_PX;
+    this.height = 0;
+    this.atEnd = true;
+    this.overflows = false;
+    this.lastPx = 0;
+    this.frame = 0;
+    scroller.addEventListener('scroll', () => this.scrolled(), { passive: true });
+    scroller.addEventListener('scrollend', () => this.align());
+    scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.letGo(), { passive: true });
+    this.watcher = new ResizeObserver(() => this.measure());
+    this.watcher.observe(scroller);
+  }
+
+  close() {
+    this.watcher.disconnect();
+    cancelAnimationFrame(this.frame);
+  }
+
+  // ---- where it is
+
+  get count() {
+    return this.source.count();
+  }
+
+  /** How many rows fit, as a float. */
+  get fits() {
+    return this.height / this.rowPx;
+  }
+
+  get greatestTop() {
+    return this.wrap ? Math.max(0, this.count - 1) : Math.max(0, this.count - this.fits);
+  }
+
+  get spacePx() {
+    const whole = this.count * this.rowPx;
+    return Math.min(MOST_PX, this.wrap && this.overflows ? Math.max(whole, this.height * 2) : whole);
+  }
+
+  get greatestPx() {
+    return Math.max(0, this.spacePx - this.height);
+  }
+
+  /** One pixel of the scroll bar is one pixel of rows. */
+  get exact() {
+    return !this.wrap && this.count * this.rowPx <= MOST_PX;
+  }
+
+  get topPx() {
+    if (this.exact) return this.top * this.rowPx;
+    if (this.atEnd) return this.greatestPx;
+    return this.greatestTop ? Math.min(this.greatestPx - 2, (this.top / this.greatestTop) * this.greatestPx) : 0;
+  }
+
+  // ---- moving
+
+  scrolled() {
+    const px = this.scroller.scrollTop;
+    const moved = px - this.lastPx;
+    if (Math.abs(moved) < 1) return;
+    this.lastPx = px;
+    if (this.exact) this.top = px / this.rowPx;
+    else if (px <= 0) this.top = 0;
+    else if (px >= this.greatestPx - 1) this.top = this.greatestTop;
+    else if (Math.abs(moved) < this.height * 2) this.moveBy(moved);
+    else this.top = (px / this.greatestPx) * this.greatestTop;
+    this.top = Math.max(0, Math.min(this.greatestTop, this.top));
+    if (moved < 0) {
+      this.atEnd = false;
+      this.letGo();
+    } else if (px >= this.greatestPx - 2 || this.top >= this.greatestTop) this.follow();
+    this.refresh();
+  }
+
+  /** @param {number} px of rows, up or down from where the view is */
+  moveBy(px) {
+    let row = Math.floor(this.top);
+    let within = (this.top - row) * this.heightOf(row) + px;
+    while (within < 0 && row > 0) within += this.heightOf(--row);
+    while (within >= this.heightOf(row) && row < this.count - 1) within -= this.heightOf(row++);
+    this.top = row + Math.max(0, within) / this.heightOf(row);
+  }
+
+  /** @param {number} row */
+  heightOf(row) {
+    if (!this.wrap || !this.rows.length) return this.rowPx;
+    const held = this.rows[row % this.rows.length];
+    const painted = held && /** @type {{ row?: number }} */ (held.shown)?.row === row;
+    return painted ? held.element.offsetHeight || this.rowPx : this.rowPx;
+  }
+
+  /** Put the scroll bar where the view is. */
+  align() {
+    const px = this.topPx;
+    if (Math.abs(this.scroller.scrollTop - px) > 1) this.scroller.scrollTop = px;
+    this.lastPx = this.scroller.scrollTop;
+  }
+
+  follow() {
+    if (this.following) return;
+    this.following = true;
+    this.refresh();
+    this.dispatchEvent(new Event('follow'));
+  }
+
+  letGo() {
+    if (!this.following || this.count <= this.fits && !this.overflows) return;
+    this.following = false;
+    this.dispatchEvent(new Event('follow'));
+  }
+
+  /** @param {number} row that shall be seen, a third from above */
+  show(row) {
+    this.letGo();
+    this.following = false;
+    this.atEnd = false;
+    this.top = Math.max(0, Math.min(this.greatestTop, row - Math.floor(this.fits / 3)));
+    this.draw();
+    this.dispatchEvent(new Event('follow'));
+  }
+
+  /** @param {number} rows that have gone away above, or come if negative */
+  shift(rows) {
+    this.top = Math.max(0, this.top - rows);
+  }
+
+  /** @param {boolean} on */
+  setWrap(on) {
+    this.wrap = on;
+    this.top = Math.floor(this.top);
+    this.scroller.classList.toggle('wraps', on);
+    for (const row of this.rows) row.shown = null;
+    this.refresh();
+  }
+
+  // ---- drawing
+
+  measure() {
+    const line = Number.parseFloat(getComputedStyle(this.port).lineHeight);
+    this.rowPx = line > 4 ? line : DEFAULT_ROW_PX;
+    this.refresh();
+  }
+
+  /** Something has changed: draw with the next frame. */
+  refresh() {
+    if (!this.frame) {
+      this.frame = requestAnimationFrame(() => {
+        this.frame = 0;
+        this.draw();
+      });
+    }
+  }
+
+  draw() {
+    const outer = this.scroller.clientHeight;
+    if (!outer) return;
+    this.port.style.height = `${outer}px`;
+    this.height = this.port.clientHeight;
+    const space = `${Math.max(0, this.spacePx - outer + (outer - this.height))}px`;
+    if (this.space.style.height !== space) this.space.style.height = space;
+    this.makeRows(Math.ceil(this.fits) + 2);
+    this.until = performance.now() + FRAME_MS;
+    if (this.following) this.top = this.greatestTop;
+    this.top = Math.min(this.top, this.greatestTop);
+    if (this.wrap) this.layOutWrapped();
+    else this.layOut();
+    this.align();
+    this.dispatchEvent(new Event('drawn'));
+  }
+
+  /** @param {number} count */
+  makeRows(count) {
+    if (this.rows.length === count) return;
+    this.rows = Array.from({ length: count }, makeRow);
+    this.port.replaceChildren(...this.rows.map((row) => row.element));
+  }
+
+  layOut() {
+    const first = Math.floor(this.top);
+    const part = this.top - first;
+    this.atEnd = this.top >= this.greatestTop - 0.01;
+    this.fill(first, first + this.rows.length);
+    for (let i = 0; i < this.rows.length; i++) this.place(first + i, (i - part) * this.rowPx);
+  }
+
+  /** Rows of their natural heights: downwards from the top row, or upwards from the last one when they end above. */
+  layOutWrapped() {
+    const count = this.count;
+    const most = this.rows.length;
+    let first = this.following ? Math.max(0, count - most) : Math.floor(this.top);
+    this.fill(first, first + most);
+    let heights = this.heights(first, Math.min(count, first + most));
+    let y = -(this.top - Math.floor(this.top)) * (heights[0] ?? this.rowPx);
+    const below = (/** @type {number} */ from) => heights.reduce((sum, px) => sum + px, from);
+    const ends = this.following || (first + heights.length >= count && below(y) <= this.height);
+    if (ends && !this.following && first > 0) {
+      first = Math.max(0, count - most);
+      this.fill(first, first + most);
+      heights = this.heights(first, count);
+    }
+    this.overflows = below(0) > this.height || first > 0;
+    if (ends) y = this.overflows ? this.height - below(0) : 0;
+    this.atEnd = ends;
+    let at = y;
+    heights.forEach((px, i) => {
+      if (ends && at <= 0 && at + px > 0) this.top = first + i + -at / px;
+      this.place(first + i, at);
+      at += px;
+    });
+    for (let i = heights.length; i < most; i++) this.place(first + i, at);
+  }
+
+  /** @param {number} from @param {number} to */
+  heights(from, to) {
+    const heights = [];
+    for (let row = from; row < to; row++) heights.push(this.rows[row % this.rows.length]?.element.offsetHeight ?? 0);
+    return heights;
+  }
+
+  /** Paint the rows, as far as the time of a frame reaches; the rest is hidden and painted in the next. @param {number} from @param {number} to */
+  fill(from, to) {
+    let [low, high] = [-1, -1];
+    for (let i = from; i < to; i++) {
+      const row = /** @type {Row} */ (this.rows[i % this.rows.length]);
+      const item = this.source.item(i);
+      if (item?.kind === 'wait') [low, high] = [low < 0 ? i : low, i];
+      if (!item) hide(row);
+      else if (performance.now() < (this.until ?? 0)) show(row, i, item, this.source.marked(item), this.wrap);
+      else if (!isShown(row, i, item, this.source.marked(item))) {
+        hide(row);
+        this.refresh();
+      }
+    }
+    if (low >= 0) this.source.want(low, high);
+  }
+
+  /** @param {number} index @param {number} y */
+  place(index, y) {
+    const row = /** @type {Row} */ (this.rows[index % this.rows.length]);
+    if (row.y === y) return;
+    row.y = y;
+    row.element.style.transform = `translateY(${y}px)`;
+  }
+}
+
+/** @returns {Row} */
+function makeRow() {
+  const element = document.createElement('div');
+  element.className = 'row';
+  const number = element.appendChild(document.createElement('a'));
+  number.className = 'no';
+  number.tabIndex = -1;
+  const text = element.appendChild(document.createElement('span'));
+  text.className = 'text';
+  const more = element.appendChild(document.createElement('button'));
+  more.className = 'more';
+  more.type = 'button';
+  more.hidden = true;
+  return { element, number, text, more, shown: null, y: -1 };
+}
+
+/** @param {Row} row */
+function hide(row) {
+  row.element.className = 'row away';
+  row.shown = null;
+}
+
+/** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked */
+function isShown(row, index, item, marked) {
+  const shown = /** @type {{ row: number, kind: string, number: unknown, text: unknown, marked: boolean } | null} */ (row.shown);
+  return shown !== null && shown.row === index && shown.kind === item.kind && shown.number === item.number
+    && shown.text === (item.line ?? item.text) && shown.marked === marked;
+}
+
+/** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked @param {boolean} wrap */
+function show(row, index, item, marked, wrap) {
+  if (isShown(row, index, item, marked)) return;
+  row.shown = { row: index, kind: item.kind, number: item.number, text: item.line ?? item.text, marked };
+  row.element.className = `row ${item.kind}${marked ? ' marked' : ''}${item.tone ? ` ${item.tone}` : ''}`;
+  row.number.textContent = item.number === undefined ? '' : String(item.number);
+  if (item.number === undefined) row.number.removeAttribute('href');
+  else row.number.href = `#L${item.number}`;
+  row.element.dataset.line = String(item.number ?? '');
+  let whole = true;
+  if (item.line) whole = paint(row.text, resolved(item.line.text, item.line.opening).runs, MOST_SHOWN * (wrap ? 2 : 1)) && !item.line.cut;
+  else row.text.textContent = item.text ?? '';
+  row.more.hidden = whole;
+  if (!whole) row.more.textContent = 'show all';
+}

@@ -1,0 +1,93 @@
+// The dialog that shows one very long line whole: broken into pieces of a fixed width, of which only those on screen
+// are in the page, so that a line of many megabytes stays readable.
+
+import { shown } from './ansi.js';
+import { number, size } from './places.js';
+import { PLAIN } from './style.js';
+import { View } from './view.js';
+
+const COLUMNS = 120;
+
+export class WholeLine {
+  /** @param {HTMLDialogElement} dialog */
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.text = '';
+    /** @type {Map<number, import('./chunks.js').Line>} */
+    this.held = new Map();
+    /** @type {AbortController | null} */
+    this.abort = null;
+    const head = dialog.appendChild(document.createElement('div'));
+    head.className = 'whole-head';
+    this.title = head.appendChild(document.createElement('strong'));
+    this.copy = head.appendChild(document.createElement('button'));
+    this.copy.type = 'button';
+    this.copy.textContent = 'Copy';
+    const close = head.appendChild(document.createElement('button'));
+    close.type = 'button';
+    close.textContent = 'Close';
+    this.scroller = dialog.appendChild(document.createElement('div'));
+    this.scroller.className = 'scroll';
+    this.scroller.tabIndex = 0;
+    this.copy.addEventListener('click', () => navigator.clipboard?.writeText(this.text));
+    close.addEventListener('click', () => dialog.close());
+    dialog.addEventListener('close', () => this.abort?.abort());
+    this.view = new View(this.scroller, {
+      count: () => Math.ceil(this.text.length / COLUMNS),
+      item: (row) => this.item(row),
+      want: () => {},
+      marked: () => false,
+    });
+    this.view.following = false;
+  }
+
+  /**
+   * Open it and show what `read` brings.
+   * @param {number} line
+   * @param {(options: { signal: AbortSignal, progress: (bytes: number) => void }) => Promise<string>} read
+   */
+  async open(line, read) {
+    this.text = '';
+    this.view.following = false;
+    this.view.top = 0;
+    this.title.textContent = `Line ${number(line)}: reading`;
+    this.dialog.showModal();
+    this.abort = new AbortController();
+    const { signal } = this.abort;
+    try {
+      const text = await read({ signal, progress: (bytes) => this.says(`Line ${number(line)}: reading, ${size(bytes)}`) });
+      if (signal.aborted) return;
+      this.text = shown(text);
+      this.says(`Line ${number(line)}: ${number(this.text.length)} characters`);
+    } catch (error) {
+      if (!signal.aborted) this.says(`Line ${number(line)} cannot be read: ${error instanceof Error ? error.message : ''}`);
+    }
+    this.view.refresh();
+  }
+
+  /** @param {string} title */
+  says(title) {
+    this.title.textContent = title;
+  }
+
+  /**
+   * @param {number} row
+   * @returns {import('./view.js').Item | null}
+   */
+  item(row) {
+    const from = row * COLUMNS;
+    if (from >= this.text.length) return null;
+    const text = this.text.slice(from, from + COLUMNS);
+    return { kind: 'line', number: from + 1, line: this.lineOf(row, text) };
+  }
+
+  /** The same object for the same piece, so that the view leaves it alone. @param {number} row @param {string} text */
+  lineOf(row, text) {
+    const held = this.held.get(row);
+    if (held?.text === text) return held;
+    if (this.held.size > 500) this.held.clear();
+    const line = { text, opening: PLAIN, cut: 0 };
+    this.held.set(row, line);
+    return line;
+  }
+}
