@@ -56,7 +56,7 @@ def measured(chosen: argparse.Namespace, store: Valkey) -> list[str]:
     want = ("append", "fanout", "replay") if chosen.what == "all" else (chosen.what,)
     for number in range(1, chosen.rounds + 1):
         for one in chosen.ways if "append" in want else ():
-            if one.appends:
+            if one.append_title:
                 rounds["append", one.name].append(append.measure(one, store, chosen.lines))
                 _told(number, "append", one)
         for cell in chosen.cells if "fanout" in want else ():
@@ -73,7 +73,9 @@ def measured(chosen: argparse.Namespace, store: Valkey) -> list[str]:
 def _tables(chosen: argparse.Namespace, rounds: dict[Any, list[Any]], want: Sequence[str]) -> list[str]:
     tables = []
     if "append" in want:
-        tables.append(table.append_table([(one, rounds["append", one.name]) for one in chosen.ways if one.appends]))
+        tables.append(
+            table.append_table([(one, rounds["append", one.name]) for one in chosen.ways if one.append_title])
+        )
     if "fanout" in want:
         tables.append(
             table.fanout_table([(cell, one, rounds[cell, one.name]) for cell in chosen.cells for one in chosen.ways])

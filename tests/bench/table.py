@@ -29,7 +29,7 @@ def append_table(results: Sequence[tuple[Way, Sequence[Appended]]]) -> str:
     """One row a way."""
     rows = [
         [
-            way.title,
+            way.append_title,
             _spread([r.lines_per_s for r in rounds], _count),
             _spread([r.writer_us for r in rounds], _fine),
             _spread([r.redis_us for r in rounds], _fine),

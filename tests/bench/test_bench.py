@@ -21,7 +21,7 @@ from tests.bench.load import Crowd, SocketIoViewer
 from tests.bench.processes import Valkey, valkey
 from tests.bench.ways import WAYS, Way
 
-APPENDING = [way for way in WAYS if way.appends]
+APPENDING = [way for way in WAYS if way.append_title]
 KEEPING = [way for way in WAYS if way.keeps]
 
 
@@ -111,7 +111,7 @@ def test_the_command_writes_a_table_with_a_row_for_every_way(
     assert text.endswith(f"{table.END}\nafter\n")
     assert "what was here before" not in text
     rows = [row for row in text.splitlines() if row.startswith("| ")][2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [way.title for way in APPENDING]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [way.append_title for way in APPENDING]
     assert capsys.readouterr().out.strip() in text
 
 

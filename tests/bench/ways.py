@@ -16,20 +16,20 @@ from tests.bench.writers import CURSOR_START, TASK
 class Way:
     """One way to bring lines to viewers.
 
-    ``name``: as it is chosen on the command line. ``title``: as the table has it. ``writer``: the writer's name.
+    ``name``: as it is chosen on the command line. ``title``: as the table has it. ``append_title``: the same for append,
+    '' if it is not measured there, since of two ways that share a writer only one is. ``writer``: the writer's name.
     ``server``: which server it needs. ``subscribe``: what its viewers send, None for bare sockets. ``acks``: its
-    viewers acknowledge. ``keeps``: what was printed can be read later. ``appends``: it is measured in append; of two
-    ways that share a writer, only one is.
+    viewers acknowledge. ``keeps``: what was printed can be read later.
     """
 
     name: str
     title: str
+    append_title: str
     writer: str
     server: str
     subscribe: dict[str, Any] | None
     acks: bool = False
     keeps: bool = True
-    appends: bool = True
 
     def server_command(self, url: str) -> list[str]:
         """How its server is started; it then says where it listens in its first line that ends with a port."""
@@ -48,19 +48,49 @@ class Way:
 _LIVETASK = {"task_id": TASK, "from": CURSOR_START, "mode": "all"}
 
 WAYS = (
-    Way("tutorial", "tutorial: RPUSH + PUBLISH, an emit a line", "tutorial", "tutorial", {"task": TASK}),
-    Way("stirfried", "Stirfried: RedisManager, an emit a line", "stirfried", "stirfried", {"task": TASK}, keeps=False),
-    Way("livetask", "**livetask**, text", "livetask", "livetask", _LIVETASK, acks=True),
+    Way(
+        "tutorial",
+        "tutorial: pub/sub a viewer, an emit a line",
+        "tutorial: RPUSH + PUBLISH a line",
+        writer="tutorial",
+        server="tutorial",
+        subscribe={"task": TASK},
+    ),
+    Way(
+        "stirfried",
+        "Stirfried: AsyncRedisManager, an emit a line",
+        "Stirfried: RedisManager, an emit a line",
+        writer="stirfried",
+        server="stirfried",
+        subscribe={"task": TASK},
+        keeps=False,
+    ),
+    Way(
+        "livetask",
+        "**livetask**, text",
+        "**livetask**: the append script, a chunk a call",
+        writer="livetask",
+        server="livetask",
+        subscribe=_LIVETASK,
+        acks=True,
+    ),
     Way(
         "livetask-binary",
         "**livetask**, binary",
-        "livetask",
-        "livetask",
-        {**_LIVETASK, "binary": True},
+        "",
+        writer="livetask",
+        server="livetask",
+        subscribe={**_LIVETASK, "binary": True},
         acks=True,
-        appends=False,
     ),
-    Way("floor", "floor: a bare socket loop", "floor", "floor", None),
+    Way(
+        "floor",
+        "floor: a bare socket loop",
+        "floor: XADD a chunk, a bare socket",
+        writer="floor",
+        server="floor",
+        subscribe=None,
+    ),
 )
 
 

@@ -17,9 +17,9 @@ import redis
 import socketio
 
 from livetask.keys import Keys, bucket_of
-from livetask.position import START, Position
-from livetask.scripts import script
+from livetask.position import START
 from livetask.settings import Settings
+from livetask.worker.writing import Call, Writing
 
 TASK = "bench-0001"
 NONCE = "benchbench01"
@@ -64,39 +64,29 @@ class StirfriedWriter:
 
 
 class LivetaskWriter:
-    """The append script, a chunk a call, as the worker's shipper calls it."""
+    """The append script through the worker's own connection, a chunk a call, as the shipper calls it."""
 
     chunked = True
 
     def __init__(self, url: str, cap_bytes: int = Settings().run_cap_bytes) -> None:
-        self._redis = redis.Redis.from_url(url)
-        self._append = script("append")
+        self._writing = Writing(url)
         keys, bucket = Keys(), bucket_of(TASK)
-        self._keys = [keys.task(TASK), keys.output(TASK, NONCE), keys.bell(bucket), keys.watched(bucket)]
+        self._keys = (keys.task(TASK), keys.output(TASK, NONCE), keys.bell(bucket), keys.watched(bucket))
         self._cap = cap_bytes
+        task = json.dumps({"name": "bench", "worker": "bench"})
+        run = json.dumps({"why": "first", "host": "bench", "pid": "1", "worker": "bench"})
+        names = (keys.task(TASK), keys.alive(bucket), keys.recent(bucket), keys.bell(bucket))
+        words = (TASK, NONCE, 0, str(START), "", _TTL_MS, _TTL_MS, 1000, 50, task, run)
+        self._writing.replies([Call("begin", names, words)])
         self._at = START
-        self._redis.script_load(self._append.text)
-        self._begin(keys, bucket)
 
     def write(self, data: bytes) -> None:
         end = self._at.after(data)
-        answer = self._redis.evalsha(
-            self._append.sha, 4, *self._keys, TASK, 1, NONCE, str(self._at), str(end), self._cap, _TTL_MS,
-            "d", data, "t", int(time.time() * 1000),
-        )  # fmt: skip
-        if answer != [b"OK"]:
+        place = (TASK, 1, NONCE, str(self._at), str(end), self._cap, _TTL_MS)
+        answer = self._writing.replies([Call("append", self._keys, (*place, "d", data, "t", int(time.time() * 1000)))])
+        if answer != [[b"OK"]]:
             raise RuntimeError(f"append answered {answer!r}")
         self._at = end
-
-    def _begin(self, keys: Keys, bucket: int) -> None:
-        """Open the run, or find it again and go on where it stands: another writer may have filled it before."""
-        task = json.dumps({"name": "bench", "worker": "bench"})
-        run = json.dumps({"why": "first", "host": "bench", "pid": "1", "worker": "bench"})
-        names = [keys.task(TASK), keys.alive(bucket), keys.recent(bucket), keys.bell(bucket)]
-        answer = self._redis.eval(
-            script("begin").text, 4, *names, TASK, NONCE, 0, str(START), "", _TTL_MS, 600_000, 1000, 50, task, run
-        )
-        self._at = Position.parse(answer[1])
 
 
 class FloorWriter:
