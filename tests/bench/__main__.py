@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import shlex
 import sys
 import time
@@ -93,6 +94,8 @@ def _told(number: int, what: str, one: Way) -> None:
 def main(arguments: Sequence[str]) -> int:
     chosen = parsed(arguments)
     begun = time.monotonic()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for those who are started: a descriptor a viewer
     with valkey() as store:
         with redis.Redis.from_url(store.url) as client:
             info: dict[str, Any] = client.info("server")

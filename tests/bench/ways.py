@@ -16,8 +16,8 @@ from tests.bench.writers import CURSOR_START, TASK
 class Way:
     """One way to bring lines to viewers.
 
-    ``name``: as it is chosen on the command line. ``title``: as the table has it. ``append_title``: the same for append,
-    '' if it is not measured there, since of two ways that share a writer only one is. ``writer``: the writer's name.
+    ``name``: as it is chosen on the command line. ``title``: as the table has it. ``append_title``: the same for
+    append, '' if it is not measured there: of two ways that share a writer only one is. ``writer``: the writer's name.
     ``server``: which server it needs. ``subscribe``: what its viewers send, None for bare sockets. ``acks``: its
     viewers acknowledge. ``keeps``: what was printed can be read later.
     """
