@@ -1,0 +1,275 @@
+"""Leading a task's output into its run's spool.
+
+Two ways, by pool:
+
+- ``FdCapture`` (prefork, solo): one task at a time has the whole process, so file descriptors 1 and 2 point at the
+  spool while it runs. Whatever writes there is in it, C code and child processes too.
+- ``ContextCapture`` (threads, gevent, eventlet): several tasks share the process, so sys.stdout and sys.stderr ask in
+  whose context they are called. What goes past Python to descriptors 1 and 2 cannot be told apart and goes to the
+  console.
+
+A run within a run (a task called eagerly) has its own output; the outer one goes on when it ends. Nothing here knows
+Celery or Redis.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import posix
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TextIO
+
+from livetask.worker.spool import RunFacts, RunSpool
+from livetask.worker.streams import Router, SpoolRaw, SpoolText
+
+MARK = struct.Struct("<qq")
+"""One mark in the quiet file: (start, length) of a range that the console has already got; with a negative length it
+says that such a range will come, at ``start`` or later."""
+
+_FREE_LEAST_BYTES = 16 * 1024 * 1024
+"""With less room than this on the spool's disk a run is not captured: its children would see their writes fail."""
+
+
+class SpoolFull(OSError):
+    """There is hardly any room on the disk of the spool."""
+
+
+class OpenRun:
+    """A run that goes on in this process.
+
+    ``detail``: what is known of its end so far. ``outer``: the run within which it was called, or None.
+    ``has_commands``: commands were started in it that must not outlive it.
+    """
+
+    def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None) -> None:
+        free = os.statvfs(directory)
+        if free.f_bavail * free.f_frsize < _FREE_LEAST_BYTES:
+            raise SpoolFull(f"less than {_FREE_LEAST_BYTES} bytes are free in {directory}")
+        self.facts = facts
+        self.outer = outer
+        self.spool = RunSpool(directory, facts)
+        self.detail: dict[str, Any] = {}
+        self.ended = False
+        self.has_commands = False
+        self._record_fd = -1
+        self._quiet_fd = -1
+        self._record_pid = 0
+
+    @property
+    def task_id(self) -> str:
+        return self.facts.task_id
+
+    def write_record(self, data: bytes, mark: bool) -> None:
+        """Write a log record's text; ``mark`` it as one that the console does not need. Raises OSError.
+
+        A record goes through a description of its own, whose offset then says where O_APPEND has put it. Calls must
+        not overlap within one process.
+        """
+        if self._record_pid != os.getpid():
+            self._open_for_records()
+        if mark:
+            posix.write(self._quiet_fd, MARK.pack(self.spool.size_bytes(), -len(data)))
+        size = posix.write(self._record_fd, data)
+        if mark:
+            end = os.lseek(self._record_fd, 0, os.SEEK_CUR)
+            posix.write(self._quiet_fd, MARK.pack(end - size, size))
+
+    def _open_for_records(self) -> None:
+        """Also after a fork in the task: the offset of a shared description would say nothing."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._record_fd = os.open(self.spool.paths.of("out"), flags, 0o600)
+        self._quiet_fd = os.open(self.spool.paths.of("quiet"), flags, 0o600)
+        self._record_pid = os.getpid()
+
+    def end(self, end: dict[str, Any]) -> None:
+        """Write down the end; from here on the run's output is complete."""
+        self.ended = True
+        try:
+            self.spool.end({**end, "size": self.spool.size_bytes()})
+        finally:
+            if self._record_pid == os.getpid():
+                os.close(self._record_fd)
+                os.close(self._quiet_fd)
+                self._record_pid = 0
+
+    def close(self) -> None:
+        self.spool.close()
+
+
+class FdCapture:
+    """Capture of a whole process. ``console``: descriptors of what 1 and 2 were before."""
+
+    locked = True
+
+    def __init__(self) -> None:
+        self.console = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2))
+        self._run: OpenRun | None = None
+        self._streams = tuple(SpoolText(SpoolRaw(fd)) for fd in (1, 2))
+        self._before: list[TextIO] = []
+        self._flush_c = _c_flush()
+        for stream in (sys.__stdout__, sys.__stderr__):
+            # Code that kept the first sys.stdout is shown line by line, not when 8 KiB have come together.
+            with suppress(AttributeError, ValueError, OSError):
+                stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+    def current(self) -> OpenRun | None:
+        """The run that goes on in this process."""
+        return self._run
+
+    def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
+        """Open a run and lead the process' output into it. Raises OSError."""
+        run = OpenRun(directory, facts, self._run)
+        self._flush()
+        self._lead_to(run.spool.out_fd, run.spool.out_fd)
+        if self._run is None:
+            self._before = [sys.stdout, sys.stderr]
+            sys.stdout, sys.stderr = self._streams
+        self._run = run
+        return run
+
+    def finish(self, run: OpenRun, end: dict[str, Any]) -> None:
+        """End the run, and lead the output to where it went before."""
+        self._flush()
+        outer = run.outer
+        if outer is None:
+            self._lead_to(*self.console)
+            self._restore_streams()
+        else:
+            self._lead_to(outer.spool.out_fd, outer.spool.out_fd)
+        self._run = outer
+        try:
+            run.end(_with_losses(end, sum(stream.take_lost() for stream in self._streams)))
+        finally:
+            run.close()
+
+    def stream(self) -> TextIO | None:
+        """What text written to the old streams shall go to, or None."""
+        return self._streams[0] if self._run is not None else None
+
+    def _lead_to(self, out: int, err: int) -> None:
+        posix.dup2(out, 1)
+        posix.dup2(err, 2)
+
+    def _restore_streams(self) -> None:
+        """Put the old streams back where the task has not put others that stay."""
+        if sys.stdout is self._streams[0]:
+            sys.stdout = self._before[0]
+        if sys.stderr is self._streams[1]:
+            sys.stderr = self._before[1]
+
+    def _flush(self) -> None:
+        """What was written before a switch must not come out after it."""
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            with suppress(AttributeError, ValueError, OSError):
+                stream.flush()  # type: ignore[union-attr]
+        self._flush_c()
+
+
+class ContextCapture:
+    """Capture by context. ``console``: descriptors 1 and 2 themselves; they stay as they are."""
+
+    locked = False
+    console = (1, 2)
+
+    def __init__(self) -> None:
+        self._run: ContextVar[OpenRun | None] = ContextVar("livetask_run", default=None)
+        self._texts: dict[str, SpoolText] = {}
+        self._closing: deque[OpenRun] = deque()
+
+    def current(self) -> OpenRun | None:
+        """The run in whose context this is called."""
+        run = self._run.get()
+        while run is not None and run.ended:
+            run = run.outer
+        return run
+
+    def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
+        """Open a run and lead the output of this context into it. Raises OSError."""
+        self._stand_in()
+        run = OpenRun(directory, facts, self.current())
+        self._texts[facts.nonce] = SpoolText(SpoolRaw(run.spool.out_fd, _old(sys.stdout)))
+        self._run.set(run)
+        return run
+
+    def finish(self, run: OpenRun, end: dict[str, Any]) -> None:
+        """End the run; threads of it that go on print to where they would without livetask."""
+        self._run.set(run.outer)
+        text = self._texts.pop(run.facts.nonce)
+        try:
+            run.end(_with_losses(end, text.take_lost()))
+        finally:
+            text.buffer.fd = -1  # type: ignore[attr-defined]
+            # A thread may be between reading the descriptor and writing to it: it is not used anew for a while.
+            self._closing.append(run)
+            if len(self._closing) > 16:
+                self._closing.popleft().close()
+
+    def stream(self) -> TextIO | None:
+        """The stream of the run in whose context this is called, or None."""
+        run = self.current()
+        return self._texts.get(run.facts.nonce) if run is not None else None
+
+    def carried(self, call: Callable[..., Any], run: OpenRun) -> Callable[..., Any]:
+        """``call`` as something that another thread can call within the run."""
+
+        def within(*args: Any, **kwargs: Any) -> Any:
+            token = self._run.set(run)
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._run.reset(token)
+
+        return within
+
+    def _stand_in(self) -> None:
+        if not isinstance(sys.stdout, Router):
+            sys.stdout = Router(sys.stdout, self.stream)
+        if not isinstance(sys.stderr, Router):
+            sys.stderr = Router(sys.stderr, self.stream)
+
+
+Capture = FdCapture | ContextCapture
+
+_installed: Capture | None = None
+
+
+def install_capture(capture: Capture) -> None:
+    """Make it the capture of this process."""
+    global _installed
+    _installed = capture
+
+
+def current_run() -> OpenRun | None:
+    """The run in whose context this is called, or None."""
+    return _installed.current() if _installed is not None else None
+
+
+def _with_losses(end: dict[str, Any], lost_bytes: int) -> dict[str, Any]:
+    if not lost_bytes:
+        return end
+    reason = f"{lost_bytes} bytes of output could not be written to the spool"
+    return {**end, "detail": {"reason": reason, **end.get("detail", {})}}
+
+
+def _old(stream: TextIO) -> TextIO:
+    return stream.old if isinstance(stream, Router) else stream
+
+
+def _c_flush() -> Callable[[], object]:
+    """Flush what C code has printed; makes C's stdout line-buffered, so that its lines are shown as they come."""
+    try:
+        c = ctypes.CDLL(None)
+        stdout = ctypes.c_void_p.in_dll(c, "stdout")
+        c.setvbuf(stdout, None, 1, ctypes.c_size_t(8192))
+        flush = c.fflush
+    except (OSError, AttributeError, ValueError):
+        return lambda: None
+    return lambda: flush(None)

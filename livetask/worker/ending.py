@@ -1,0 +1,98 @@
+"""Deciding that a run has ended, and how, from what several processes say or can no longer say.
+
+| what is seen | the run has ended |
+|---|---|
+| an end written by the run's process, with a state | so, at once |
+| an end written without a state (it was left by SystemExit or killed in mid-air) | as the main process says; if it says nothing in time, KILLED with what is known |
+| the run's process is gone, no end written | as the main process says, else by its exit code, else KILLED |
+| the main process is gone | KILLED, the worker died |
+
+Pure: told the time, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+WORD_GRACE_S = 0.8
+"""How long to wait for the main process' word. It comes by a FIFO as soon as Celery knows; what Celery itself says
+of a lost process comes 10 seconds late, so the exit code, which is told at once, must do."""
+
+_REMEMBERED = 1000
+_REMEMBERED_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended. ``how``: one of the words for it. ``detail``: what is known besides."""
+
+    how: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    result: str = ""
+
+    @property
+    def state(self) -> str:
+        """The state of the task after this end, if no other run of it goes on."""
+        return "FAILURE" if self.how == "KILLED" else self.how
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    at_s: float
+    end: End
+
+
+class Words:
+    """What the main process has said about ends: verdicts by task id, exit codes by process id."""
+
+    def __init__(self) -> None:
+        self._verdicts: OrderedDict[str, _Word] = OrderedDict()
+        self._exits: OrderedDict[int, tuple[float, int, bool]] = OrderedDict()
+
+    def verdict(self, task_id: str, end: End, at_s: float) -> None:
+        """A verdict on a task; the first one stands, as a hard time limit is told twice."""
+        old = self._verdicts.get(task_id)
+        if old is None or at_s - old.at_s > _REMEMBERED_S:
+            self._verdicts[task_id] = _Word(at_s, end)
+        while len(self._verdicts) > _REMEMBERED:
+            self._verdicts.popitem(last=False)
+
+    def exit(self, pid: int, code: int, terminated: bool, at_s: float) -> None:
+        """A pool child has ended. ``terminated``: because somebody wanted it, so that a verdict will come."""
+        self._exits[pid] = (at_s, code, terminated)
+        while len(self._exits) > _REMEMBERED:
+            self._exits.popitem(last=False)
+
+    def take_verdict(self, task_id: str, since_s: float) -> End | None:
+        """The verdict on a task said since then; it counts for one run only."""
+        word = self._verdicts.get(task_id)
+        if word is None or word.at_s < since_s:
+            return None
+        del self._verdicts[task_id]
+        return word.end
+
+    def exit_of(self, pid: int, since_s: float) -> tuple[int, bool] | None:
+        """(exit code, whether a verdict will come) of a process that ended since then."""
+        found = self._exits.get(pid)
+        return found[1:] if found is not None and found[0] >= since_s else None
+
+
+def written_end(written: dict[str, Any]) -> tuple[End | None, dict[str, Any]]:
+    """What the run's process wrote as (its end, None if it had no state; detail)."""
+    detail = written.get("detail")
+    detail = detail if isinstance(detail, dict) else {}
+    how = written.get("how")
+    if not isinstance(how, str):
+        return None, detail
+    return End(how, detail, str(written.get("result") or "")), detail
+
+
+def killed(detail: dict[str, Any], exit_detail: dict[str, Any] | None, main_is_alive: bool) -> End:
+    """The end of a run about which nobody has said more."""
+    if exit_detail is not None:
+        return End("KILLED", {**detail, **exit_detail})
+    if not detail:
+        detail = {"reason": "the process that ran the task died" if main_is_alive else "the worker died"}
+    return End("KILLED", detail)

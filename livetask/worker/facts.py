@@ -1,0 +1,172 @@
+"""What Celery's signals say about a task, in livetask's words: the facts of a run, and how it ended.
+
+Knows Celery's requests and exceptions; knows nothing of files or of Redis.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+
+from livetask.worker.spool import RunFacts, new_nonce
+
+SHOWN_CHARACTERS = 1000
+"""How much of a repr of arguments or of a result is kept; one told to the shipper must fit into a pipe's buffer."""
+
+_TRACEBACK_BYTES = 8 * 1024
+_LOST = re.compile(r"(?:signal|exitcode) (-?\d+)")
+
+STRONG = ("SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED")
+"""The states of task_postrun that are an end; with another one, the main process knows what happened."""
+
+
+def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, shown: bool) -> RunFacts:
+    """The facts of the run that begins now. ``request``: Celery's. ``shown``: keep the arguments."""
+    delivery = getattr(request, "delivery_info", None) or {}
+    return RunFacts(
+        task_id=task_id,
+        name=name,
+        nonce=new_nonce(),
+        why=_why(request, delivery),
+        queue=str(delivery.get("routing_key") or ""),
+        root_id=str(getattr(request, "root_id", None) or ""),
+        parent_id=str(getattr(request, "parent_id", None) or ""),
+        args=_arguments(request, "args") if shown else "",
+        kwargs=_arguments(request, "kwargs") if shown else "",
+        pid=pid,
+        host=socket.gethostname(),
+        worker=str(getattr(request, "hostname", None) or ""),
+        begun_ms=now_ms(),
+        locked=locked,
+    )
+
+
+def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
+    """The fields of a task that a worker has received. ``request``: the worker's request."""
+    context = request._context
+    delivery = getattr(context, "delivery_info", None) or {}
+    fields = {
+        "name": str(request.name),
+        "queued_at": str(now_ms()),
+        "queue": str(delivery.get("routing_key") or ""),
+        "worker": worker,
+        "root_id": str(getattr(context, "root_id", None) or ""),
+        "parent_id": str(getattr(context, "parent_id", None) or ""),
+    }
+    if shown:
+        fields["args"] = shortened(getattr(request, "argsrepr", None) or "")
+        fields["kwargs"] = shortened(getattr(request, "kwargsrepr", None) or "")
+    return {key: value for key, value in fields.items() if value}
+
+
+def failure_detail(exception: BaseException | None, einfo: Any) -> dict[str, Any]:
+    """The detail of a run that ended with an exception. ``einfo``: Celery's ExceptionInfo or None."""
+    detail: dict[str, Any] = {}
+    if exception is not None:
+        detail["exception"] = shown_exception(exception)
+    text = getattr(einfo, "traceback", None)
+    if isinstance(text, str):
+        detail["traceback"] = _last_bytes(text, _TRACEBACK_BYTES)
+    return detail
+
+
+def retry_detail(reason: Any, einfo: Any) -> dict[str, Any]:
+    """The detail of a run that will be tried again. ``reason``: Celery's Retry, or what stands for it."""
+    detail = failure_detail(getattr(reason, "exc", None), einfo)
+    when = getattr(reason, "when", None)
+    if isinstance(when, datetime):
+        zone = when.tzinfo or UTC
+        detail["retry_in_s"] = max(0, round((when - datetime.now(zone)).total_seconds()))
+    elif isinstance(when, (int, float)):
+        detail["retry_in_s"] = when
+    return detail
+
+
+def death_detail(exception: BaseException) -> tuple[str, dict[str, Any]] | None:
+    """(how, detail) if the exception says that the process of the run is gone; None if it says something else."""
+    if isinstance(exception, TimeLimitExceeded):
+        limit = exception.args[0] if exception.args else None
+        return "KILLED", {"limit_s": limit, "exception": shown_exception(exception)}
+    if isinstance(exception, WorkerLostError):
+        found = _LOST.search(str(exception))
+        detail = exit_detail(_exit_code(found)) if found else {}
+        return "KILLED", {**detail, "exception": shown_exception(exception)}
+    return None
+
+
+def exit_detail(code: int) -> dict[str, Any]:
+    """The detail for the exit code of a process, negative for a signal."""
+    return {"signal": signal_name(-code)} if code < 0 else {"exit_code": code}
+
+
+def leaving_detail() -> dict[str, Any]:
+    """The detail for a run that is being left by an exception that is no Exception, such as SystemExit."""
+    error = sys.exc_info()[1]
+    if isinstance(error, SystemExit):
+        code = error.code
+        if code is None or isinstance(code, int):
+            return {"exit_code": code or 0}
+        return {"exit_code": 1, "reason": shortened(str(code))}
+    return {"exception": shown_exception(error)} if error is not None else {}
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def shown_exception(error: BaseException) -> str:
+    """``ValueError: the text``, shortened."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be shown)"
+    return shortened(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def shown_result(value: Any) -> str:
+    """The repr of a result, shortened; a repr that fails is not the task's fault."""
+    if isinstance(value, (str, bytes)) and len(value) > SHOWN_CHARACTERS:
+        value = value[:SHOWN_CHARACTERS]
+    try:
+        return shortened(repr(value))
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _why(request: Any, delivery: dict[str, Any]) -> str:
+    if getattr(request, "retries", 0):
+        return "retry"
+    return "redelivered" if delivery.get("redelivered") else "first"
+
+
+def _arguments(request: Any, which: str) -> str:
+    shown = getattr(request, f"{which}repr", None)
+    return shortened(shown) if isinstance(shown, str) else shown_result(getattr(request, which, None))
+
+
+def _exit_code(found: re.Match[str]) -> int:
+    number = int(found[1])
+    return -number if found[0].startswith("signal") else number
+
+
+def _last_bytes(text: str, size: int) -> str:
+    data = text.encode("utf-8", "backslashreplace")
+    return text if len(data) <= size else "..." + data[3 - size :].decode("utf-8", "ignore")

@@ -1,0 +1,192 @@
+"""Following one run's spool: what of it Redis has, what comes next, and what the spool still holds.
+
+It reads bytes once, in order, and can go back to any place that the spool still holds; so whatever Redis says it has,
+the next entry begins exactly there. It must never know Redis, Celery or a clock: it is told what was answered.
+
+    bytes of the run    0 ........ base ........ scan ........ size
+                        freed      held,         held,
+                                   sent          not yet sent
+
+When Redis has less than ``base``, what lies between is an explicit gap.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from livetask.position import START, Position
+from livetask.worker.scanning import Scan, cut
+from livetask.worker.spool import RunPaths, read_json, write_whole
+
+_READ_BYTES = 1024 * 1024
+_MARK_EVERY_BYTES = 64 * 1024
+_MARKS = 1024
+_BLOCK_BYTES = 4096
+_PUNCH_HOLE_KEEP_SIZE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What the next entry holds: ``data``, or, if that is empty, a gap. ``sgr``: the colours at its first byte."""
+
+    start: Position
+    end: Position
+    data: bytes
+    sgr: bytes
+
+
+class Following:
+    """The output of one run. ``base``: the scan where the oldest held byte stands. ``scan``: where the next entry
+    begins. ``size``: bytes written so far, as seen last. ``last``: the newest bytes read, for whoever looks for signs.
+    """
+
+    def __init__(self, paths: RunPaths) -> None:
+        """Open the output. Raises OSError."""
+        self._paths = paths
+        self._fd = os.open(paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
+        self.base = _read_base(paths)
+        self.scan = self.base
+        self.gap_from: Position | None = START if self.base.at != START else None
+        self._marks: list[Scan] = [self.base]
+        self._mark_every_bytes = _MARK_EVERY_BYTES
+        self.size = 0
+        self.last = b""
+        self.look()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def open(self) -> None:
+        """Open it again after ``close``. Raises OSError."""
+        if self._fd < 0:
+            self._fd = os.open(self._paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
+
+    def look(self) -> int:
+        """See how much has been written by now."""
+        self.size = os.fstat(self._fd).st_size
+        return self.size
+
+    @property
+    def held_bytes(self) -> int:
+        return self.size - self.base.at.byte
+
+    def has_more(self, until: int) -> bool:
+        """Whether there is something to send before the byte ``until``."""
+        return self.gap_from is not None or self.scan.at.byte < until
+
+    def pieces(self, until: int, chunk_bytes: int, most: int) -> Iterator[Piece]:
+        """The next entries, at most ``most``, of what stands before the byte ``until``; goes on to their end."""
+        if self.gap_from is not None:
+            yield Piece(self.gap_from, self.base.at, b"", b"")
+            self.gap_from = None
+            most -= 1
+        while most > 0 and self.scan.at.byte < until:
+            data = self._read(self.scan.at.byte, min(until - self.scan.at.byte, chunk_bytes + 1))
+            if not data:
+                return
+            data = data[: cut(data, chunk_bytes)]
+            before = self.scan
+            self._go_to(before.fed(data))
+            self.last = data
+            yield Piece(before.at, self.scan.at, data, before.sgr_parameters)
+            most -= 1
+
+    def place(self) -> tuple[Scan, Position | None]:
+        """Where it stands, for ``back_to``."""
+        return self.scan, self.gap_from
+
+    def back_to(self, place: tuple[Scan, Position | None]) -> None:
+        """Go back to where it stood: what was sent since may not have arrived."""
+        self.scan, self.gap_from = place
+        if self.scan.at.byte < self.base.at.byte:
+            self.gap_from, self.scan = self.gap_from or self.scan.at, self.base
+
+    def go_to(self, end: Position) -> None:
+        """Go to where the output in Redis ends. Raises ValueError if the run has no such position."""
+        if end.byte < self.base.at.byte:
+            self.gap_from, self.scan = end, self.base
+            return
+        if end.byte > self.look():
+            raise ValueError(f"{end} is beyond the {self.size} bytes that the spool has")
+        found = self._scan_at(end.byte)
+        if found.at != end:
+            raise ValueError(f"{end} is not a position of this run: the byte stands at {found.at}")
+        self.gap_from, self.scan = None, found
+
+    def begin_again(self) -> Position:
+        """Go to the oldest byte that is held; returns its position."""
+        self.gap_from, self.scan = None, self.base
+        return self.base.at
+
+    def freeable(self, held_bytes: int) -> int:
+        """Before which byte to free so that about ``held_bytes`` stay."""
+        return max(self.base.at.byte, (self.size - held_bytes) // _BLOCK_BYTES * _BLOCK_BYTES)
+
+    def free(self, start: int) -> int:
+        """Give up what stands before the byte ``start``; how much of it had not been sent.
+
+        Its lines are counted before it goes, so that the gap it leaves is exact.
+        """
+        if start <= self.base.at.byte:
+            return 0
+        base = self._scan_at(start)
+        unsent = max(0, start - self.scan.at.byte)
+        if unsent:
+            self.gap_from = self.gap_from or self.scan.at
+            self.scan = base
+        self.base = base
+        self._marks = [base, *(mark for mark in self._marks if mark.at.byte > start)]
+        _write_base(self._paths, base)
+        _punch_hole(self._fd, start)
+        return unsent
+
+    def _scan_at(self, byte: int) -> Scan:
+        """The scan at any held byte, from the nearest mark before it."""
+        near = [mark for mark in (*self._marks, self.scan) if mark.at.byte <= byte]
+        scan = max(near, key=lambda mark: mark.at.byte)
+        while scan.at.byte < byte:
+            data = self._read(scan.at.byte, min(_READ_BYTES, byte - scan.at.byte))
+            if not data:
+                break
+            scan = scan.fed(data)
+        return scan
+
+    def _go_to(self, scan: Scan) -> None:
+        self.scan = scan
+        if scan.at.byte - self._marks[-1].at.byte >= self._mark_every_bytes:
+            self._marks.append(scan)
+        if len(self._marks) > _MARKS:
+            del self._marks[1::2]
+            self._mark_every_bytes *= 2
+
+    def _read(self, start: int, size: int) -> bytes:
+        return os.pread(self._fd, size, start)
+
+
+def _read_base(paths: RunPaths) -> Scan:
+    found = read_json(paths.of("base"))
+    if found is None:
+        return Scan()
+    sgr = tuple((str(what), str(parameters)) for what, parameters in found["sgr"])
+    return Scan(Position.parse(found["at"]), int(found["crc"]), sgr, bytes.fromhex(found["unfinished"]))
+
+
+def _write_base(paths: RunPaths, base: Scan) -> None:
+    found = {"at": str(base.at), "crc": base.crc, "sgr": base.sgr, "unfinished": base.unfinished.hex()}
+    write_whole(paths.of("base"), json.dumps(found).encode())
+
+
+def _punch_hole(fd: int, size: int) -> bool:
+    """Give the disk back what stands before the byte ``size``; False where the file system cannot do that."""
+    try:
+        fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
+        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        return bool(fallocate(fd, _PUNCH_HOLE_KEEP_SIZE, 0, size) == 0)
+    except (OSError, AttributeError):
+        return False

@@ -1,0 +1,239 @@
+"""The runs of one worker's directory, as the shipper sees them: found, watched, ended, forgotten.
+
+A directory whose main process lives, or one that was left behind. It decides when a run has ended (``ending`` knows
+how); it must never know Redis.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, written_end
+from livetask.worker.facts import exit_detail
+from livetask.worker.process import kill_tree
+from livetask.worker.progress_signs import progress_in
+from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_json, runs_in
+from livetask.worker.teeing import Tee
+
+_KEPT_S = 60.0
+"""How long the spool of a run that Redis knows to the end is kept, so that a flush or a lost tail can be healed."""
+
+_KEPT_RUNS = 1000
+_QUIET_S = 0.1
+"""The output of a killed process is complete when its spool has not grown for so long: its children may still write."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is seen of one run. Times are monotonic. ``gone_s``: since when its process is known to have left it."""
+
+    run_fd: int
+    seen_s: float
+    gone_s: float | None = None
+    grew_s: float = 0.0
+    size: int = -1
+    detail: dict[str, Any] = field(default_factory=dict)
+    finished_s: float | None = None
+    progress: str = ""
+
+
+class Household:
+    """One directory. ``main_is_alive``: whether its main process is. ``runs``: by nonce."""
+
+    def __init__(
+        self, directory: Path, terms: Terms, tee: Tee | None, *, main_is_alive: bool, lock_fd: int = -1
+    ) -> None:
+        self.directory = directory
+        self.main_is_alive = main_is_alive
+        self.runs: dict[str, Shipping] = {}
+        self._terms = terms
+        self._tee = tee
+        self._lock_fd = lock_fd
+        self._watches: dict[str, _Watch] = {}
+        self._unreadable: set[str] = set()
+        self._words = Words()
+        self._turn = 0
+
+    # ---- what there is
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any run goes on or is not shipped."""
+        return any(not run.is_finished for run in self.runs.values())
+
+    @property
+    def is_shipped(self) -> bool:
+        return not self.is_busy
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.runs
+
+    def in_turn(self) -> Iterator[Shipping]:
+        """The runs that are not finished; each time another one comes first."""
+        open_runs = [run for run in self.runs.values() if not run.is_finished]
+        self._turn += 1
+        for place in range(len(open_runs)):
+            yield open_runs[(place + self._turn) % len(open_runs)]
+
+    def finished_runs(self) -> list[Shipping]:
+        return [run for run in self.runs.values() if run.is_finished and run.ordinal is not None]
+
+    def find_runs(self, now_s: float) -> None:
+        """Take in the runs that have begun since the last call."""
+        with suppress(FileNotFoundError):
+            for nonce in runs_in(self.directory):
+                if nonce not in self.runs and nonce not in self._unreadable:
+                    self._take_in(nonce, now_s)
+
+    def _take_in(self, nonce: str, now_s: float) -> None:
+        paths = RunPaths(self.directory, nonce)
+        try:
+            facts = RunFacts.parse(Path(paths.of("run")).read_bytes())
+            run = Shipping(paths, facts, self._terms)
+            fd = os.open(paths.of("run"), os.O_RDWR | os.O_CLOEXEC)
+        except (OSError, ValueError, KeyError):
+            self._unreadable.add(nonce)
+            return
+        self.runs[nonce] = run
+        self._watches[nonce] = _Watch(fd, seen_s=now_s, grew_s=now_s)
+        if self._tee is not None:
+            self._tee.follow(paths)
+
+    # ---- watching
+
+    def measure(self) -> None:
+        """See how much the runs that go on have written."""
+        for run in self.runs.values():
+            if run.final is None:
+                run.following.look()
+
+    def heard(self, words: dict[str, Any], now_s: float) -> None:
+        """Take what one of the worker's processes said."""
+        with suppress(KeyError, TypeError, ValueError):
+            if words["what"] == "verdict":
+                end = End(str(words["how"]), dict(words["detail"]))
+                self._words.verdict(str(words["task"]), end, now_s)
+            elif words["what"] == "exit":
+                code = int(words["code"] or 0)
+                self._words.exit(int(words["pid"]), code, bool(words["terminated"]), now_s)
+
+    def look(self, now_s: float) -> None:
+        """See which runs have ended."""
+        self.find_runs(now_s)
+        for nonce, run in self.runs.items():
+            watch = self._watches[nonce]
+            if run.end is None:
+                self._look_for_end(run, watch, now_s)
+            if run.is_finished and watch.finished_s is None:
+                watch.finished_s = now_s
+                run.following.close()
+            elif not run.is_finished:
+                watch.finished_s = None
+
+    def _look_for_end(self, run: Shipping, watch: _Watch, now_s: float) -> None:
+        if watch.gone_s is None:
+            # First the lock, then the file: its process writes the end before it lets go of the lock.
+            alive = self._is_alive(run.facts, watch)
+            written = read_json(run.paths.of("end"))
+            if written is not None:
+                end, watch.detail = written_end(written)
+                self._set_final(run, int(written.get("size", 0)))
+                if end is not None:
+                    self._set_end(run, end)
+                    return
+            if alive and written is None:
+                return
+            watch.gone_s = now_s
+        self._seek_cause(run, watch, now_s)
+
+    def _seek_cause(self, run: Shipping, watch: _Watch, now_s: float) -> None:
+        """The run was left without an end: find out what became of it."""
+        if run.final is None and not self._has_stopped_growing(run, watch, now_s):
+            return
+        since_s = watch.seen_s - 1
+        end = self._words.take_verdict(run.facts.task_id, since_s)
+        exited = self._words.exit_of(run.facts.pid, since_s) if run.facts.locked else None
+        waited = now_s - (watch.gone_s or now_s) > WORD_GRACE_S or not self.main_is_alive
+        if end is not None:
+            end = End(end.how, {**watch.detail, **end.detail})
+        elif exited is not None and (waited or not exited[1]):
+            end = killed(watch.detail, exit_detail(exited[0]), self.main_is_alive)
+        elif waited:
+            end = killed(watch.detail, None, self.main_is_alive)
+        else:
+            return
+        if run.final is None:
+            self._set_final(run, run.following.look())
+        self._set_end(run, end)
+
+    def _has_stopped_growing(self, run: Shipping, watch: _Watch, now_s: float) -> bool:
+        kill_tree(run.paths)
+        size = run.following.look()
+        if size != watch.size:
+            watch.size, watch.grew_s = size, now_s
+        # What a child goes on writing for ever must not hold the end for ever.
+        return now_s - watch.grew_s >= _QUIET_S or now_s - (watch.gone_s or now_s) > 2 * WORD_GRACE_S
+
+    def _set_final(self, run: Shipping, size: int) -> None:
+        run.final = size
+        if self._tee is not None:
+            self._tee.ended(run.facts.nonce, size)
+
+    def _set_end(self, run: Shipping, end: End) -> None:
+        kill_tree(run.paths)
+        run.end = end
+
+    def _is_alive(self, facts: RunFacts, watch: _Watch) -> bool:
+        return is_locked(watch.run_fd) if facts.locked else self.main_is_alive
+
+    def progress(self) -> Iterator[tuple[str, str]]:
+        """(task id, progress as JSON) where it has changed."""
+        for nonce, run in self.runs.items():
+            if run.is_finished:
+                continue
+            found = read_json(run.paths.of("progress"))
+            if found is None:
+                found = progress_in(run.following.last)
+            if found is None:
+                continue
+            text = json.dumps(found)
+            if text != self._watches[nonce].progress:
+                self._watches[nonce].progress = text
+                yield run.facts.task_id, text
+
+    # ---- forgetting
+
+    def forget(self, now_s: float) -> None:
+        """Delete the spools of runs that Redis has had to the end for long enough."""
+        finished = [(watch.finished_s, nonce) for nonce, watch in self._watches.items() if watch.finished_s]
+        finished.sort()
+        surplus = len(finished) - _KEPT_RUNS
+        for place, (finished_s, nonce) in enumerate(finished):
+            if place < surplus or now_s - finished_s > _KEPT_S or not self.main_is_alive:
+                self._forget(nonce)
+
+    def _forget(self, nonce: str) -> None:
+        run = self.runs.pop(nonce)
+        run.following.close()
+        os.close(self._watches.pop(nonce).run_fd)
+        run.paths.remove()
+
+    def leave(self) -> None:
+        """Delete the directory if nothing in it is owed to anybody; else leave it for the next worker."""
+        if not self.is_busy:
+            self.remove()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1

@@ -1,0 +1,293 @@
+"""Where livetask meets Celery: which signal does what, in the worker's main process and in those that run tasks.
+
+| signal | process | what happens |
+|---|---|---|
+| worker_init | main | settings are read, the directory is made, the shipper is started |
+| worker_process_init | pool child that was not forked | it finds the directory of its main process |
+| task_received | main | the task is noted as queued |
+| task_prerun, task_postrun | the one that runs the task | a run begins, ends |
+| task_failure, task_retry | the same | detail of the end |
+| task_failure, task_revoked | main | ends that the process of the run could not tell |
+| worker_shutdown | main | the shipper is told to finish, and waited for |
+
+Outside of a worker the signals find no worker here and do nothing. Whatever fails here is said once and never reaches
+a task.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, current_app, signals
+
+from livetask.errors import LivetaskError
+from livetask.keys import task_id_checked
+from livetask.settings import Settings
+from livetask.worker import facts
+from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
+from livetask.worker.guard import guarded, logger
+from livetask.worker.inheriting import carry_runs
+from livetask.worker.process import kill_tree
+from livetask.worker.progress import note_state_updates
+from livetask.worker.records import console_file, show_records
+from livetask.worker.shipper_process import ShipperProcess
+from livetask.worker.spool import home_of, make_directory
+from livetask.worker.telling import Teller
+
+_WHOLE_PROCESS_POOLS = ("prefork", "solo")
+
+
+class _Worker:
+    """What this process knows of the worker to which it belongs; children of a fork inherit it.
+
+    ``celery_worker``: Celery's, None in a pool child that was not forked.
+    """
+
+    def __init__(self, settings: Settings, directory: Path, celery_worker: Any) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.teller = Teller(directory)
+        self.celery_worker = celery_worker
+        self.main_pid = os.getpid() if celery_worker is not None else os.getppid()
+        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        self.lock_fd: int | None = None
+        self.shipper: ShipperProcess | None = None
+        self.capture: Capture | None = None
+
+    @property
+    def is_main(self) -> bool:
+        return os.getpid() == self.main_pid
+
+    @property
+    def has_whole_process(self) -> bool:
+        """Whether a task has this process for itself while it runs."""
+        if not self.is_main:
+            return True
+        pool = self.celery_worker.pool_cls.__module__.rpartition(".")[2]
+        return pool in _WHOLE_PROCESS_POOLS and self.in_main_thread
+
+    def open_run(self, task_id: str) -> OpenRun | None:
+        """The run of that task in whose context this is called, or None."""
+        run = self.capture.current() if self.capture is not None else None
+        while run is not None and run.task_id != task_id:
+            run = run.outer
+        return run
+
+    def look_after_shipper(self) -> None:
+        if self.shipper is not None and self.shipper.look_after():
+            self.teller.tell("console", path=console_file())
+
+    def capture_here(self) -> Capture:
+        """The capture of this process, installed when first asked for."""
+        if self.capture is None:
+            self.capture = FdCapture() if self.has_whole_process else ContextCapture()
+            if isinstance(self.capture, ContextCapture):
+                carry_runs(self.capture)
+            show_records(self.capture, self.settings.capture_level, mark=self.settings.tee)
+            note_state_updates()
+            install_capture(self.capture)
+        return self.capture
+
+
+_worker: _Worker | None = None
+_refusal: str = ""
+"""Why there is no capture, as long as it has not been said."""
+
+
+def connect() -> None:
+    """Connect the signals; to do it twice is to do it once."""
+    for signal, receiver in (
+        (signals.worker_init, _on_worker_init),
+        (signals.celeryd_after_setup, _on_logging_ready),
+        (signals.worker_ready, _on_logging_ready),
+        (signals.worker_process_init, _on_process_init),
+        (signals.task_received, _on_received),
+        (signals.heartbeat_sent, _on_heartbeat),
+        (signals.task_prerun, _on_prerun),
+        (signals.task_postrun, _on_postrun),
+        (signals.task_failure, _on_failure),
+        (signals.task_retry, _on_retry),
+        (signals.task_revoked, _on_revoked),
+        (signals.worker_shutdown, _on_worker_shutdown),
+    ):
+        signal.connect(receiver, weak=False, dispatch_uid=f"livetask.{receiver.__name__}")
+
+
+# ---- the worker's main process
+
+
+def _on_worker_init(sender: Any = None, **_: Any) -> None:
+    global _worker, _refusal
+    _worker, _refusal = None, ""
+    try:
+        _worker = _started(sender)
+    except LivetaskError as error:
+        _refusal = str(error)
+    except Exception as error:
+        _refusal = f"{type(error).__name__}: {error}"
+
+
+def _on_logging_ready(**_: Any) -> None:
+    """Celery sets logging up after worker_init: what went wrong there is said here, once."""
+    global _refusal
+    if _worker is not None:
+        _worker.teller.tell("console", path=console_file())
+    if _refusal:
+        logger.error("livetask does not capture the output of tasks: %s", _refusal)
+        _refusal = ""
+
+
+def _started(celery_worker: Any) -> _Worker | None:
+    settings = _settings(celery_worker.app)
+    if not settings.capture:
+        return None
+    home = home_of(settings.spool_dir, settings.require_redis_url(), settings.prefix)
+    directory, lock_fd = make_directory(home)
+    worker = _Worker(settings, directory, celery_worker)
+    worker.lock_fd = lock_fd
+    worker.shipper = ShipperProcess(worker.directory, settings, str(celery_worker.hostname))
+    worker.shipper.start()
+    return worker
+
+
+def _settings(app: Celery) -> Settings:
+    conf = app.conf
+    found = {name: value for name, value in conf.items() if str(name).startswith("livetask_")}
+    places = {"broker_url": conf.broker_url, "result_backend": conf.result_backend}
+    return Settings.load({**found, **places}, os.environ)
+
+
+@guarded("a received task could not be noted")
+def _on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
+    if _worker is None or not _worker.is_main or request is None:
+        return
+    _worker.look_after_shipper()
+    _watch_exits(getattr(getattr(sender, "pool", None), "_pool", None), _worker.teller)
+    fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.settings.show_arguments)
+    _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
+
+
+@guarded("the shipper could not be looked after")
+def _on_heartbeat(**_: Any) -> None:
+    if _worker is not None and _worker.is_main:
+        _worker.look_after_shipper()
+
+
+def _watch_exits(pool: Any, teller: Teller) -> None:
+    """Hear of the end of a pool child at once: Celery itself speaks of a lost one after 10 seconds only."""
+    before = getattr(pool, "on_process_down", None)
+    if pool is None or getattr(before, "is_livetask", False):
+        return
+
+    def on_process_down(process: Any) -> None:
+        terminated = bool(getattr(process, "_job_terminated", False))
+        teller.tell("exit", pid=process.pid, code=process.exitcode, terminated=terminated)
+        if before is not None:
+            before(process)
+
+    on_process_down.is_livetask = True  # type: ignore[attr-defined]
+    pool.on_process_down = on_process_down
+
+
+@guarded("the end of a revoked task could not be noted")
+def _on_revoked(
+    request: Any = None, terminated: bool = False, signum: Any = None, expired: bool = False, **_: Any
+) -> None:
+    if _worker is None:
+        return
+    task_id = task_id_checked(request.id)
+    if terminated:
+        detail = {"signal": facts.signal_name(signum) if isinstance(signum, int) else str(signum)}
+        _worker.teller.tell("verdict", task=task_id, how="REVOKED", detail={**detail, "reason": "revoked"})
+    else:
+        fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
+        fields["result"] = "expired" if expired else "revoked"
+        _worker.teller.tell("state", task=task_id, fields={key: text for key, text in fields.items() if text})
+
+
+@guarded("the shipper could not be stopped")
+def _on_worker_shutdown(**_: Any) -> None:
+    global _worker
+    worker, _worker = _worker, None
+    if worker is None or not worker.is_main:
+        return
+    worker.teller.tell("stop")
+    if worker.shipper is not None:
+        worker.shipper.wait()
+
+
+# ---- the processes that run tasks
+
+
+def _on_process_init(**_: Any) -> None:
+    """A pool child that was started anew, not forked, knows nothing of its main process yet."""
+    global _worker
+    if _worker is not None:
+        return
+    try:
+        _worker = _joined(os.getppid())
+    except Exception as error:
+        logger.error("livetask does not capture the output of tasks: %s", error)
+
+
+def _joined(main_pid: int) -> _Worker | None:
+    settings = _settings(current_app._get_current_object())
+    if not settings.capture or not settings.redis_url:
+        return None
+    home = home_of(settings.spool_dir, settings.redis_url, settings.prefix)
+    found = sorted(home.glob(f"{main_pid}.*"), key=lambda path: path.stat().st_mtime)
+    return _Worker(settings, found[-1], None) if found else None
+
+
+@guarded("the output of a task could not be captured")
+def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
+    if _worker is None:
+        return
+    request = task.request
+    capture = _worker.capture_here()
+    run = facts.run_facts(
+        task_id_checked(task_id),
+        request,
+        name=task.name,
+        pid=os.getpid(),
+        locked=not _worker.is_main,
+        shown=_worker.settings.show_arguments,
+    )
+    capture.begin(_worker.directory, run)
+    _worker.teller.tell("run")
+
+
+@guarded("the end of a task's output could not be noted")
+def _on_postrun(task_id: str = "", retval: Any = None, state: str | None = None, **_: Any) -> None:
+    run = _worker.open_run(task_id) if _worker is not None else None
+    if _worker is None or run is None or _worker.capture is None:
+        return
+    end: dict[str, Any] = {"how": state if state in facts.STRONG else None, "at_ms": facts.now_ms()}
+    end["detail"] = run.detail if end["how"] else {**run.detail, **facts.leaving_detail()}
+    if state == "SUCCESS" and _worker.settings.show_arguments:
+        end["result"] = facts.shown_result(retval)
+    _worker.capture.finish(run, end)
+    if run.has_commands:
+        kill_tree(run.spool.paths)
+    _worker.teller.tell("run")
+
+
+@guarded("the failure of a task could not be noted")
+def _on_failure(task_id: str = "", exception: Any = None, einfo: Any = None, **_: Any) -> None:
+    if _worker is None:
+        return
+    run = _worker.open_run(task_id)
+    if run is not None:
+        run.detail.update(facts.failure_detail(exception, einfo))
+    elif _worker.is_main and (death := facts.death_detail(exception)) is not None:
+        _worker.teller.tell("verdict", task=task_id, how=death[0], detail=death[1])
+
+
+@guarded("the retry of a task could not be noted")
+def _on_retry(request: Any = None, reason: Any = None, einfo: Any = None, **_: Any) -> None:
+    run = _worker.open_run(request.id) if _worker is not None else None
+    if run is not None:
+        run.detail.update(facts.retry_detail(reason, einfo))

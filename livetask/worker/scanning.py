@@ -1,0 +1,134 @@
+"""Reading a run's bytes once: how many lines, what CRC-32, which colours are in force, where to cut.
+
+However the bytes are split when they are fed, the scan is the same; tests prove that. It must never know where the
+bytes come from or where they go: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from livetask.position import Position
+
+_SGR = re.compile(rb"\x1b\[([0-9;:]*)m")
+_UNFINISHED_BYTES = 64
+"""An escape sequence longer than this is taken for text; the ones that set colours have at most about 40 bytes."""
+
+_ATTRIBUTES = {1: "weight", 2: "weight", 3: "italic", 4: "underline", 5: "blink", 6: "blink", 7: "inverse"}
+_ATTRIBUTES |= {8: "hidden", 9: "struck", 21: "underline", 53: "overline"}
+_ENDS = {22: "weight", 23: "italic", 24: "underline", 25: "blink", 27: "inverse", 28: "hidden", 29: "struck"}
+_ENDS |= {39: "fore", 49: "back", 55: "overline", 59: "line"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is known of a run's output up to one place in it.
+
+    ``at``: the position of the byte that comes next. ``crc``: the CRC-32 of all bytes before it. ``sgr``: the colours
+    in force there, as (what, parameters) in the order in which they were set. ``unfinished``: the begin of an escape
+    sequence that the next bytes may complete.
+    """
+
+    at: Position = Position(1, 0)
+    crc: int = 0
+    sgr: tuple[tuple[str, str], ...] = ()
+    unfinished: bytes = b""
+
+    def fed(self, data: bytes) -> Scan:
+        """The scan after ``data``, which begins at ``at``."""
+        sgr, unfinished = self.sgr, b""
+        if self.unfinished or b"\x1b" in data:
+            text = self.unfinished + data
+            sgr = _sgr_after(sgr, text)
+            unfinished = _unfinished_escape(text)
+        return Scan(self.at.after(data), zlib.crc32(data, self.crc), sgr, unfinished)
+
+    @property
+    def sgr_parameters(self) -> bytes:
+        """The colours in force as the parameters of one SGR sequence, b"" for none."""
+        return ";".join(parameters for _, parameters in self.sgr).encode("ascii")
+
+
+def cut(data: bytes, most_bytes: int) -> int:
+    """How many bytes of ``data`` the next entry takes, at most ``most_bytes``, at least 1 if there are any.
+
+    What is longer is cut after its last line end; where there is none, not in the middle of a UTF-8 character or of an
+    escape sequence, if the place before it is near.
+    """
+    if len(data) <= most_bytes:
+        return len(data)
+    newline = data.rfind(b"\n", 0, most_bytes)
+    if newline >= 0:
+        return newline + 1
+    escape = _unfinished_escape(data[:most_bytes])
+    size = most_bytes - len(escape)
+    if not escape:
+        size = _before_character(data, most_bytes)
+    return size or most_bytes
+
+
+def _before_character(data: bytes, size: int) -> int:
+    """``size``, or up to 3 bytes less, so that no UTF-8 character is cut there."""
+    start = size
+    while start > max(0, size - 3) and data[start] & 0xC0 == 0x80:
+        start -= 1
+    return start if data[start] & 0xC0 == 0xC0 else size
+
+
+def _unfinished_escape(text: bytes) -> bytes:
+    """The begin of a CSI sequence at the end of ``text``, b"" if there is none."""
+    tail = text[-_UNFINISHED_BYTES:]
+    start = tail.rfind(b"\x1b")
+    if start < 0:
+        return b""
+    rest = tail[start + 1 :]
+    if not rest:
+        return tail[start:]
+    if rest[:1] == b"[" and all(0x20 <= byte < 0x40 for byte in rest[1:]):
+        return tail[start:]
+    return b""
+
+
+def _sgr_after(sgr: tuple[tuple[str, str], ...], text: bytes) -> tuple[tuple[str, str], ...]:
+    """The colours in force after ``text``."""
+    state = dict(sgr)
+    start = max(text.rfind(b"\x1b[0m"), text.rfind(b"\x1b[m"), 0)
+    for match in _SGR.finditer(text, start):
+        _apply(state, match[1].decode("ascii"))
+    return tuple(state.items())
+
+
+def _apply(state: dict[str, str], parameters: str) -> None:
+    words = parameters.split(";")
+    place = 0
+    while place < len(words):
+        word = words[place]
+        place += 1
+        head = word.partition(":")[0]
+        code = int(head) if head and len(head) <= 3 else 0
+        if code == 0:
+            state.clear()
+            continue
+        if code in (38, 48, 58) and ":" not in word:
+            count = {"5": 2, "2": 4}.get(words[place] if place < len(words) else "", 0)
+            word = ";".join([word, *words[place : place + count]])
+            place += count
+        _set(state, code, word)
+
+
+def _set(state: dict[str, str], code: int, word: str) -> None:
+    what = _ATTRIBUTES.get(code)
+    if what is None and (30 <= code <= 38 or 90 <= code <= 97):
+        what = "fore"
+    elif what is None and (40 <= code <= 48 or 100 <= code <= 107):
+        what = "back"
+    elif code == 58:
+        what = "line"
+    if what is not None:
+        # The one that is set again goes to the end: the order is that in which they came.
+        state.pop(what, None)
+        state[what] = word
+    elif code in _ENDS:
+        state.pop(_ENDS[code], None)

@@ -1,0 +1,261 @@
+"""The shipper: a process beside the worker that brings what its spools hold into Redis.
+
+``python -m livetask.worker.shipper`` is started by the worker's main process, which gives it an order on its standard
+input: a JSON object with the directory, the settings and the main process' id. It ends when it is told to, or when that process is
+gone, after it has shipped what there is, within some seconds; what it cannot ship stays for the next worker on this
+host, whose shipper adopts the directory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from livetask.errors import RedisUnavailable
+from livetask.keys import Keys
+from livetask.settings import Settings, without_password
+from livetask.worker.facts import now_ms
+from livetask.worker.household import Household
+from livetask.worker.notes import Notes
+from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.spool import left_behind
+from livetask.worker.teeing import Tee
+from livetask.worker.telling import Hearing
+from livetask.worker.writing import Call, Writing
+
+logger = logging.getLogger("livetask")
+
+_LOOK_S = 0.1
+"""How often it is looked whether processes have died, and how much the spools hold."""
+
+_IDLE_S = 0.5
+_ADOPT_S = 10.0
+_VERIFY_S = 5.0
+_BACKOFF_S = (0.1, 3.0)
+_STOP_S = 5.0
+_STOP_WITHOUT_REDIS_S = 1.0
+_CALLS_IN_A_ROUND = 512
+
+
+class Shipper:
+    """Ships one worker's directory, and those of dead workers that it adopts."""
+
+    def __init__(self, directory: Path, worker: str, main_pid: int, settings: Settings) -> None:
+        """Raises OSError."""
+        self._settings = settings
+        self._terms = _terms(settings)
+        self._url = settings.redis_url
+        self._main_pid = main_pid
+        self._hearing = Hearing(directory)
+        self._tee = Tee() if settings.tee else None
+        self._own = Household(directory, self._terms, self._tee, main_is_alive=True)
+        self._houses = [self._own]
+        self._notes = Notes(self._terms)
+        self._writing = Writing(self._url)
+        self._away_since_s: float | None = None
+        self._pause_s = 0.0
+        self._next_try_s = 0.0
+        self._next_adoption_s = 0.0
+        self._next_look_s = 0.0
+        self._next_verification_s = 0.0
+        self._stop_by_s: float | None = None
+
+    def run(self) -> None:
+        """Ship until the worker is gone and all is shipped, or time is over."""
+        if self._tee is not None:
+            self._tee.start()
+        while not self._is_over():
+            more = self._turn()
+            self._hearing.wait(0 if more else self._rest_s())
+        if self._tee is not None:
+            self._tee.finish(timeout_s=1.0)
+        for house in self._houses:
+            house.leave()
+
+    def _turn(self) -> bool:
+        """Look, and ship once; whether there is more to ship at once."""
+        now_s = time.monotonic()
+        told = self._hearing.told()
+        if told:
+            self._own.find_runs(now_s)
+        for words in told:
+            self._heard(words, now_s)
+        if now_s >= self._next_look_s or told:
+            self._next_look_s = now_s + _LOOK_S
+            self._look(now_s)
+        for house in self._houses:
+            house.measure()
+        if now_s < self._next_try_s:
+            return False
+        return self._ship(now_s)
+
+    def _rest_s(self) -> float:
+        if self._stop_by_s is not None or any(house.is_busy for house in self._houses):
+            return self._settings.flush_ms / 1000
+        return _IDLE_S
+
+    # ---- looking
+
+    def _heard(self, words: dict[str, Any], now_s: float) -> None:
+        what = words["what"]
+        if what == "stop":
+            self._stop_by_s = self._stop_by_s or now_s + _STOP_S
+        elif what == "console" and self._tee is not None:
+            self._tee.path = str(words.get("path") or "")
+        elif what in ("queued", "state"):
+            self._notes.add(str(words.get("task")), what, words.get("fields"))
+        else:
+            self._own.heard(words, now_s)
+
+    def _look(self, now_s: float) -> None:
+        if self._own.main_is_alive and os.getppid() != self._main_pid:
+            self._own.main_is_alive = False
+            self._stop_by_s = self._stop_by_s or now_s + _STOP_S
+        if now_s >= self._next_adoption_s and self._stop_by_s is None:
+            self._next_adoption_s = now_s + _ADOPT_S
+            self._adopt()
+        for house in self._houses:
+            house.look(now_s)
+            for task_id, progress in house.progress():
+                self._notes.add(task_id, "progress", {"progress": progress})
+        self._free(now_s)
+
+    def _adopt(self) -> None:
+        for directory, lock_fd in left_behind(self._own.directory.parent):
+            if all(house.directory != directory for house in self._houses):
+                logger.info("livetask: ships what a worker left behind in %s", directory)
+                self._houses.append(Household(directory, self._terms, None, main_is_alive=False, lock_fd=lock_fd))
+
+    def _free(self, now_s: float) -> None:
+        """Keep the spools within their bounds, and forget what has been in Redis for long enough."""
+        settings = self._settings
+        runs = [run for house in self._houses for run in house.runs.values()]
+        for run in runs:
+            if run.following.held_bytes > settings.spool_cap_bytes * 9 // 8:
+                self._free_run(run, settings.spool_cap_bytes)
+        excess = sum(run.following.held_bytes for run in runs) - settings.spool_host_cap_bytes
+        for run in sorted(runs, key=lambda run: (not run.is_finished, -run.following.held_bytes)):
+            if excess <= 0:
+                break
+            before = run.following.held_bytes
+            self._free_run(run, max(0, before - excess))
+            excess -= before - run.following.held_bytes
+        for house in list(self._houses):
+            house.forget(now_s)
+            if house is not self._own and house.is_empty:
+                house.remove()
+                self._houses.remove(house)
+
+    def _free_run(self, run: Shipping, held_bytes: int) -> None:
+        start = run.following.freeable(held_bytes)
+        if self._tee is not None:
+            self._tee.freed(run.facts.nonce, start)
+        run.following.free(start)
+
+    # ---- shipping
+
+    def _ship(self, now_s: float) -> bool:
+        """One round trip to Redis, if there is anything to say; whether there is more."""
+        at_ms = now_ms()
+        notes = self._notes.calls()
+        asked: list[tuple[Shipping, int]] = []
+        calls: list[Call] = list(notes)
+        for run in self._in_turn():
+            if len(calls) >= _CALLS_IN_A_ROUND:
+                break
+            wanted = run.calls(now_s, at_ms)
+            asked.append((run, len(wanted)))
+            calls += wanted
+        verified = self._to_verify(now_s)
+        calls += [run.verification() for run in verified]
+        if not calls:
+            return False
+        try:
+            replies = self._writing.replies(calls)
+        except RedisUnavailable as error:
+            for run, _ in asked:
+                run.unanswered()
+            self._is_away(now_s, error)
+            return False
+        self._is_there(now_s)
+        self._notes.sent(len(notes))
+        place = len(notes)
+        for run, count in asked:
+            run.answered(replies[place : place + count])
+            place += count
+        for run, reply in zip(verified, replies[place:], strict=True):
+            if not run.verified(reply):
+                run.following.open()
+        return bool(self._notes) or any(run.has_more for run, _ in asked)
+
+    def _in_turn(self) -> Iterator[Shipping]:
+        """All runs, those first that have waited longest."""
+        for house in self._houses:
+            yield from house.in_turn()
+
+    def _to_verify(self, now_s: float) -> list[Shipping]:
+        if now_s < self._next_verification_s:
+            return []
+        self._next_verification_s = now_s + _VERIFY_S
+        return [run for house in self._houses for run in house.finished_runs()]
+
+    def _is_away(self, now_s: float, error: RedisUnavailable) -> None:
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+            self._pause_s = _BACKOFF_S[0]
+            logger.warning("livetask: %s (%s); output is kept in the spool", error, without_password(self._url))
+        self._next_try_s = now_s + self._pause_s * random.uniform(0.5, 1.0)
+        self._pause_s = min(_BACKOFF_S[1], self._pause_s * 2)
+
+    def _is_there(self, now_s: float) -> None:
+        if self._away_since_s is not None:
+            logger.warning("livetask: Redis answers again, after %.1f s", now_s - self._away_since_s)
+            self._away_since_s = None
+
+    def _is_over(self) -> bool:
+        if self._stop_by_s is None:
+            return False
+        if self._own.is_shipped and not self._notes:
+            return True
+        left_s = self._stop_by_s - time.monotonic()
+        away = self._away_since_s is not None
+        return left_s < 0 or (away and left_s < _STOP_S - _STOP_WITHOUT_REDIS_S)
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        keys=Keys(settings.prefix),
+        chunk_bytes=settings.chunk_bytes,
+        run_cap_bytes=settings.run_cap_bytes,
+        keep_ms=settings.keep_s * 1000,
+        lease_ms=settings.lease_s * 1000,
+        recent_cap=settings.recent_cap,
+        runs_kept=settings.runs_kept,
+    )
+
+
+def main() -> None:
+    """Take the order from standard input, and ship."""
+    # A Ctrl-C in the terminal reaches this process too; it ends when its main process does.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(format="[%(asctime)s: %(levelname)s/livetask shipper] %(message)s", level=logging.INFO)
+    order = json.load(sys.stdin)
+    settings = Settings(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in order["settings"].items()}
+    )
+    with suppress(BrokenPipeError):
+        Shipper(Path(order["directory"]), order["worker"], int(order["main_pid"]), settings).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""One run on its way into Redis: which calls come next, and what their answers mean.
+
+| answer | what it means here |
+|---|---|
+| OK, DUP | it is there; go on |
+| GAP end | Redis has less, or more, than was thought: go on from what it has |
+| NORUN | Redis has forgotten the run: begin it again, from the oldest byte the spool holds |
+| ENDED | somebody has ended it; there is nothing more to do |
+| none | nobody knows; go back and send it again |
+
+It must never know how calls are sent, nor how an end is decided.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from livetask.keys import Keys, bucket_of
+from livetask.position import START, Position
+from livetask.worker.ending import End
+from livetask.worker.following import Following, Piece
+from livetask.worker.spool import RunFacts, RunPaths
+from livetask.worker.writing import Call
+
+logger = logging.getLogger("livetask")
+
+PIECES_IN_A_TURN = 32
+"""How many entries of one run go into one round trip; then the other runs have their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The settings of a run's way into Redis, as plain values; units as in the settings."""
+
+    keys: Keys
+    chunk_bytes: int
+    run_cap_bytes: int
+    keep_ms: int
+    lease_ms: int
+    recent_cap: int
+    runs_kept: int
+
+
+class Shipping:
+    """One run. ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows."""
+
+    def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms) -> None:
+        """Raises OSError if the spool cannot be read."""
+        self.paths = paths
+        self.facts = facts
+        self.following = Following(paths)
+        self.end: End | None = None
+        self.final: int | None = None
+        self.is_finished = False
+        self.ordinal: int | None = None
+        self._wanted = 0
+        self._terms = terms
+        self._renew_at_s = 0.0
+        self._now_s = 0.0
+        self._place = self.following.place()
+        self._asked: list[str] = []
+        self._gone_nonce = ""
+
+    @property
+    def until(self) -> int:
+        """Before which byte there is something to send."""
+        return self.following.size if self.final is None else self.final
+
+    @property
+    def has_more(self) -> bool:
+        return not self.is_finished and (
+            self.ordinal is None
+            or self.following.has_more(self.until)
+            or (self.end is not None and self.final is not None)
+        )
+
+    def calls(self, now_s: float, now_ms: int) -> list[Call]:
+        """What to ask Redis next. ``now_s``: monotonic. To be followed by ``answered`` or ``unanswered``."""
+        self._now_s = now_s
+        self._place = self.following.place()
+        asked: list[tuple[str, Call]] = []
+        if self.is_finished:
+            pass
+        elif self.ordinal is None:
+            asked.append(("begin", self._begin()))
+        else:
+            asked = [("append", self._append(piece, now_ms)) for piece in self._pieces()]
+            if self.end is not None and self.final is not None and not self.following.has_more(self.final):
+                asked.append(("finish", self._finish(self.end, str(self.following.scan.at))))
+            elif now_s >= self._renew_at_s:
+                asked.append(("renew", self._renew()))
+            if self._gone_nonce:
+                asked.append(("unlink", self._unlink()))
+        self._asked = [kind for kind, _ in asked]
+        return [call for _, call in asked]
+
+    def unanswered(self) -> None:
+        """The calls may or may not have taken effect."""
+        self.following.back_to(self._place)
+
+    def answered(self, replies: Sequence[Any]) -> None:
+        """What Redis said to each of the calls."""
+        for kind, reply in zip(self._asked, replies, strict=True):
+            if kind == "begin":
+                self._begun(reply)
+            elif kind == "unlink":
+                self._gone_nonce = ""
+            elif not self._goes_on(kind, reply):
+                return
+
+    def verification(self) -> Call:
+        """Ask whether Redis still knows that the run has ended."""
+        words = ("HMGET", self._task_key, f"nonce.{self.facts.nonce}", f"{self.ordinal}.how")
+        return Call("", (), words)
+
+    def verified(self, reply: Sequence[Any]) -> bool:
+        """Take the answer; False if the run has to be shipped again, and is about to be."""
+        if all(reply):
+            return True
+        self.is_finished = False
+        self._forgotten()
+        return False
+
+    def _goes_on(self, kind: str, reply: Sequence[Any]) -> bool:
+        """Take the answer to an append, renew or finish; False if the answers after it mean nothing."""
+        word = bytes(reply[0])
+        if kind == "renew" and word == b"OK":
+            self._renew_at_s = self._now_s + self._terms.lease_ms / 4000
+        if word == b"GAP":
+            self._go_to(Position.parse(reply[1]))
+            return False
+        if word == b"NORUN":
+            self._forgotten()
+            return False
+        if word == b"ENDED" or (kind == "finish" and word == b"OK"):
+            self.is_finished = True
+            return False
+        return True
+
+    def _begun(self, reply: Sequence[Any]) -> None:
+        ordinal, end, how, gone = reply
+        self.ordinal = self._wanted = int(ordinal)
+        self._renew_at_s = self._now_s + self._terms.lease_ms / 4000
+        self._gone_nonce = bytes(gone).decode()
+        if how and how != b"LOST":
+            self.is_finished = True
+            return
+        self._go_to(Position.parse(end))
+
+    def _go_to(self, end: Position) -> None:
+        try:
+            self.following.go_to(end)
+        except ValueError as error:
+            # The spool is not what it was, after a power failure say: what Redis has is all there is.
+            logger.error("livetask: task %s cannot be shipped on: %s", self.facts.task_id, error)
+            self.end, self.final = End("LOST", {"reason": "the end of the output was lost"}), 0
+
+    def _forgotten(self) -> None:
+        self.ordinal = None
+        self.following.begin_again()
+
+    def _pieces(self) -> list[Piece]:
+        return list(self.following.pieces(self.until, self._terms.chunk_bytes, PIECES_IN_A_TURN))
+
+    # ---- the calls
+
+    @property
+    def _bucket(self) -> int:
+        return bucket_of(self.facts.task_id)
+
+    @property
+    def _task_key(self) -> str:
+        return self._terms.keys.task(self.facts.task_id)
+
+    @property
+    def _output_key(self) -> str:
+        return self._terms.keys.output(self.facts.task_id, self.facts.nonce)
+
+    def _begin(self) -> Call:
+        keys, facts, terms = self._terms.keys, self.facts, self._terms
+        first = self.following.base.at if self._wanted else START
+        why_missing = "lost" if first != START else ""
+        task_fields = {
+            "name": facts.name,
+            "queue": facts.queue,
+            "worker": facts.worker,
+            "root_id": facts.root_id,
+            "parent_id": facts.parent_id,
+            "args": facts.args,
+            "kwargs": facts.kwargs,
+        }
+        run_fields = {
+            "why": facts.why,
+            "host": facts.host,
+            "pid": str(facts.pid),
+            "worker": facts.worker,
+            "begun_at": str(facts.begun_ms),
+        }
+        return Call(
+            "begin",
+            (self._task_key, keys.alive(self._bucket), keys.recent(self._bucket), keys.bell(self._bucket)),
+            (
+                *(facts.task_id, facts.nonce, self._wanted, str(first), why_missing),
+                *(terms.keep_ms, terms.lease_ms, terms.recent_cap, terms.runs_kept),
+                json.dumps({key: text for key, text in task_fields.items() if text}),
+                json.dumps(run_fields),
+            ),
+        )
+
+    def _append(self, piece: Piece, now_ms: int) -> Call:
+        keys, terms = self._terms.keys, self._terms
+        held: tuple[str | bytes, ...] = ("d", piece.data)
+        if not piece.data:
+            held = ("g", "dropped", "e", str(piece.end))
+        colours: tuple[str | bytes, ...] = ("s", piece.sgr) if piece.sgr else ()
+        return Call(
+            "append",
+            (self._task_key, self._output_key, keys.bell(self._bucket), keys.watched(self._bucket)),
+            (
+                *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, str(piece.start), str(piece.end)),
+                *(terms.run_cap_bytes, terms.keep_ms),
+                *held,
+                *("t", now_ms),
+                *colours,
+            ),
+        )
+
+    def _renew(self) -> Call:
+        keys = self._terms.keys
+        return Call(
+            "renew",
+            (self._task_key, self._output_key, keys.alive(self._bucket), keys.bell(self._bucket)),
+            (
+                *(self.facts.task_id, self.ordinal or 0, self.facts.nonce),
+                *(self._terms.lease_ms, self._terms.keep_ms),
+            ),
+        )
+
+    def _finish(self, end: End, position: str) -> Call:
+        keys, terms = self._terms.keys, self._terms
+        crc = f"{self.following.scan.crc:08x}"
+        if end.how == "LOST":
+            position = crc = ""
+        fields = {"result": end.result} if end.result else {}
+        return Call(
+            "finish",
+            (
+                *(self._task_key, self._output_key, keys.alive(self._bucket)),
+                *(keys.recent(self._bucket), keys.bell(self._bucket)),
+            ),
+            (
+                *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, position, end.how),
+                *(json.dumps(end.detail), crc, end.state, terms.keep_ms, terms.recent_cap, ""),
+                json.dumps(fields),
+            ),
+        )
+
+    def _unlink(self) -> Call:
+        return Call("", (), ("UNLINK", self._terms.keys.output(self.facts.task_id, self._gone_nonce)))

@@ -1,0 +1,237 @@
+"""The spool: files in which a run's output lies from the moment it is written until it is shipped.
+
+One directory for each worker, held by its main process through a lock on ``owner.lock``; in it, for each run:
+
+| file | written by | holds |
+|---|---|---|
+| ``<nonce>.out`` | whoever writes the task's output | the bytes; only ever appended to |
+| ``<nonce>.run`` | the process that runs the task | what the run is (JSON); locked by a pool child for as long as it runs |
+| ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
+| ``<nonce>.progress`` | the task | the latest progress (JSON) |
+| ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
+| ``<nonce>.end`` | the process that ran the task | how it ended, and the size of the output (JSON) |
+| ``<nonce>.base`` | the shipper | where the oldest byte that is still held stands (JSON) |
+
+The lock is a POSIX one (``lockf``): children that a task starts do not inherit it, as they would a ``flock``, so it is
+free at the moment its process dies. Its price: closing any descriptor of the file drops it, so its process opens the
+file once. A file is written whole under another name and then renamed: whoever sees it sees all of it.
+
+This module knows files only; nothing of Celery, nothing of Redis.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import string
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+OWNER_LOCK = "owner.lock"
+BELL = "bell"
+"""A FIFO in the directory: the worker's processes tell the shipper through it what files cannot say."""
+
+_NONCE_SIGNS = string.ascii_lowercase + string.digits
+
+
+def new_nonce() -> str:
+    """Twelve random characters of a-z and 0-9 that name a run."""
+    return "".join(secrets.choice(_NONCE_SIGNS) for _ in range(12))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run when it begins. ``begun_ms``: wall clock. ``locked``: its process holds a lock on it."""
+
+    task_id: str
+    name: str
+    nonce: str
+    why: str
+    queue: str
+    root_id: str
+    parent_id: str
+    args: str
+    kwargs: str
+    pid: int
+    host: str
+    worker: str
+    begun_ms: int
+    locked: bool
+
+    def as_bytes(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> RunFacts:
+        """Read what ``as_bytes`` wrote; ValueError if it is something else."""
+        found = json.loads(data)
+        names = {item.name for item in fields(cls)}
+        if not isinstance(found, dict) or set(found) < names:
+            raise ValueError("not the facts of a run")
+        return cls(**{name: found[name] for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The files of one run."""
+
+    directory: Path
+    nonce: str
+
+    def of(self, kind: str) -> str:
+        """The path of the file of that kind: out, run, quiet, progress, end, base."""
+        return f"{self.directory}/{self.nonce}.{kind}"
+
+    def remove(self) -> None:
+        """Delete all files of the run; the one that makes it visible goes first."""
+        for kind in ("run", "end", "out", "quiet", "progress", "groups", "base", "new"):
+            Path(self.of(kind)).unlink(missing_ok=True)
+
+
+def home_of(spool_dir: str, redis_url: str, prefix: str) -> Path:
+    """The directory in which the directories of all workers of this user lie that ship to the same place.
+
+    ``spool_dir``: where to put it; '' for the system's temporary directory.
+    """
+    ships_to = zlib.crc32(f"{redis_url}\n{prefix}".encode())
+    return Path(spool_dir or tempfile.gettempdir()) / f"livetask-{os.getuid()}" / f"{ships_to:08x}"
+
+
+def make_directory(home: Path) -> tuple[Path, int]:
+    """Make a directory for this process' runs, below ``home``; nobody but this user can enter it.
+
+    Returns it with the descriptor whose lock holds it. It becomes visible when it is locked already: one without a
+    lock is taken for a dead worker's. Raises OSError, also when somebody else owns what should be ours.
+    """
+    home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if home.parent.stat().st_uid != os.getuid():
+        raise PermissionError(f"{home.parent} belongs to somebody else")
+    home.mkdir(mode=0o700, exist_ok=True)
+    name = f"{os.getpid()}.{new_nonce()}"
+    hidden = home / f".{name}"
+    hidden.mkdir(mode=0o700)
+    os.mkfifo(hidden / BELL, 0o600)
+    lock_fd = take_lock(hidden / OWNER_LOCK)
+    assert lock_fd is not None, "nobody else can know the name yet"
+    hidden.rename(home / name)
+    return home / name, lock_fd
+
+
+def left_behind(home: Path) -> Iterator[tuple[Path, int]]:
+    """The directories of workers that have died, each with the descriptor whose lock holds it from now on."""
+    for directory in sorted(home.glob("[0-9]*.*")):
+        try:
+            lock_fd = take_lock(directory / OWNER_LOCK)
+        except OSError:
+            continue
+        if lock_fd is not None:
+            yield directory, lock_fd
+
+
+def take_lock(path: str | Path) -> int | None:
+    """Lock the file, made if needed, and return the descriptor that holds the lock; None if another process has it.
+
+    The lock is gone when this process ends or closes any descriptor of the file.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        os.close(fd)
+        return None
+    return fd
+
+
+def is_locked(fd: int) -> bool:
+    """Whether another process holds a lock on the file; ``fd`` must be open for writing."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    fcntl.lockf(fd, fcntl.LOCK_UN)
+    return False
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file so that nobody ever sees a part of it."""
+    fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+    os.rename(path + ".new", path)
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is no such file or it holds something else."""
+    try:
+        found = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def runs_in(directory: Path) -> Iterator[str]:
+    """The nonces of the runs in a worker's directory, in no order."""
+    with os.scandir(directory) as found:
+        for item in found:
+            if item.name.endswith(".run"):
+                yield item.name.removesuffix(".run")
+
+
+class RunSpool:
+    """The files of a run that goes on in this process.
+
+    ``out_fd``: append-only; file descriptors 1 and 2 of the task may point at it.
+    """
+
+    def __init__(self, directory: Path, facts: RunFacts) -> None:
+        """Open the run; it is visible to the shipper when this returns. Raises OSError."""
+        self.facts = facts
+        self.paths = RunPaths(directory, facts.nonce)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self.out_fd = os.open(self.paths.of("out"), flags, 0o600)
+        self._run_fd: int | None = None
+        try:
+            self._make_visible()
+        except OSError:
+            self.close()
+            self.paths.remove()
+            raise
+
+    def _make_visible(self) -> None:
+        fd = os.open(self.paths.of("new"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._run_fd = fd
+        if self.facts.locked:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(fd, self.facts.as_bytes())
+        os.rename(self.paths.of("new"), self.paths.of("run"))
+
+    def size_bytes(self) -> int:
+        return os.fstat(self.out_fd).st_size
+
+    def end(self, end: dict[str, Any]) -> None:
+        """Write down how the run ended, then let go of its lock."""
+        try:
+            write_whole(self.paths.of("end"), json.dumps(end).encode())
+        finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Drop the lock."""
+        if self._run_fd is not None:
+            os.close(self._run_fd)
+            self._run_fd = None
+
+    def close(self) -> None:
+        """Close all; nobody may write to the run's descriptor any more."""
+        self.let_go()
+        if self.out_fd >= 0:
+            os.close(self.out_fd)
+            self.out_fd = -1

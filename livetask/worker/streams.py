@@ -1,0 +1,198 @@
+"""The text streams that stand for sys.stdout and sys.stderr while a task runs.
+
+``SpoolText`` writes every piece of text to a descriptor at once, so that nothing is lost when the process is killed,
+not even the begin of a line. ``Router`` hands what is written to the stream of the run that goes on in the present
+context. Neither ever raises an OSError into the task: a full disk costs output, and the output says so.
+
+The write does not release the interpreter's lock (``ctypes.PyDLL``): print writes a line's text and its end as two
+pieces, and where the lock is released in between, other threads get their pieces in. Measured with four threads
+that print 20,000 lines each: 58,577 lines mixed with ``os.write``, 22 with this, 0 with a line-buffered file; a
+print costs 2.8, 1.9 and 1.4 µs (tests/bench/print_cost.py).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import io
+import os
+import posix
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO, TextIO, cast
+
+
+def _whole_write() -> Callable[[int, bytes, int], int]:
+    """A write(2) that keeps the interpreter's lock; where there is none, the ordinary one."""
+    try:
+        write = ctypes.PyDLL(None, use_errno=True).write
+    except (OSError, AttributeError):
+        return lambda fd, data, size: posix.write(fd, data)
+    write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
+    write.restype = ctypes.c_ssize_t
+    return cast("Callable[[int, bytes, int], int]", write)
+
+
+_write = _whole_write()
+
+
+class SpoolRaw(io.RawIOBase):
+    """The bytes below a ``SpoolText``: what is written is in the file when ``write`` returns.
+
+    ``fd``: where to; -1 once the run is over. ``lost_bytes``: how many could not be written. ``otherwise``: takes what
+    is written after the run is over.
+    """
+
+    def __init__(self, fd: int, otherwise: TextIO | None = None) -> None:
+        super().__init__()
+        self.fd = fd
+        self.lost_bytes = 0
+        self._said_lost = 0
+        self._otherwise = otherwise
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``; returns its size whatever happened to it."""
+        with memoryview(data) as view:
+            content = view.tobytes()
+        self.put(content)
+        return len(content)
+
+    def put(self, data: bytes) -> None:
+        size = _write(self.fd, data, len(data)) if not self.lost_bytes else 0
+        if size != len(data):
+            self.put_rest(data, size)
+
+    def put_rest(self, data: bytes, size: int) -> None:
+        """Go on after a write that took ``size`` bytes of ``data``, -1 for an error."""
+        if self.fd < 0:
+            self._put_otherwise(data)
+            return
+        data = data[max(0, size) :]
+        while data:
+            try:
+                if self.lost_bytes:
+                    self._say_what_is_missing()
+                data = data[posix.write(self.fd, data) :]
+            except InterruptedError:
+                continue
+            except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    os.set_blocking(self.fd, True)
+                    continue
+                self.lost_bytes += len(data)
+                return
+
+    def _say_what_is_missing(self) -> None:
+        note = f"\n[livetask: {self.lost_bytes} bytes could not be written here]\n".encode()
+        posix.write(self.fd, note)
+        self._said_lost += self.lost_bytes
+        self.lost_bytes = 0
+
+    def _put_otherwise(self, data: bytes) -> None:
+        if self._otherwise is not None:
+            self._otherwise.write(data.decode("utf-8", "replace"))
+
+    def take_lost(self) -> int:
+        """How many bytes could not be written since this was asked last."""
+        lost = self._said_lost + self.lost_bytes
+        self._said_lost = self.lost_bytes = 0
+        return lost
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        if self.fd < 0:
+            raise OSError(errno.EBADF, "the run is over")
+        return self.fd
+
+    def isatty(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Do nothing: tasks that close their stdout go on printing to it."""
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    @property
+    def raw(self) -> SpoolRaw:
+        """What ``sys.stdout.buffer.raw`` expects."""
+        return self
+
+
+class SpoolText(io.TextIOWrapper):
+    """Text on a ``SpoolRaw``, in UTF-8; what UTF-8 cannot hold is written as a backslash sequence."""
+
+    def __init__(self, raw: SpoolRaw) -> None:
+        super().__init__(cast("BinaryIO", raw), "utf-8", "backslashreplace", newline="\n", write_through=True)
+        self._raw = raw
+        self.take_lost = raw.take_lost
+
+    def write(self, text: str) -> int:
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            data = text.encode("utf-8", "backslashreplace")
+        except AttributeError:
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
+        raw = self._raw
+        # A stream that has lost something goes the long way, to say so as soon as it can.
+        size = _write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
+        if size != len(data):
+            raw.put_rest(data, size)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def close(self) -> None:
+        """Do nothing: tasks that close their stdout go on printing to it."""
+
+
+class Router(io.TextIOBase):
+    """Stands for sys.stdout or sys.stderr where several tasks run in one process.
+
+    ``old``: where text goes that no run writes. ``current``: the stream of the run in whose context it is called, or
+    None.
+    """
+
+    def __init__(self, old: TextIO, current: Callable[[], TextIO | None]) -> None:
+        super().__init__()
+        self.old = old
+        self._current = current
+
+    def _target(self) -> TextIO:
+        return self._current() or self.old
+
+    def write(self, text: str) -> int:
+        return self._target().write(text)
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        self._target().writelines(lines)
+
+    def flush(self) -> None:
+        self._target().flush()
+
+    def fileno(self) -> int:
+        return self._target().fileno()
+
+    def isatty(self) -> bool:
+        return self._target().isatty()
+
+    def close(self) -> None:
+        """Do nothing: other tasks print to it."""
+
+    @property
+    def buffer(self) -> BinaryIO:
+        return self._target().buffer
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has attributes where io has properties
+        return self._target().encoding or "utf-8"
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._target().errors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target(), name)

@@ -1,0 +1,118 @@
+"""The worker's way to Redis: calls of the scripts, many in one round trip, with no retry behind anybody's back.
+
+A call's outcome may be unknown after an error; that is harmless, because every script can be called twice with the
+same effect as once. Whoever calls decides when to try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from livetask.errors import RedisUnavailable
+from livetask.scripts import NAMES, script
+
+Word = str | bytes | int
+
+_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script, or one plain command when ``script`` is ''. ``words``: its ARGV, or the command."""
+
+    script: str
+    keys: tuple[str, ...]
+    words: tuple[Word, ...]
+
+    def as_command(self) -> tuple[Word, ...]:
+        if not self.script:
+            return self.words
+        return ("EVALSHA", script(self.script).sha, len(self.keys), *self.keys, *self.words)
+
+
+class Writing:
+    """A connection to the Redis at ``url``, opened when first needed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: redis.Redis | None = None
+
+    def replies(self, calls: Sequence[Call]) -> list[Any]:
+        """What Redis answers to each call, in order. Raises RedisUnavailable; any of them may have taken effect then."""
+        try:
+            answers = self._asked(calls)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                self._load_scripts()
+                answers = self._asked(calls)
+        except (RedisError, OSError, ValueError) as error:
+            self.close()
+            raise RedisUnavailable(_reason(error)) from None
+        for answer in answers:
+            # Read-only replica, loading, out of memory: the whole round is as good as unheard.
+            if isinstance(answer, Exception):
+                self.close()
+                raise RedisUnavailable(_reason(answer))
+        return answers
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _asked(self, calls: Sequence[Call]) -> list[Any]:
+        if self._client is None:
+            self._client = client_of(self._url)
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*call.as_command())
+        return cast("list[Any]", pipeline.execute(raise_on_error=False))
+
+    def _load_scripts(self) -> None:
+        assert self._client is not None
+        for name in NAMES:
+            self._client.script_load(script(name).text)
+
+
+def client_of(url: str) -> redis.Redis:
+    """A client without silent retries. Accepts the spellings of URLs that Celery accepts. Raises ValueError."""
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": _TIMEOUT_S,
+        "socket_connect_timeout": _TIMEOUT_S,
+        "health_check_interval": 0,
+    }
+    first, *more = url.split(";")
+    scheme, _, rest = first.partition("://")
+    if scheme == "sentinel":
+        return _from_sentinel([first, *more], options)
+    if scheme in ("valkey", "valkeys"):
+        scheme = "redis" + scheme.removeprefix("valkey")
+    if scheme in ("redis+socket", "unix"):
+        scheme, rest = "unix", rest.replace("virtual_host=", "db=")
+    for word in ("CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE"):
+        rest = rest.replace(f"ssl_cert_reqs={word}", f"ssl_cert_reqs={word.removeprefix('CERT_').lower()}")
+    return redis.Redis.from_url(f"{scheme}://{rest}", **options)
+
+
+def _from_sentinel(urls: list[str], options: dict[str, Any]) -> redis.Redis:
+    parts = [urlsplit(url if "://" in url else f"sentinel://{url}") for url in urls]
+    hosts = [(part.hostname or "localhost", part.port or 26379) for part in parts]
+    query = parse_qs(parts[-1].query)
+    master = query.get("master_name", ["mymaster"])[0]
+    path = parts[-1].path.strip("/")
+    sentinel = Sentinel(hosts, sentinel_kwargs=dict(options), password=parts[0].password, **options)
+    return sentinel.master_for(master, db=int(path or 0))
+
+
+def _reason(error: BaseException) -> str:
+    kind = "" if isinstance(error, ResponseError) else f"{type(error).__name__}: "
+    return f"{kind}{error}".splitlines()[0][:300]
