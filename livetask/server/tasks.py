@@ -155,7 +155,7 @@ def _whole(text: str | None) -> int | None:
 
 def _object(text: str | None) -> Mapping[str, Any] | None:
     try:
-        value = json.loads(text) if text else None
+        value = json.loads(text, parse_constant=lambda _: None) if text else None
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

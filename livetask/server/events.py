@@ -1,0 +1,81 @@
+"""What a viewer of a task is told, as values; ``wire`` makes JSON of them.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livetask.position import Cursor, Gap, Position
+from livetask.server.tasks import Run, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Bytes of a run. ``start``: the position of the first. ``cursor``: stands after the last.
+
+    ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'.
+    """
+
+    start: Position
+    cursor: Cursor
+    data: bytes
+    skipped_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A range that cannot be delivered. ``cursor``: stands after it."""
+
+    gap: Gap
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """The viewer, who had been behind, has all there is now."""
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanged:
+    """A run began, ended, or was taken back."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What the viewer has of run ``run`` is not valid any more. ``cursor``: where it goes on; None: nowhere yet."""
+
+    run: int
+    cursor: Cursor | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run has ended, and the viewer stands at its final position. ``last``: the task has ended with it."""
+
+    run: Run
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """The run's output has become longer. ``cursor``: stands at its end."""
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChanged:
+    """Anything of the task has changed but its output."""
+
+    task: Task
+
+
+Piece = Output | Missing
+Event = Output | Missing | CaughtUp | RunChanged | Reset | Ended | Grown | TaskChanged

@@ -1,0 +1,101 @@
+"""What the hub keeps of a task that viewers follow, and of each of these viewers.
+
+No output is kept here: a feed knows the task and where its runs end, a follower has a subscription and a sink.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from livetask.position import Position
+from livetask.server.frames import Told
+from livetask.server.subscription import Subscription
+from livetask.server.tasks import Run, Task
+
+
+class Sink(Protocol):
+    """The way to one viewer. It takes what it is told at once, and says when it can take more output."""
+
+    @property
+    def drained(self) -> bool:
+        """Little of what it was told is still on its way; output is sent only then."""
+
+    def tell(self, told: Told) -> None:
+        """Send it. Never waits. Raises if the viewer is gone, which ends the viewer and nothing else."""
+
+
+class Follower:
+    """One viewer of one task. ``due_s``: output is not sent before it, monotonic. ``waits``: a timer will wake it."""
+
+    __slots__ = ("closed", "due_s", "feed", "sink", "sub", "waits")
+
+    def __init__(self, feed: Feed, sub: Subscription, sink: Sink) -> None:
+        self.feed = feed
+        self.sub = sub
+        self.sink = sink
+        self.due_s = 0.0
+        self.waits = False
+        self.closed = False
+
+    @property
+    def task(self) -> Task | None:
+        """What is known of the task."""
+        return self.feed.task
+
+    def wants_run(self, ordinal: int) -> bool:
+        """The viewer follows that run, if there is to be one."""
+        return self.sub.wish.run is None or self.sub.wish.run == ordinal
+
+
+class Feed:
+    """A task that viewers follow.
+
+    ``task``: as it was seen last. ``ends``: the last known end of each run. ``count``: how many entries to ask for at
+    once, which follows their size. ``told_at_s``: when its viewers were told last that it changed, monotonic;
+    ``owes_news``: they will be told soon. ``waits``: a timer will have it looked at.
+    """
+
+    __slots__ = ("count", "ends", "followers", "owes_news", "task", "task_id", "told_at_s", "waits")
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        self.task: Task | None = None
+        self.followers: set[Follower] = set()
+        self.ends: dict[int, Position] = {}
+        self.count = 8
+        self.told_at_s = float("-inf")
+        self.owes_news = False
+        self.waits = False
+
+    def saw(self, task: Task | None) -> list[Run]:
+        """Take over what is stored of the task now; which of its runs began, ended or were taken back."""
+        before, self.task = self.task, task
+        if task is None:
+            return []
+        self.ends = {run.run: run.end for run in task.runs}
+        return [] if before is None else changed_runs(before, task)
+
+    def read(self, entries: int, size_bytes: int, max_bytes: int) -> None:
+        """Learn from a read how many entries to ask for: enough to fill a piece, few enough to waste little."""
+        if entries >= self.count and size_bytes < max_bytes // 2:
+            self.count = min(64, self.count * 2)
+        elif size_bytes > 2 * max_bytes:
+            self.count = max(4, self.count // 2)
+
+
+def differs(before: Task | None, task: Task | None) -> bool:
+    """Anything but the ends of its runs is different."""
+    if before is None or task is None:
+        return before is not task
+    return _seen(before) != _seen(task)
+
+
+def _seen(task: Task) -> tuple[object, ...]:
+    runs = tuple((run.run, run.nonce, run.how) for run in task.runs)
+    return task.state, task.changed_at_ms, task.open, task.progress, task.result, task.name, runs
+
+
+def changed_runs(before: Task, task: Task) -> list[Run]:
+    """Runs that began, ended or were taken back."""
+    known = {(run.nonce, run.how) for run in before.runs}
+    return [run for run in task.runs if (run.nonce, run.how) not in known]

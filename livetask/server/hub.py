@@ -1,0 +1,312 @@
+"""The hub: one for each server process. It hears the bells, and lets the pump read just what has rung.
+
+The order that loses nothing: take the lease, so that output rings; look at the end; read up to it; then listen. A bell
+is a hint and never the truth: after each reconnection, when a bell was overrun, and every ``sweep_s``, everything that
+is followed is looked at without one.
+
+| the store | the hub |
+|---|---|
+| ok | listens, reads, renews leases |
+| unreachable | tells its viewers once, tries again with growing pauses; viewers keep their cursors |
+
+Sockets, SSE and downloads all follow a task through here; it knows none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from livetask.errors import PositionUnknown, RedisUnavailable, RunUnknown, TaskUnknown
+from livetask.position import START, Cursor
+from livetask.server.answers import Bell, Rung
+from livetask.server.backoff import Backoff
+from livetask.server.feed import Feed, Follower, Sink
+from livetask.server.follow import Following
+from livetask.server.pump import Pump
+from livetask.server.running import Running
+from livetask.server.starts import tail_start
+from livetask.server.store import Store
+from livetask.server.subscription import Subscription, Wish
+from livetask.server.tasks import Run, Task
+
+log = logging.getLogger(__name__)
+
+OK, UNREACHABLE = "ok", "unreachable"
+
+
+class Hub:
+    """See the module's docstring. ``start`` it before anything is followed, ``stop`` it at the end.
+
+    ``window_bytes``: the most under way to one follower that acknowledges. ``sweep_s``: how often everything is
+    looked at without a bell. ``hold_s``: how long output that has disappeared is waited for. ``on_failure``: called
+    with an error that is a bug; the hub does not run any more then.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        window_bytes: int = 256 * 1024,
+        sweep_s: float = 15.0,
+        hold_s: float = 60.0,
+        on_failure: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.store_state = OK
+        self._window_bytes = window_bytes
+        self._sweep_s = sweep_s
+        self._hold_s = hold_s
+        self._lease_ms = int(sweep_s * 3000)
+        self._feeds: dict[str, Feed] = {}
+        self._pump = Pump(store)
+        self._running = Running(on_failure)
+        self._check = asyncio.Event()
+        self._renew_all = False
+        self._on_state: list[Callable[[str], None]] = []
+        self._on_rung: list[Callable[[Sequence[Bell], bool], None]] = []
+
+    async def start(self) -> None:
+        """Begin to listen. Redis may be away."""
+        self._running.start(self._listen(), self._work(), self._renew())
+
+    async def stop(self) -> None:
+        """End, without a word to anyone who follows."""
+        await self._running.stop()
+
+    def on_store_state(self, call: Callable[[str], None]) -> None:
+        """Have ``call`` called with 'ok' or 'unreachable' whenever that changes."""
+        self._on_state.append(call)
+
+    def on_rung(self, call: Callable[[Sequence[Bell], bool], None]) -> None:
+        """Have ``call`` called with all bells that rang but those for output; True: there may have been others."""
+        self._on_rung.append(call)
+
+    # ---- following
+
+    async def subscribe(
+        self, task_id: str, sink: Sink, wish: Wish, whence: str | Cursor = "start", *, wait: bool = False
+    ) -> Follower:
+        """Follow a task; nothing is told before ``begin`` is called with what comes back.
+
+        ``whence``: 'start', 'now', 'tail:N' or a cursor. ``wait``: the task need not be known yet. Raises TaskUnknown,
+        RunUnknown, PositionUnknown, FormatUnknown, RedisUnavailable.
+        """
+        await self.store.watch([task_id], self._lease_ms)
+        task = await self.store.task(task_id)
+        if task is None and not wait:
+            raise TaskUnknown(task_id)
+        cursor = await self._begin_at(task_id, task, wish, whence)
+        feed = Feed(task_id)
+        feed.saw(task)
+        return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink)
+
+    def begin(self, follower: Follower) -> None:
+        """Tell the follower from now on."""
+        if follower.closed:
+            return
+        seen = follower.feed
+        feed = follower.feed = self._feeds.setdefault(seen.task_id, seen)
+        feed.followers.add(follower)
+        self._pump.catch_up(follower, seen.task)
+        self._pump.look(feed)
+
+    def ack(self, follower: Follower, cursor: Cursor) -> None:
+        """The follower has taken over all up to ``cursor``."""
+        follower.sub.ack(cursor)
+        if follower.sub.reads:
+            self._pump.kick([follower])
+
+    def leave(self, follower: Follower) -> None:
+        """Follow no more."""
+        self._pump.drop(follower)
+        follower.feed.followers.discard(follower)
+        if not follower.feed.followers and self._feeds.get(follower.feed.task_id) is follower.feed:
+            del self._feeds[follower.feed.task_id]
+
+    def end_of(self, follower: Follower) -> Cursor | None:
+        """The last known end of the run that the follower is in."""
+        cursor = follower.sub.cursor
+        if cursor is None:
+            return None
+        return Cursor(cursor.run, cursor.nonce, follower.feed.ends.get(cursor.run, cursor.position))
+
+    @asynccontextmanager
+    async def follow(
+        self, task_id: str, whence: str | Cursor = "start", wish: Wish | None = None, *, wait: bool = False
+    ) -> AsyncIterator[Following]:
+        """Follow a task as an iterator over events: for SSE, downloads and long polls.
+
+        ``async with hub.follow(task_id, cursor, Wish(binary=True, run=1)) as events: async for event in events: ...``
+        gives Output, Missing, CaughtUp, RunChanged, Reset and Ended; TaskChanged is left out. Who takes them slowly
+        is sent them slowly: at most one window of output waits for it. Raises as ``subscribe``.
+        """
+        following = Following()
+        follower = await self.subscribe(task_id, following, wish or Wish(), whence, wait=wait)
+        following.taken = lambda cursor: self.ack(follower, cursor)
+        follower.sub.acks = True
+        self.begin(follower)
+        try:
+            yield following
+        finally:
+            self.leave(follower)
+
+    async def _begin_at(self, task_id: str, task: Task | None, wish: Wish, whence: str | Cursor) -> Cursor | None:
+        if isinstance(whence, Cursor):
+            await self._check(task_id, task, wish, whence)
+            return whence
+        run = _run_to_begin(task, wish, whence)
+        if run is None:
+            if wish.run is not None and task is not None and task.runs:
+                raise RunUnknown(task_id, wish.run)
+            return None
+        if whence == "start":
+            return run.cursor(START)
+        if whence == "now":
+            return run.cursor(run.end)
+        return run.cursor(await tail_start(self.store, task_id, run, int(whence.removeprefix("tail:"))))
+
+    async def _check(self, task_id: str, task: Task | None, wish: Wish, cursor: Cursor) -> None:
+        """Raise PositionUnknown unless the cursor is one of this task. One beyond the end may become right again."""
+        if task is None:
+            return
+        run = task.run(cursor.run)
+        if run is None or run.nonce != cursor.nonce or wish.run not in (None, cursor.run):
+            raise PositionUnknown(str(cursor))
+        if cursor.position.byte <= run.end.byte:
+            await self.store.read(task_id, cursor, 1, 1)
+        elif run.how not in (None, "LOST"):
+            raise PositionUnknown(str(cursor))
+
+    # ---- the loops
+
+    async def _listen(self) -> None:
+        """Hear the bells."""
+        backoff = Backoff()
+        last_ids: tuple[str, ...] | None = None
+        checked_at_s = 0.0
+        while True:
+            try:
+                now_s = time.monotonic()
+                if last_ids is None or now_s - checked_at_s >= self._sweep_s:
+                    last_ids = _not_beyond(last_ids, await self.store.bell_ends())
+                    checked_at_s = now_s
+                    self._sweep()
+                rung = await self.store.bells(last_ids)
+                last_ids = rung.last_ids
+                self._heard(rung)
+                backoff.reset()
+            except RedisUnavailable as error:
+                log.debug("bells: %s", error)
+                last_ids = None
+                self._check.set()
+                for call in self._on_rung:
+                    call((), True)
+                await backoff.wait()
+
+    def _heard(self, rung: Rung) -> None:
+        news = [bell for bell in rung.bells if bell.what != "output"]
+        for bell in rung.bells:
+            feed = self._feeds.get(bell.task_id)
+            if feed is not None:
+                self._rang(feed, bell)
+        if rung.overrun:
+            self._sweep()
+        if news or rung.overrun:
+            for call in self._on_rung:
+                call(news, rung.overrun)
+
+    def _rang(self, feed: Feed, bell: Bell) -> None:
+        if bell.what != "output":
+            self._pump.look(feed)
+            if bell.what == "begin":
+                self._renew_all = True
+                self._check.set()
+            return
+        self._pump.kick(
+            follower
+            for follower in feed.followers
+            if follower.sub.reads and follower.sub.cursor is not None and follower.sub.cursor.run == bell.run
+        )
+        if any(follower.sub.wish.mode == "ends" for follower in feed.followers):
+            self._pump.look_later(feed)
+
+    def _sweep(self) -> None:
+        for feed in self._feeds.values():
+            self._pump.look(feed)
+
+    async def _work(self) -> None:
+        """Let the pump work, round by round."""
+        backoff = Backoff()
+        while True:
+            await self._pump.wait()
+            try:
+                await self._pump.round()
+            except RedisUnavailable as error:
+                log.debug("pump: %s", error)
+                self._check.set()
+                await backoff.wait()
+            else:
+                backoff.reset()
+
+    async def _renew(self) -> None:
+        """Renew the leases of all that is followed, and ask how the store is when one of the loops failed.
+
+        A store that comes back, and one whose runs begin again, has often lost the leases: what rang meanwhile was
+        not heard, so everything is looked at when they are taken anew.
+        """
+        backoff = Backoff()
+        while True:
+            self._check.clear()
+            try:
+                await self.store.ping()
+                await self.store.watch(list(self._feeds), self._lease_ms)
+            except RedisUnavailable as error:
+                self._is(UNREACHABLE, str(error))
+                await backoff.wait()
+                self._check.set()
+                continue
+            backoff.reset()
+            self._is(OK, "")
+            if self._renew_all:
+                self._renew_all = False
+                self._sweep()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._sweep_s):
+                    await self._check.wait()
+
+    def _is(self, state: str, reason: str) -> None:
+        """Say once that the store went away or came back."""
+        if state == self.store_state:
+            return
+        self.store_state = state
+        self._renew_all = True
+        if state == OK:
+            log.info("Redis answers again")
+        else:
+            log.warning("%s", reason)
+        for call in self._on_state:
+            call(state)
+
+
+def _run_to_begin(task: Task | None, wish: Wish, whence: str) -> Run | None:
+    if task is None or not task.runs:
+        return None
+    if wish.run is not None:
+        return task.run(wish.run)
+    return task.runs[0] if whence == "start" else task.runs[-1]
+
+
+def _not_beyond(last_ids: Sequence[str] | None, ends: Sequence[str]) -> tuple[str, ...]:
+    """Where to listen: where it was, unless a bell ends before that, because Redis has forgotten or its clock went."""
+    if last_ids is None:
+        return tuple(ends)
+    return tuple(min(pair, key=_bell_order) for pair in zip(last_ids, ends, strict=True))
+
+
+def _bell_order(bell_id: str) -> tuple[int, int]:
+    ms, _, number = bell_id.partition("-")
+    return int(ms), int(number or 0)

@@ -1,0 +1,123 @@
+"""A slice of a run, cut into the pieces that one viewer is sent next.
+
+Entries are joined up to a gap or a limit. Text is never cut within a UTF-8 character: an incomplete one at the end is
+held back, by leaving the cursor before it, until the rest is there or the run has ended.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from livetask.position import Cursor, Entry, Gap, Position
+from livetask.server.events import Missing, Output, Piece
+from livetask.server.slices import Slice
+
+_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What is sent next. ``reached``: nothing more can be sent before there is more. ``end``, ``how``: as in Slice."""
+
+    pieces: tuple[Piece, ...]
+    reached: bool
+    end: Position
+    how: str | None
+
+
+def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
+    """Cut a slice. ``cursor``: names its run. ``text``: keep characters whole. ``max_bytes``: at least 4."""
+    pieces: list[Piece] = []
+    at, room = found.start, max_bytes
+    waiting: list[bytes] = []
+    start = at
+
+    def flush(data: bytes) -> Position:
+        end = start.after(data)
+        if data:
+            pieces.append(Output(start, replace(cursor, position=end), data))
+        waiting.clear()
+        return end
+
+    for item in found.items:
+        if isinstance(item, Gap):
+            flush(b"".join(waiting))
+            pieces.append(Missing(item, replace(cursor, position=item.end)))
+            start = at = item.end
+            continue
+        data = item.data[:room]
+        waiting.append(data)
+        room -= len(data)
+        at = item.end if len(data) == len(item.data) else item.start.after(data)
+        if room <= 0:
+            break
+    data = b"".join(waiting)
+    is_final = found.how is not None and at == found.end
+    held = incomplete(data) if text and not is_final else 0
+    flush(data[: len(data) - held])
+    return Pieces(tuple(pieces), at == found.end, found.end, found.how)
+
+
+def incomplete(data: bytes) -> int:
+    """How many bytes at the end are the beginning of a UTF-8 character that goes on: 0 to 3."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte < 0x80:
+            return 0
+        if byte >= 0xC0:
+            decoder = _decoder("replace")
+            decoder.decode(data[-back:])
+            return len(decoder.getstate()[0])
+    return 0
+
+
+def newest(found: Slice, lines: int, max_bytes: int) -> Slice:
+    """The part of a slice that a screen shows: from the beginning of one of its last ``lines`` lines on.
+
+    An unfinished last line counts. At most ``max_bytes``; where no line begins within them, the slice is left as it
+    is.
+    """
+    wanted = found.next.line - lines + (1 if _is_open(found) else 0)
+    if found.start.line >= wanted and found.next.byte - found.start.byte <= max_bytes:
+        return found
+    for position in _line_starts(found):
+        if position.line >= wanted and found.next.byte - position.byte <= max_bytes:
+            return since(found, position)
+    return found
+
+
+def since(found: Slice, position: Position) -> Slice:
+    """The part of a slice from a position within it on."""
+    items: list[Entry | Gap] = []
+    for item in found.items:
+        if item.end.byte <= position.byte:
+            continue
+        if item.start.byte >= position.byte:
+            items.append(item)
+        elif isinstance(item, Entry):
+            items.append(item.since(position))
+        else:
+            items.append(Gap(position, item.end, item.reason))
+    return replace(found, start=position, items=tuple(items))
+
+
+def _is_open(found: Slice) -> bool:
+    """The slice ends within a line."""
+    last = found.items[-1] if found.items else None
+    return not (isinstance(last, Entry) and last.data.endswith(b"\n"))
+
+
+def _line_starts(found: Slice) -> Iterator[Position]:
+    """Where lines begin within the slice, its own start not among them."""
+    for item in found.items:
+        if isinstance(item, Entry):
+            offset = item.data.find(b"\n")
+            line = item.start.line
+            while offset >= 0:
+                line += 1
+                yield Position(line, item.start.byte + offset + 1)
+                offset = item.data.find(b"\n", offset + 1)

@@ -1,0 +1,312 @@
+"""The pump: reads for the viewers who wait for output, and tells them; in rounds, one after the other.
+
+In a round every viewer who has room is given one piece, so a viewer who is far behind takes nothing from the others.
+Viewers who stand at the same position are one read and one encoding. A viewer whose sink fails is dropped, and
+nobody else notices. There is no other way to output: backlog and live tail are this one loop.
+
+It knows nothing of bells and leases; the hub says which tasks and which viewers may have something new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from livetask.errors import PositionUnknown, RunUnknown
+from livetask.position import Cursor
+from livetask.server.events import Ended, Event, Output, RunChanged, TaskChanged
+from livetask.server.feed import Feed, Follower, changed_runs, differs
+from livetask.server.frames import Told
+from livetask.server.pieces import Pieces, cut, newest
+from livetask.server.slices import ReadAt, Slice
+from livetask.server.starts import newest_slice
+from livetask.server.store import Store
+from livetask.server.tasks import Task
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 0.25
+"""When a task is looked at again whose output has gone back, and how far apart its news are told at least."""
+
+_DRAINED_S = 0.03
+_ROUND_BYTES = 2 * 1024 * 1024
+_LIVE_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is read for all the viewers who stand there."""
+
+    task_id: str
+    cursor: Cursor
+    max_bytes: int
+
+
+class Pump:
+    """See the module's docstring. ``store``: where it reads. One loop, ``run``, does all the work."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._work = asyncio.Event()
+        self._stale: set[Feed] = set()
+        self._ready: set[Follower] = set()
+        self._clogged: set[Follower] = set()
+
+    # ---- what may be new
+
+    def look(self, feed: Feed) -> None:
+        """Anything of the task may have changed."""
+        self._stale.add(feed)
+        self._work.set()
+
+    def look_later(self, feed: Feed, wait_s: float = AGAIN_S) -> None:
+        """The same, but it is not urgent."""
+        if not feed.waits:
+            feed.waits = True
+            asyncio.get_running_loop().call_later(wait_s, self._woken, feed)
+
+    def kick(self, followers: Iterable[Follower]) -> None:
+        """There may be output for these viewers, or they may have room again."""
+        self._ready.update(followers)
+        self._work.set()
+
+    def catch_up(self, follower: Follower, task: Task | None) -> None:
+        """Tell a new viewer, who knows ``task``, what the other viewers were told since that was read."""
+        feed = follower.feed
+        if task is None or feed.task is None or feed.task is task:
+            return
+        for run in changed_runs(task, feed.task):
+            self._tell(follower, Told(feed.task_id, RunChanged(run)))
+
+    def drop(self, follower: Follower) -> None:
+        """The viewer follows no more."""
+        follower.closed = True
+        self._ready.discard(follower)
+        self._clogged.discard(follower)
+
+    # ---- the loop
+
+    async def wait(self) -> None:
+        """Return when there may be something to do."""
+        while not self._work.is_set():
+            if not self._clogged:
+                await self._work.wait()
+                break
+            try:
+                async with asyncio.timeout(_DRAINED_S):
+                    await self._work.wait()
+            except TimeoutError:
+                self._unclog()
+        self._work.clear()
+
+    async def round(self) -> None:
+        """Look at all that may be new, and give a piece to everyone who waits. Raises RedisUnavailable.
+
+        When it raises, all that was to be done is still to be done.
+        """
+        stale, self._stale = self._stale, set()
+        try:
+            await self._look_at(stale)
+        except BaseException:
+            self._stale |= stale
+            raise
+        ready, self._ready = self._ready, set()
+        try:
+            for places in _batches(self._places(ready)):
+                await self._serve(places)
+                for followers in places.values():
+                    ready.difference_update(followers)
+        except BaseException:
+            self._ready |= ready
+            self._work.set()
+            raise
+
+    async def _look_at(self, feeds: set[Feed]) -> None:
+        if not feeds:
+            return
+        tasks = await self._store.tasks([feed.task_id for feed in feeds])
+        now_s = time.monotonic()
+        for feed in feeds:
+            before, task = feed.task, tasks.get(feed.task_id)
+            runs = feed.saw(task)
+            news = [Told(feed.task_id, RunChanged(run)) for run in runs]
+            if feed.owes_news or (before is not None and differs(before, task)):
+                news += self._task_news(feed, now_s)
+            for follower in list(feed.followers):
+                for told in news:
+                    self._tell(follower, told)
+            self._see(feed, now_s)
+
+    def _task_news(self, feed: Feed, now_s: float) -> list[Told]:
+        """That the task has changed, at most four times a second."""
+        if feed.task is None:
+            return []
+        wait_s = feed.told_at_s + AGAIN_S - now_s
+        if wait_s > 0:
+            feed.owes_news = True
+            self.look_later(feed, wait_s)
+            return []
+        feed.owes_news = False
+        feed.told_at_s = now_s
+        return [Told(feed.task_id, TaskChanged(feed.task))]
+
+    def _see(self, feed: Feed, now_s: float) -> None:
+        """Let each subscription draw its conclusions."""
+        same: dict[tuple[type[Event], str], Told] = {}
+        for follower in list(feed.followers):
+            for event in follower.sub.see(feed.task, now_s):
+                told = Told(feed.task_id, event)
+                if isinstance(event, Ended):
+                    told = same.setdefault((Ended, event.run.nonce), told)
+                self._tell(follower, told)
+            if follower.sub.reads:
+                self._ready.add(follower)
+
+    # ---- reading
+
+    def _places(self, followers: set[Follower]) -> dict[Place, list[Follower]]:
+        """Where to read, and for whom; those who cannot be given anything now are sorted out."""
+        places: dict[Place, list[Follower]] = defaultdict(list)
+        now_s = time.monotonic()
+        for follower in followers:
+            sub = follower.sub
+            if follower.closed or sub.cursor is None or not sub.reads:
+                continue
+            if follower.due_s > now_s:
+                self._kick_later(follower, follower.due_s - now_s)
+                continue
+            drained = follower.sink.drained
+            room = sub.room(drained)
+            if room:
+                places[Place(follower.feed.task_id, sub.cursor, room)].append(follower)
+            elif not drained:
+                self._clogged.add(follower)
+        return places
+
+    async def _serve(self, places: dict[Place, list[Follower]]) -> None:
+        wanted = [
+            ReadAt(place.task_id, place.cursor, place.max_bytes, followers[0].feed.count)
+            for place, followers in places.items()
+        ]
+        found = await self._store.read_many(wanted)
+        for (place, followers), answer in zip(places.items(), found, strict=True):
+            if isinstance(answer, Slice):
+                await self._give(place, followers, answer)
+                continue
+            for follower in followers if isinstance(answer, PositionUnknown) else ():
+                self._tell(follower, Told(place.task_id, follower.sub.refused()))
+            self.look_later(followers[0].feed)  # the run is not stored: what is stored of the task will tell
+
+    async def _give(self, place: Place, followers: list[Follower], found: Slice) -> None:
+        feed = followers[0].feed
+        feed.read(found.read_entries, found.read_bytes, place.max_bytes)
+        feed.ends[place.cursor.run] = found.end
+        forms: dict[tuple[bool, int], list[Follower]] = defaultdict(list)
+        for follower in followers:
+            wish = follower.sub.wish
+            forms[(wish.binary, wish.lines if wish.mode == "screen" else 0)].append(follower)
+        for (binary, lines), some in forms.items():
+            shown = await self._shown(place, found, lines) if lines else found
+            pieces = cut(shown, place.cursor, text=not binary, max_bytes=place.max_bytes)
+            self._send(some, pieces, shown.start.byte - place.cursor.position.byte)
+
+    async def _shown(self, place: Place, found: Slice, lines: int) -> Slice:
+        """What a screen is shown of a slice, or in its place."""
+        if found.next == found.end:
+            return newest(found, lines, place.max_bytes)
+        try:
+            jump = await newest_slice(self._store, place.task_id, place.cursor, lines, place.max_bytes)
+        except RunUnknown:
+            return found
+        return found if jump is None else jump
+
+    def _send(self, followers: Sequence[Follower], pieces: Pieces, skipped_bytes: int) -> None:
+        feed = followers[0].feed
+        told = [Told(feed.task_id, _skipping(piece, skipped_bytes)) for piece in pieces.pieces[:1]]
+        told += [Told(feed.task_id, piece) for piece in pieces.pieces[1:]]
+        caught_up: Told | None = None
+        now_s = time.monotonic()
+        for follower in followers:
+            if follower.closed:
+                continue
+            for one in told:
+                self._tell(follower, one)
+            caught = follower.sub.took(pieces.pieces, pieces.reached)
+            if caught is not None:
+                caught_up = caught_up or Told(feed.task_id, caught)
+                self._tell(follower, caught_up)
+            if follower.sub.wish.mode == "screen" and told:
+                follower.due_s = _next_tick(now_s, follower.sub.wish.rate)
+            if not pieces.reached and told:
+                self.kick([follower])
+        if not pieces.reached and not told:
+            self.look_later(feed)
+        if pieces.reached and pieces.how is not None:
+            self.look(feed)  # the end, with all that is known of it
+
+    # ---- telling
+
+    def _tell(self, follower: Follower, told: Told) -> None:
+        """Tell one viewer. Whatever is wrong with it is its own affair."""
+        if follower.closed or not _concerns(follower, told.event):
+            return
+        try:
+            follower.sink.tell(told)
+        except Exception:
+            log.exception("a viewer of task %s cannot be told anything any more", told.task_id)
+            follower.feed.followers.discard(follower)
+            self.drop(follower)
+
+    def _kick_later(self, follower: Follower, wait_s: float) -> None:
+        if not follower.waits:
+            follower.waits = True
+            asyncio.get_running_loop().call_later(wait_s, self._woken, follower)
+
+    def _woken(self, what: Feed | Follower) -> None:
+        what.waits = False
+        if isinstance(what, Feed):
+            self.look(what)
+        elif not what.closed:
+            self.kick([what])
+
+    def _unclog(self) -> None:
+        """Those whose transport holds little again are ready; the others go on waiting."""
+        free = {follower for follower in self._clogged if follower.sink.drained}
+        if free:
+            self._clogged -= free
+            self.kick(free)
+
+
+def _batches(places: dict[Place, list[Follower]]) -> Iterator[dict[Place, list[Follower]]]:
+    """The places in parts, so that what is read at once stays small."""
+    part: dict[Place, list[Follower]] = {}
+    size = 0
+    for place, followers in places.items():
+        behind = followers[0].feed.ends.get(place.cursor.run, place.cursor.position).byte - place.cursor.position.byte
+        size += min(place.max_bytes, max(_LIVE_BYTES, behind))
+        part[place] = followers
+        if size >= _ROUND_BYTES:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
+
+
+def _skipping(piece: Event, skipped_bytes: int) -> Event:
+    if isinstance(piece, Output) and skipped_bytes:
+        return Output(piece.start, piece.cursor, piece.data, skipped_bytes)
+    return piece
+
+
+def _next_tick(now_s: float, rate: int) -> float:
+    """When screens of that rate are shown something next: all of them at once, so that they stand at one place."""
+    return (int(now_s * rate) + 1) / rate
+
+
+def _concerns(follower: Follower, event: Event) -> bool:
+    """A viewer who follows one run is not told of the others."""
+    return not isinstance(event, RunChanged) or follower.wants_run(event.run.run)

@@ -1,0 +1,225 @@
+"""One viewer's interest in one task: a cursor and a window, and what follows from them.
+
+It is asked where to read next and how much, is given pieces and what is known of the task, and answers with what the
+viewer has to be told. It holds no output: a viewer that comes back with its cursor goes on where it was.
+
+| state | cursor | leaves it when |
+|---|---|---|
+| waiting | None | the task has a run |
+| reading | before or at the run's end | it stands at the final position of a run that has ended: told ``Ended`` |
+| holding | beyond the end, or of a run that is not stored | the worker has sent it again; or after ``hold_s``: Reset |
+| done | at the final position, told | another run begins; or the end is taken back |
+
+Pure: no I/O, no clock; times are given, monotonic, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from livetask.position import START, Cursor
+from livetask.server.events import CaughtUp, Ended, Event, Grown, Output, Piece, Reset
+from livetask.server.tasks import Run, Task
+
+MODES = ("all", "screen", "ends")
+
+PIECE_SIZES = (64 * 1024, 16 * 1024, 4 * 1024)
+"""How much is sent at once: few sizes, so that viewers at the same place also share the piece."""
+
+_MARKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a viewer asks for. ``mode``: one of MODES. ``binary``: output as bytes. ``run``: only that run.
+
+    ``rate``: the most pushes a second and ``lines``: the most lines in one, in mode 'screen'.
+    """
+
+    mode: str = "all"
+    binary: bool = False
+    run: int | None = None
+    rate: int = 30
+    lines: int = 200
+
+
+class Subscription:
+    """See the module's docstring.
+
+    ``cursor``: where to begin; None: at the start of the first run there will be. ``window_bytes``: the most that may
+    be under way once the viewer acknowledges. ``hold_s``: how long output that has disappeared is waited for.
+    """
+
+    __slots__ = (
+        "_acked",
+        "_behind",
+        "_hold_s",
+        "_lost_since_s",
+        "_marks",
+        "_sent",
+        "_told",
+        "_window",
+        "acks",
+        "cursor",
+        "wish",
+    )
+
+    def __init__(self, wish: Wish, cursor: Cursor | None, window_bytes: int, hold_s: float = 60.0) -> None:
+        self.wish = wish
+        self.cursor = cursor
+        self.acks = False
+        self._window = window_bytes
+        self._hold_s = hold_s
+        self._behind = True
+        self._lost_since_s: float | None = None
+        self._told: str | None = None  # how the cursor's run ended, once the viewer knows
+        self._sent = self._acked = 0
+        self._marks: deque[tuple[Cursor, int]] = deque()  # (cursor, all bytes sent up to it)
+
+    # ---- what to read
+
+    @property
+    def reads(self) -> bool:
+        """Output is to be read for it, from its cursor on."""
+        return self.cursor is not None and self._told is None and self.wish.mode != "ends"
+
+    @property
+    def under_way_bytes(self) -> int:
+        """What was sent and not acknowledged; without meaning for a viewer that never acknowledges."""
+        return self._sent - self._acked
+
+    def room(self, drained: bool) -> int:
+        """How many bytes may be sent now: one of PIECE_SIZES, or 0. ``drained``: its transport holds little."""
+        free = self._window - self.under_way_bytes if self.acks else self._window
+        return next((size for size in PIECE_SIZES if size <= free), 0) if drained else 0
+
+    # ---- what happens
+
+    def took(self, pieces: Sequence[Piece], reached: bool) -> CaughtUp | None:
+        """The pieces, which begin at the cursor, are on their way. ``reached``: there is nothing after them yet."""
+        for piece in pieces:
+            self.cursor = piece.cursor
+            if isinstance(piece, Output):
+                self._mark(piece.cursor, len(piece.data))
+        if not reached:
+            self._behind = True
+        elif self._behind and self.cursor is not None:
+            self._behind = False
+            return CaughtUp(self.cursor)
+        return None
+
+    def ack(self, cursor: Cursor) -> None:
+        """The viewer has taken over everything up to ``cursor``."""
+        self.acks = True
+        while self._marks and not _is_after(self._marks[0][0], cursor):
+            self._acked = self._marks.popleft()[1]
+
+    def see(self, task: Task | None, now_s: float) -> list[Event]:
+        """What is stored of the task now. To be called when anything but output may have changed."""
+        events: list[Event] = []
+        while (event := self._step(task, now_s)) is not None:
+            events.append(event)
+        return events
+
+    def refused(self) -> Reset:
+        """The cursor turned out not to be one of its run: begin the run again."""
+        assert self.cursor is not None
+        self._forget_marks()
+        self.cursor = Cursor(self.cursor.run, self.cursor.nonce, START)
+        self._behind = True
+        return Reset(self.cursor.run, self.cursor, "position_unknown")
+
+    def _step(self, task: Task | None, now_s: float) -> Event | None:
+        """One step of the table in the module's docstring, if one can be made."""
+        if self.cursor is None:
+            self._go_to(self._first_run(task))
+            return self._step(task, now_s) if self.cursor is not None else None
+        run = task.run(self.cursor.run) if task is not None else None
+        if run is None or task is None or run.nonce != self.cursor.nonce:
+            return self._without_run(task, run, now_s)
+        if self._told is not None and run.how != self._told:
+            self._told = None  # taken back, or another end in place of LOST
+        if self._told is not None:
+            return self._step(task, now_s) if self._go_on(task) else None
+        return self._within(task, run, now_s)
+
+    def _within(self, task: Task, run: Run, now_s: float) -> Event | None:
+        """Within a run that is stored, whose end the viewer does not know yet."""
+        cursor = run.cursor(run.end)
+        if self.wish.mode == "ends" and cursor != self.cursor:
+            self.cursor = cursor
+            return Grown(cursor)
+        assert self.cursor is not None
+        beyond = self.cursor.position.byte > run.end.byte
+        if run.how is not None and self.cursor == cursor:
+            self._told = run.how
+            self._lost_since_s = None
+            return Ended(run, task.has_ended)
+        if beyond and (run.how not in (None, "LOST") or self._held_long(now_s)):
+            return self._reset(run, "position_unknown")
+        if not beyond:
+            self._lost_since_s = None
+        return None
+
+    def _without_run(self, task: Task | None, other: Run | None, now_s: float) -> Event | None:
+        """The cursor's run is not stored. ``other``: a run of another nonce that has its ordinal."""
+        if self._told is not None:
+            return self._step(task, now_s) if task is not None and self._go_on(task) else None
+        if other is not None:
+            return self._reset(other, "replaced")
+        if not self._held_long(now_s):
+            return None
+        return self._reset(self._first_run(task), "gone")
+
+    def _held_long(self, now_s: float) -> bool:
+        if self._lost_since_s is None:
+            self._lost_since_s = now_s
+        return now_s - self._lost_since_s >= self._hold_s
+
+    def _reset(self, run: Run | None, reason: str) -> Reset:
+        assert self.cursor is not None
+        lost = self.cursor.run
+        self._forget_marks()
+        self._go_to(run)
+        return Reset(lost, self.cursor, reason)
+
+    def _first_run(self, task: Task | None) -> Run | None:
+        if task is None or not task.runs:
+            return None
+        return task.runs[0] if self.wish.run is None else task.run(self.wish.run)
+
+    def _go_on(self, task: Task) -> bool:
+        """Go on to the next run, if the viewer follows the task and there is one."""
+        assert self.cursor is not None
+        run = task.run_after(self.cursor.run) if self.wish.run is None else None
+        if run is not None:
+            self._go_to(run)
+        return run is not None
+
+    def _go_to(self, run: Run | None) -> None:
+        self.cursor = None if run is None else run.cursor(START)
+        self._told = None
+        self._lost_since_s = None
+        self._behind = True
+
+    def _forget_marks(self) -> None:
+        self._marks.clear()
+        self._acked = self._sent
+
+    def _mark(self, cursor: Cursor, size_bytes: int) -> None:
+        """Remember where the bytes under way end. Marks that lie close together become one, so there are few."""
+        before = self._marks[-2][1] if len(self._marks) > 1 else self._acked
+        self._sent += size_bytes
+        if self._marks and self._sent - before < self._window // 16:
+            self._marks.pop()
+        self._marks.append((cursor, self._sent))
+        if len(self._marks) > _MARKS:
+            self._acked = self._marks.popleft()[1]
+
+
+def _is_after(cursor: Cursor, other: Cursor) -> bool:
+    if cursor.run != other.run:
+        return cursor.run > other.run
+    return cursor.position.byte > other.position.byte

@@ -1,0 +1,137 @@
+"""Values as JSON, as they travel to clients: the same over Socket.IO and HTTP.
+
+Times are whole milliseconds since the epoch or null; texts that are unknown are null; positions are
+``<line>-<byte>``, cursors are opaque to clients.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livetask.errors import LivetaskError
+from livetask.server.events import CaughtUp, Ended, Event, Grown, Missing, Output, Reset, RunChanged, TaskChanged
+from livetask.server.tasks import Run, Task
+
+Json = dict[str, Any]
+
+
+def task_json(task: Task) -> Json:
+    """One task with all its runs."""
+    return {
+        "id": task.task_id,
+        "name": task.name,
+        "state": task.state,
+        "queued_at": task.queued_at_ms,
+        "began_at": task.began_at_ms,
+        "ended_at": task.ended_at_ms,
+        "changed_at": task.changed_at_ms,
+        "queue": task.queue,
+        "worker": task.worker,
+        "root_id": task.root_id,
+        "parent_id": task.parent_id,
+        "args": task.args,
+        "kwargs": task.kwargs,
+        "result": task.result,
+        "progress": None if task.progress is None else dict(task.progress),
+        "open": task.open,
+        "runs": [run_json(run) for run in task.runs],
+    }
+
+
+def run_json(run: Run) -> Json:
+    """One run. ``lines``: how many are finished; ``bytes``: all it ever wrote, whether they are kept or not."""
+    return {
+        "run": run.run,
+        "nonce": run.nonce,
+        "why": run.why,
+        "host": run.host,
+        "pid": run.pid,
+        "worker": run.worker,
+        "begun_at": run.begun_at_ms,
+        "ended_at": run.ended_at_ms,
+        "how": run.how,
+        "detail": None if run.detail is None else dict(run.detail),
+        "first": str(run.first),
+        "first_why": run.first_why,
+        "end": str(run.end),
+        "lines": run.end.line - 1,
+        "bytes": run.end.byte,
+        "crc": run.crc,
+    }
+
+
+def error_json(error: LivetaskError) -> Json:
+    """An error as HTTP answers it; Socket.IO adds ``"ok": false``."""
+    return {"code": error.code, "error": str(error)}
+
+
+def text_of_output(data: bytes) -> str:
+    """Output as text: what is no UTF-8 becomes U+FFFD."""
+    return data.decode("utf-8", "replace")
+
+
+def event_json(task_id: str, event: Event, binary: bool = False) -> tuple[str, Json]:
+    """(name of the event, its JSON). ``binary``: output stays bytes, under ``data`` in place of ``text``."""
+    match event:
+        case Output():
+            return "output", _output(task_id, event, binary)
+        case Missing():
+            return "gap", _missing(task_id, event)
+        case CaughtUp(cursor):
+            return "caught_up", {"task_id": task_id, "run": cursor.run, "cursor": str(cursor)}
+        case Grown(cursor):
+            return "grown", {"task_id": task_id, "run": cursor.run, "cursor": str(cursor)}
+        case RunChanged(run):
+            return "run", {"task_id": task_id, "run": run_json(run)}
+        case Reset(run, cursor, reason):
+            at = None if cursor is None else str(cursor)
+            return "reset", {"task_id": task_id, "run": run, "cursor": at, "reason": reason}
+        case Ended():
+            return "end", _ended(task_id, event)
+        case TaskChanged(task):
+            return "task", {"task": task_json(task)}
+
+
+def _output(task_id: str, event: Output, binary: bool) -> Json:
+    found: Json = {
+        "task_id": task_id,
+        "run": event.cursor.run,
+        "from": str(event.start),
+        "cursor": str(event.cursor),
+    }
+    if event.skipped_bytes:
+        found["skipped"] = event.skipped_bytes
+    if binary:
+        found["data"] = event.data
+    else:
+        found["text"] = text_of_output(event.data)
+    return found
+
+
+def _missing(task_id: str, event: Missing) -> Json:
+    return {
+        "task_id": task_id,
+        "run": event.cursor.run,
+        "from": str(event.gap.start),
+        "cursor": str(event.cursor),
+        "bytes": event.gap.size_bytes,
+        "lines": event.gap.lines,
+        "reason": event.gap.reason,
+    }
+
+
+def _ended(task_id: str, event: Ended) -> Json:
+    run = event.run
+    return {
+        "task_id": task_id,
+        "run": run.run,
+        "cursor": str(run.cursor(run.end)),
+        "how": run.how,
+        "detail": None if run.detail is None else dict(run.detail),
+        "crc": run.crc,
+        "bytes": run.end.byte,
+        "lines": run.end.line - 1,
+        "last": event.last,
+    }
