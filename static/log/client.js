@@ -42,6 +42,8 @@ export class Client {
     this.link = 'connecting';
     /** @type {'ok' | 'unreachable'} */
     this.store = 'ok';
+    /** How far the server's clock is ahead of this one. */
+    this.aheadMs = 0;
     /** @type {Map<string, Follower>} by task id: a server holds one subscription for each */
     this.followers = new Map();
     /** @type {Set<Follower>} those of the list of tasks */
@@ -155,8 +157,14 @@ export class Client {
     this.changed();
   }
 
+  /** The time on the server's clock, in ms. */
+  now() {
+    return Date.now() + this.aheadMs;
+  }
+
   /** @param {Message} message */
   beaten(message) {
+    if (Number.isFinite(message?.at_ms)) this.aheadMs = message.at_ms - Date.now();
     this.told(message?.store);
     for (const [taskId, end] of Object.entries(message?.ends ?? {})) {
       this.followers.get(taskId)?.received('heartbeat', { end });

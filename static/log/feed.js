@@ -30,8 +30,9 @@ export class Feed {
    * @param {string} options.taskId
    * @param {number | null} options.run an ordinal; null: the latest, and those that follow it
    * @param {Mode} options.mode
+   * @param {number} [options.holds] characters held at most
    */
-  constructor({ taskId, run, mode }) {
+  constructor({ taskId, run, mode, holds }) {
     this.taskId = taskId;
     this.pinned = run;
     this.mode = mode;
@@ -44,7 +45,7 @@ export class Feed {
     this.refusal = '';
     /** The next run has begun while this one is being read. @type {number | null} */
     this.offered = null;
-    this.lines = new Lines();
+    this.lines = new Lines(holds);
     /** @type {number | null} */
     this.run = run;
     /** @type {string | null} as the server gave it: up to where text has been taken over */

@@ -1,0 +1,49 @@
+// The dashboard's calls over HTTP. Network only.
+
+/** @typedef {Record<string, any>} Message */
+
+/**
+ * @param {string} path @param {RequestInit} [options]
+ * @returns {Promise<Message>}
+ */
+async function call(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
+  } catch {
+    throw new Error('the server does not answer');
+  }
+  const body = await response.json().catch(() => ({}));
+  if (response.ok && body.status !== 'failed') return body;
+  throw new Error(String(body.error ?? body.data ?? `the server answered ${response.status}`));
+}
+
+/** Tasks last changed before a time. @param {number} before ms */
+export async function older(before) {
+  const answer = await call(`/api/tasks?limit=100&before=${before}`);
+  return /** @type {Message[]} */ (answer.tasks ?? []);
+}
+
+/** The tasks that may be started here. @returns {Promise<{ name: string, doc: string }[]>} */
+export async function startable() {
+  return (await call('/api/startable')).tasks ?? [];
+}
+
+/**
+ * Start a task; its id.
+ * @param {string} name @param {unknown[]} [args] @param {Record<string, unknown>} [kwargs]
+ * @returns {Promise<string>}
+ */
+export async function start(name, args = [], kwargs = {}) {
+  const answer = await call('/task', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ task_name: name, args, kwargs }),
+  });
+  return String(answer.data);
+}
+
+/** Cancel a task, also when it runs. @param {string} taskId */
+export async function cancel(taskId) {
+  await call(`/task/${encodeURIComponent(taskId)}`, { method: 'DELETE' });
+}

@@ -1,0 +1,37 @@
+// A progress bar. DOM only.
+
+import { make } from '../log/frame.js';
+import { number } from '../log/places.js';
+
+/** @typedef {{ current: number, total: number | null, info: unknown }} Progress */
+
+export class ProgressBar {
+  /** @param {HTMLElement} element */
+  constructor(element) {
+    this.element = element;
+    this.fill = make('div', { class: 'fill' });
+    this.track = make('div', { class: 'track', role: 'progressbar', 'aria-label': 'Progress', 'aria-valuemin': '0', 'aria-valuemax': '100' }, this.fill);
+    this.text = make('span');
+    this.info = make('span', { class: 'info' });
+    element.append(this.track, this.text, this.info);
+  }
+
+  /** @param {Progress | null | undefined} progress null hides it */
+  show(progress) {
+    const current = Number(progress?.current);
+    this.element.hidden = !progress || !Number.isFinite(current);
+    if (this.element.hidden || !progress) return;
+    const total = Number(progress.total);
+    const known = total > 0;
+    this.track.hidden = !known;
+    if (known) {
+      const share = Math.max(0, Math.min(1, current / total));
+      this.fill.style.transform = `scaleX(${share})`;
+      this.track.setAttribute('aria-valuenow', String(Math.round(share * 100)));
+      this.text.textContent = `${Math.floor(share * 100)}%`;
+      this.text.title = `${number(current)} of ${number(total)}`;
+    } else this.text.textContent = number(current);
+    const info = progress.info;
+    this.info.textContent = typeof info === 'string' || typeof info === 'number' ? String(info) : '';
+  }
+}

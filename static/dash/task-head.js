@@ -1,0 +1,108 @@
+// The head of the task page: state, facts, runs, what went wrong, arguments and result. DOM only.
+
+import { make } from '../log/frame.js';
+import { fate } from '../log/words.js';
+import { ProgressBar } from './progress.js';
+import { byId } from './shell.js';
+import { ago, clock, duration, tookOf, underWay } from './time.js';
+
+/** @typedef {Record<string, any>} Task */
+
+/** @type {Record<string, string>} */
+const WHY = { first: 'first', retry: 'retry', redelivered: 'redelivered' };
+
+export class TaskHead {
+  /** @param {(run: number) => void} choose a run was chosen */
+  constructor(choose) {
+    this.choose = choose;
+    this.progress = new ProgressBar(byId('progress'));
+    /** What was drawn last, by part, so that what has not changed is left alone. @type {Map<string, string>} */
+    this.drawn = new Map();
+  }
+
+  /** @param {Task} task @param {number | null} shownRun @param {number} now */
+  show(task, shownRun, now) {
+    const state = byId('state');
+    state.dataset.state = task.state;
+    state.textContent = task.state;
+    byId('name').textContent = task.name ?? 'unnamed task';
+    byId('progress').dataset.state = task.state;
+    this.progress.show(task.progress);
+    this.tick(task, now);
+    const run = task.runs?.find((/** @type {Task} */ item) => item.run === shownRun) ?? task.runs?.at(-1);
+    this.part('facts', [task.worker, task.queue, task.queued_at, task.began_at, task.ended_at, task.root_id, run?.host, run?.pid], (element) => this.facts(element, task, run, now));
+    this.part('runs', [task.runs?.map((/** @type {Task} */ item) => [item.run, item.how]), shownRun], (element) => this.runs(element, task, shownRun));
+    this.part('failure', [run?.run, run?.how, run?.detail], (element) => this.failure(element, run));
+    this.part('values', [task.args, task.kwargs, task.result], (element) => this.values(element, task));
+  }
+
+  /** @param {Task} task @param {number} now */
+  tick(task, now) {
+    const took = byId('took');
+    const text = tookOf(task, now);
+    if (took.textContent !== text) took.textContent = text;
+  }
+
+  /** @param {string} id @param {unknown} content what it depends on @param {(element: HTMLElement) => void} fill */
+  part(id, content, fill) {
+    const key = JSON.stringify(content);
+    if (this.drawn.get(id) === key) return;
+    this.drawn.set(id, key);
+    fill(byId(id));
+  }
+
+  /** @param {HTMLElement} element @param {Task} task @param {Task | undefined} run @param {number} now */
+  facts(element, task, run, now) {
+    /** @type {[string, string, string][]} */
+    const facts = [];
+    const worker = run?.worker ?? task.worker;
+    if (worker) facts.push(['worker', worker, [run?.host, run?.pid && `process ${run.pid}`].filter(Boolean).join(', ')]);
+    if (task.queue) facts.push(['queue', task.queue, '']);
+    if (task.began_at) facts.push(['started', clock(task.began_at, now), ago(task.began_at)]);
+    if (task.queued_at && task.began_at >= task.queued_at) facts.push(['waited', duration(task.began_at - task.queued_at), `sent ${ago(task.queued_at)}`]);
+    if (task.ended_at && !underWay(task)) facts.push(['ended', clock(task.ended_at, now), ago(task.ended_at)]);
+    element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, value))));
+    if (task.root_id && task.root_id !== task.id) {
+      const link = make('a', { href: `/tasks/${encodeURIComponent(task.root_id)}` }, task.root_id.slice(0, 8));
+      element.append(make('div', {}, make('dt', {}, 'started by'), make('dd', {}, link)));
+    }
+  }
+
+  /** @param {HTMLElement} element @param {Task} task @param {number | null} shownRun */
+  runs(element, task, shownRun) {
+    element.hidden = (task.runs?.length ?? 0) < 2;
+    const buttons = (task.runs ?? []).map((/** @type {Task} */ run) => {
+      const how = make('span', { class: 'how', 'data-state': run.how ?? 'RUNNING' }, run.how ? run.how.toLowerCase() : 'running');
+      const button = make('button', { type: 'button', 'aria-pressed': String(run.run === shownRun) }, `Run ${run.run}`, how);
+      button.title = [WHY[run.why] ?? run.why, run.how ? fate(run.how, run.detail) : ''].filter(Boolean).join(': ');
+      button.addEventListener('click', () => this.choose(run.run));
+      return button;
+    });
+    element.replaceChildren(...buttons);
+  }
+
+  /** @param {HTMLElement} element @param {Task | undefined} run */
+  failure(element, run) {
+    const bad = run?.how && ['FAILURE', 'KILLED', 'LOST', 'REJECTED', 'RETRY'].includes(run.how);
+    element.hidden = !bad;
+    if (!bad || !run) return;
+    const detail = run.detail ?? {};
+    const what = make('div', { class: 'what' }, make('strong', {}, detail.exception || fate(run.how, detail)));
+    if (detail.exception) what.append(make('span', { class: 'reason' }, fate(run.how, { ...detail, exception: '' })));
+    element.replaceChildren(what);
+    if (!detail.traceback) return;
+    const copy = make('button', { type: 'button' }, 'Copy');
+    copy.addEventListener('click', () => navigator.clipboard?.writeText(String(detail.traceback)));
+    what.append(copy);
+    element.append(make('details', {}, make('summary', {}, 'Traceback'), make('pre', { tabindex: '0' }, String(detail.traceback))));
+  }
+
+  /** @param {HTMLElement} element @param {Task} task */
+  values(element, task) {
+    const values = [['Arguments', task.args], ['Keyword arguments', task.kwargs], ['Result', task.result]]
+      .filter(([, value]) => value && value !== '()' && value !== '{}' && value !== '[]');
+    element.hidden = !values.length;
+    const parts = values.flatMap(([title, value]) => [make('h2', {}, String(title)), make('pre', { tabindex: '0' }, String(value))]);
+    element.lastElementChild?.replaceChildren(...parts);
+  }
+}
