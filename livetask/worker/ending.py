@@ -3,7 +3,7 @@
 | what is seen | the run has ended |
 |---|---|
 | an end written by the run's process, with a state | so, at once |
-| an end written without a state (it was left by SystemExit or killed in mid-air) | as the main process says; if it says nothing in time, KILLED with what is known |
+| an end without a state (left by SystemExit) | as the main process says, else KILLED with what is known |
 | the run's process is gone, no end written | as the main process says, else by its exit code, else KILLED |
 | the main process is gone | KILLED, the worker died |
 

@@ -37,7 +37,7 @@ def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, 
         why=_why(request, delivery),
         queue=str(delivery.get("routing_key") or ""),
         root_id=str(getattr(request, "root_id", None) or ""),
-        parent_id=str(getattr(request, "parent_id", None) or ""),
+        parent_id=_parent(task_id, request),
         args=_arguments(request, "args") if shown else "",
         kwargs=_arguments(request, "kwargs") if shown else "",
         pid=pid,
@@ -58,7 +58,7 @@ def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
         "queue": str(delivery.get("routing_key") or ""),
         "worker": worker,
         "root_id": str(getattr(context, "root_id", None) or ""),
-        "parent_id": str(getattr(context, "parent_id", None) or ""),
+        "parent_id": _parent(request.id, context),
     }
     if shown:
         fields["args"] = shortened(getattr(request, "argsrepr", None) or "")
@@ -111,6 +111,8 @@ def leaving_detail() -> dict[str, Any]:
     error = sys.exc_info()[1]
     if isinstance(error, SystemExit):
         code = error.code
+        if isinstance(code, int) and code < -128:  # how billiard leaves a child that got a signal
+            return {"signal": signal_name(256 + code)}
         if code is None or isinstance(code, int):
             return {"exit_code": code or 0}
         return {"exit_code": 1, "reason": shortened(str(code))}
@@ -149,6 +151,12 @@ def shown_result(value: Any) -> str:
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _parent(task_id: str, request: Any) -> str:
+    """The task that sent this one; a retry was sent by itself, which says nothing."""
+    parent = str(getattr(request, "parent_id", None) or "")
+    return "" if parent == task_id else parent
 
 
 def _why(request: Any, delivery: dict[str, Any]) -> str:

@@ -164,7 +164,7 @@ class Household:
         exited = self._words.exit_of(run.facts.pid, since_s) if run.facts.locked else None
         waited = now_s - (watch.gone_s or now_s) > WORD_GRACE_S or not self.main_is_alive
         if end is not None:
-            end = End(end.how, {**watch.detail, **end.detail})
+            pass
         elif exited is not None and (waited or not exited[1]):
             end = killed(watch.detail, exit_detail(exited[0]), self.main_is_alive)
         elif waited:

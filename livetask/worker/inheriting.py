@@ -40,14 +40,14 @@ def _into_threads(capture: ContextCapture) -> None:
 
 def _into_executors(capture: ContextCapture) -> None:
     """An executor that tasks share has threads that were started by any of them: each call carries its own run."""
-    submit = ThreadPoolExecutor.submit
+    submit: Any = ThreadPoolExecutor.submit
 
     @functools.wraps(submit)
     def submit_within(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         run = capture.current()
         return submit(self, fn if run is None else capture.carried(fn, run), *args, **kwargs)
 
-    ThreadPoolExecutor.submit = submit_within  # type: ignore[assignment]
+    ThreadPoolExecutor.submit = submit_within  # type: ignore[method-assign]
 
 
 def _into_children(capture: ContextCapture) -> None:

@@ -234,7 +234,7 @@ def _on_process_init(**_: Any) -> None:
 
 
 def _joined(main_pid: int) -> _Worker | None:
-    settings = _settings(current_app._get_current_object())
+    settings = _settings(current_app)
     if not settings.capture or not settings.redis_url:
         return None
     home = home_of(settings.spool_dir, settings.redis_url, settings.prefix)

@@ -62,4 +62,4 @@ def note_state_updates() -> None:
             emit_progress(meta["current"], total if isinstance(total, (int, float)) else None, rest or None)
         return update_state(self, *args, **kwargs)
 
-    Task.update_state = update_and_note
+    Task.update_state = update_and_note  # type: ignore[method-assign]

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_BAR = re.compile(
-    rb"(?:^|[\r\n ])(?:([^\r\n|]{0,80}): +)? *\d{1,3}%\|[^|\r\n]*\| *([\d.]+)([kMGT]?)/([\d.]+)([kMGT]?) \["
-)
+_TITLE = rb"(?:^|[\r\n ])(?:([^\r\n|]{0,80}): +)?"
+_BAR = re.compile(_TITLE + rb" *\d{1,3}%\|[^|\r\n]*\| *([\d.]+)([kMGT]?)/([\d.]+)([kMGT]?) \[")
 _TIMES = {b"": 1, b"k": 10**3, b"M": 10**6, b"G": 10**9, b"T": 10**12}
 
 
@@ -19,11 +18,10 @@ def progress_in(data: bytes) -> dict[str, Any] | None:
     if b"%|" not in data:
         return None
     start = max(0, data.rfind(b"%|") - 100)
-    found = None
-    for found in _BAR.finditer(data, start):
-        pass
-    if found is None:
+    bars = list(_BAR.finditer(data, start))
+    if not bars:
         return None
+    found = bars[-1]
     current, total = _number(found[2], found[3]), _number(found[4], found[5])
     info = found[1].decode("utf-8", "replace").strip() if found[1] else None
     return {"current": current, "total": total, "info": info}

@@ -91,7 +91,7 @@ def _unmangle_prints(capture: Capture) -> None:
 
     def write_as_is(self: LoggingProxy, data: str) -> int:
         stream = capture.stream()
-        return stream.write(data) if stream is not None and isinstance(data, str) else write(self, data)
+        return stream.write(data) if stream is not None and isinstance(data, str) else write(self, data) or 0
 
     LoggingProxy.write = write_as_is  # type: ignore[method-assign, assignment]
 

@@ -10,7 +10,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from livetask.position import Position
+from livetask.position import START, Position
 
 _SGR = re.compile(rb"\x1b\[([0-9;:]*)m")
 _UNFINISHED_BYTES = 64
@@ -31,7 +31,7 @@ class Scan:
     sequence that the next bytes may complete.
     """
 
-    at: Position = Position(1, 0)
+    at: Position = START
     crc: int = 0
     sgr: tuple[tuple[str, str], ...] = ()
     unfinished: bytes = b""

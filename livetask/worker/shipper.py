@@ -1,9 +1,9 @@
 """The shipper: a process beside the worker that brings what its spools hold into Redis.
 
 ``python -m livetask.worker.shipper`` is started by the worker's main process, which gives it an order on its standard
-input: a JSON object with the directory, the settings and the main process' id. It ends when it is told to, or when that process is
-gone, after it has shipped what there is, within some seconds; what it cannot ship stays for the next worker on this
-host, whose shipper adopts the directory.
+input: a JSON object with the directory, the settings and the main process' id. It ends when it is told to, or when that
+process is gone, after it has shipped what there is, within some seconds; what it cannot ship stays for the next worker
+on this host, whose shipper adopts the directory.
 """
 
 from __future__ import annotations
@@ -250,9 +250,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="[%(asctime)s: %(levelname)s/livetask shipper] %(message)s", level=logging.INFO)
     order = json.load(sys.stdin)
-    settings = Settings(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in order["settings"].items()}
-    )
+    settings = Settings.load(flags=order["settings"])
     with suppress(BrokenPipeError):
         Shipper(Path(order["directory"]), order["worker"], int(order["main_pid"]), settings).run()
 

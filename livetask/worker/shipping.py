@@ -46,7 +46,10 @@ class Terms:
 
 
 class Shipping:
-    """One run. ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows."""
+    """One run.
+
+    ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows.
+    """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms) -> None:
         """Raises OSError if the spool cannot be read."""

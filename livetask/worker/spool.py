@@ -5,7 +5,7 @@ One directory for each worker, held by its main process through a lock on ``owne
 | file | written by | holds |
 |---|---|---|
 | ``<nonce>.out`` | whoever writes the task's output | the bytes; only ever appended to |
-| ``<nonce>.run`` | the process that runs the task | what the run is (JSON); locked by a pool child for as long as it runs |
+| ``<nonce>.run`` | the process that runs the task | what the run is (JSON); locked by a pool child while it runs |
 | ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
 | ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
@@ -165,7 +165,7 @@ def write_whole(path: str, data: bytes) -> None:
         os.write(fd, data)
     finally:
         os.close(fd)
-    os.rename(path + ".new", path)
+    Path(path + ".new").rename(path)
 
 
 def read_json(path: str) -> dict[str, Any] | None:
@@ -211,7 +211,7 @@ class RunSpool:
         if self.facts.locked:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(fd, self.facts.as_bytes())
-        os.rename(self.paths.of("new"), self.paths.of("run"))
+        Path(self.paths.of("new")).rename(self.paths.of("run"))
 
     def size_bytes(self) -> int:
         return os.fstat(self.out_fd).st_size

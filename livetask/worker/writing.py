@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import redis
@@ -47,7 +47,7 @@ class Writing:
         self._client: redis.Redis | None = None
 
     def replies(self, calls: Sequence[Call]) -> list[Any]:
-        """What Redis answers to each call, in order. Raises RedisUnavailable; any of them may have taken effect then."""
+        """What Redis answers to each call, in order. Raises RedisUnavailable; any may have taken effect then."""
         try:
             answers = self._asked(calls)
             if any(isinstance(answer, NoScriptError) for answer in answers):
@@ -73,8 +73,8 @@ class Writing:
             self._client = client_of(self._url)
         pipeline = self._client.pipeline(transaction=False)
         for call in calls:
-            pipeline.execute_command(*call.as_command())
-        return cast("list[Any]", pipeline.execute(raise_on_error=False))
+            pipeline.execute_command(*call.as_command())  # type: ignore[no-untyped-call]
+        return pipeline.execute(raise_on_error=False)
 
     def _load_scripts(self) -> None:
         assert self._client is not None
@@ -109,8 +109,11 @@ def _from_sentinel(urls: list[str], options: dict[str, Any]) -> redis.Redis:
     query = parse_qs(parts[-1].query)
     master = query.get("master_name", ["mymaster"])[0]
     path = parts[-1].path.strip("/")
-    sentinel = Sentinel(hosts, sentinel_kwargs=dict(options), password=parts[0].password, **options)
-    return sentinel.master_for(master, db=int(path or 0))
+    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+        hosts, sentinel_kwargs=dict(options), password=parts[0].password, **options
+    )
+    client: redis.Redis = sentinel.master_for(master, db=int(path or 0))
+    return client
 
 
 def _reason(error: BaseException) -> str:
