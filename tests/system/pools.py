@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 POOLS = ("prefork", "solo", "threads", "gevent", "eventlet")
 
-BELOW_PYTHON = ("old_stdout", "subprocess", "subprocess_stderr", "os_write", "os_write_raw", "c_write")
+BELOW_PYTHON = ("old_stdout", "os_write", "os_write_raw", "c_write")
 """Kinds of writing that go past ``sys.stdout`` and ``sys.stderr``, straight to the process' file descriptors."""
 
 NOT_SHOWN: dict[str, tuple[str, ...]] = {

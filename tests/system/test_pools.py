@@ -10,7 +10,7 @@ import pytest
 from tests.system.apps.plan import KINDS, Step, steps
 from tests.system.pools import NOT_SHOWN, POOLS, ROWS, table
 from tests.system.reading import asked, ended_task, output_as_text, output_by_offset, output_in_redis
-from tests.system.rig import CHECKOUT, Rig, wait_for
+from tests.system.rig import CHECKOUT, Rig, Running, wait_for
 from tests.system.sending import sent
 
 MARKS = "ABCDEF"
@@ -45,7 +45,7 @@ def test_six_tasks_at_once_each_show_exactly_what_they_wrote(rig: Rig, pool: str
         must_hold_exactly(output, shown)
         for other in MARKS.replace(mark, ""):
             assert f"<{other}:".encode() not in output
-    elsewhere(worker.log_file.read_bytes(), pool)
+    elsewhere(worker, pool)
 
 
 def started(url: str, mark: str) -> str:
@@ -81,11 +81,14 @@ def must_hold_exactly(output: bytes, wanted: list[Step]) -> None:
     assert output[at:] == b"", output[at : at + 1000]
 
 
-def elsewhere(console: bytes, pool: str) -> None:
+def elsewhere(worker: Running, pool: str) -> None:
     """The worker's own output holds every piece, shown or not, exactly once, as without livetask.
 
-    But for log records below the console's level, which it never had.
+    But for log records below the console's level, which it never had. It gets them a moment later.
     """
+    last = f"<F:c_write:{len(KINDS) * ROUNDS - 1:05}:"
+    worker.wait_for_log(last)
+    console = worker.log_file.read_bytes()
     for mark in MARKS:
         for step in steps(mark, ROUNDS):
             quiet = step.is_record and step.level in ("DEBUG", "INFO")

@@ -26,6 +26,8 @@ if os.environ.get("SYSTEM_FILESYSTEM"):
         "control_folder": f"{place}-control",
     }
 
+# the library below Celery's result backend speaks at DEBUG, on the root logger and within a task's run
+logging.getLogger("redis").setLevel(logging.WARNING)
 root_log = logging.getLogger()
 task_log = get_task_logger("sixfold")
 libc = ctypes.CDLL(None)
