@@ -101,9 +101,9 @@ def _serve(app: Celery | None, flags: Mapping[str, Any], level: str) -> int:
     settings = Settings.load(conf=conf, environ=os.environ, flags=flags)
     settings.require_redis_url()
     _log_to_stderr(level)
-    from livetask.server import app as server
+    from livetask.server.app import run
 
-    return server.run(settings, app)
+    return run(settings, app)
 
 
 def _ending_well(command: Callable[[], int]) -> int:

@@ -12,7 +12,8 @@ import errno
 import ipaddress
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,17 +21,38 @@ from aiohttp import web
 from livetask.errors import SettingInvalid
 from livetask.server import health, pages
 from livetask.server.api import TaskApi
+from livetask.server.catalog import Catalog
 from livetask.server.control import Control, Note
 from livetask.server.edge import answer_errors, cors_headers, origins_checked
+from livetask.server.hub import Hub
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
+from livetask.server.running import Running
+from livetask.server.sse import LiveLog
 from livetask.server.stirfried import Stirfried
 from livetask.server.store import Store
+from livetask.server.sweeper import sweep_leases
 from livetask.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
 
+
+@dataclass(slots=True)
+class Stopping:
+    """Whether the server is to stop. ``asked``: set when it is. ``failed``: because of a bug."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    failed: bool = False
+
+    def fail(self, _: BaseException) -> None:
+        """A loop of the server has failed, and that was logged: end, so that who started the server starts it anew."""
+        self.failed = True
+        self.asked.set()
+
+
+STOPPING = web.AppKey("STOPPING", Stopping)
+HUB = web.AppKey("HUB", Hub)
 STORE = web.AppKey("STORE", Store)
 CONTROL = web.AppKey("CONTROL", Control)
 
@@ -47,25 +69,23 @@ def run(settings: Settings, celery_app: Celery | None) -> int:
     Raises SettingInvalid.
     """
     try:
-        asyncio.run(serve(settings, celery_app))
+        return asyncio.run(serve(settings, celery_app))
     except AddressRefused as error:
         print(f"livetask: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
-async def serve(settings: Settings, celery_app: Celery | None) -> None:
+async def serve(settings: Settings, celery_app: Celery | None) -> int:
     """Serve until SIGINT or SIGTERM, then say goodbye to the viewers and be gone within 2 s.
 
-    When connections are accepted, one line on stdout says where. Raises SettingInvalid if others could reach the
-    address and that is not wanted, AddressRefused if it cannot be had.
+    When connections are accepted, one line on stdout says where. The exit status is 0, or 1 after a bug. Raises
+    SettingInvalid if others could reach the address and that is not wanted, AddressRefused if it cannot be had.
     """
     check_address(settings)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
     app = make_app(settings, celery_app)
+    stopping = app[STOPPING]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.asked.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
     try:
         await runner.setup()
@@ -74,18 +94,22 @@ async def serve(settings: Settings, celery_app: Celery | None) -> None:
         except OSError as error:
             raise AddressRefused(settings.host, settings.port, error) from error
         print(f"livetask is at {_url(runner)}", flush=True)
-        await stopped.wait()
+        await stopping.asked.wait()
     finally:
         await runner.cleanup()
+    return 1 if stopping.failed else 0
 
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
     redis_url = settings.require_redis_url()
     limit_bytes = settings.inbound_bytes
+    stopping = Stopping()
     store = Store(
         redis_url, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap, timeout_s=_REDIS_S
     )
+    hub = Hub(store, window_bytes=settings.window_bytes, sweep_s=settings.sweep_s, on_failure=stopping.fail)
+    catalog = Catalog(hub)
     control = Control(
         celery_app,
         redis_url=redis_url,
@@ -97,28 +121,46 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
     reader = LogReader(store.task, store.read, store.entries)
     tasks = TaskApi(store)
-    logs = LogApi(reader)
+    live = LiveLog(hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
     stirfried = Stirfried(control, store.task, limit_bytes)
     sources = pages.Sources(tasks.listed, tasks.one, reader.lines_of)
 
     app = web.Application(
         middlewares=[answer_errors, origins_checked(settings.cors_allowed_origins)], client_max_size=limit_bytes
     )
-    app[STORE], app[CONTROL] = store, control
+    app[STOPPING], app[STORE], app[HUB], app[CONTROL] = stopping, store, hub, control
     app.on_response_prepare.append(cors_headers(settings.cors_allowed_origins))
     app.on_response_prepare.append(pages.add_headers)
     pages.setup_jinja(app, templates_dir())
     app.add_routes(
         [
             *tasks.routes(),
-            *logs.routes(),
+            *live.routes(),
             *stirfried.routes(),
             *health.routes(store.ping, list),
             *pages.routes(sources, static_dir()),
         ]
     )
-    app.on_cleanup.append(lambda _: store.close())
+    app.cleanup_ctx.append(_running(hub, catalog, store, stopping))
+    app.on_shutdown.append(lambda _: live.stop())
     return app
+
+
+def _running(
+    hub: Hub, catalog: Catalog, store: Store, stopping: Stopping
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Runs the server's loops while the app does."""
+
+    async def run(_: web.Application) -> AsyncIterator[None]:
+        loops = Running(stopping.fail)
+        await hub.start()
+        loops.start(catalog.run(), sweep_leases(store))
+        yield
+        await loops.stop()
+        await hub.stop()
+        await store.close()
+
+    return run
 
 
 class AddressRefused(Exception):

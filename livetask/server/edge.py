@@ -45,6 +45,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         code, text = _HTTP_ERRORS.get(error.status, ("bad_request", error.reason))
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return await refusal(request, error.status, code, text, headers)
+    except ConnectionError:
+        raise  # the client is gone
     except Exception as error:
         log_bug(f"{request.method} {request.match_info.route.resource}", error)
         text = "something went wrong inside livetask; its log says where"

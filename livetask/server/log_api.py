@@ -66,11 +66,16 @@ class LogReader:
         self._read = read
         self._fetch = fetch
 
-    async def asked(self, task_id: str, run: str) -> Asked:
-        """The run that ``run`` names, an ordinal or ``last``. Raises TaskIdInvalid, TaskUnknown, RunUnknown."""
+    async def task(self, task_id: str) -> Task:
+        """The task. Raises TaskIdInvalid, TaskUnknown."""
         task = await self._look(task_id_checked(task_id))
         if task is None:
             raise TaskUnknown(task_id)
+        return task
+
+    async def asked(self, task_id: str, run: str) -> Asked:
+        """The run that ``run`` names, an ordinal or ``last``. Raises TaskIdInvalid, TaskUnknown, RunUnknown."""
+        task = await self.task(task_id)
         if run == "last":
             found = task.runs[-1] if task.runs else None
         else:
@@ -111,25 +116,10 @@ class LogReader:
 
 
 class LogApi:
-    """The routes of logs that end by themselves. ``reader``: see LogReader."""
+    """The forms of a log that end by themselves. ``reader``: see LogReader."""
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
-
-    def routes(self) -> list[web.RouteDef]:
-        """The HTTP routes."""
-        place = "/api/tasks/{task_id}/runs/{run}"
-        return [
-            web.get(f"{place}/log", self.log),
-            web.get(f"{place}/log.txt", self.text),
-            web.get(f"{place}/log.gz", self.gzip),
-        ]
-
-    async def log(self, request: web.Request) -> web.StreamResponse:
-        """``log``, by lines or by offset."""
-        if "line" in request.query or "tail" in request.query:
-            return await self.by_lines(request)
-        return await self.by_offset(request)
 
     async def by_lines(self, request: web.Request) -> web.Response:
         """``?line=N&count=M`` or ``?tail=N``."""
@@ -156,6 +146,10 @@ class LogApi:
         headers["ETag"] = f'"{position}.{headers["Stream-Next-Offset"]}.{headers.get("Stream-Closed", "")}"'
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=304, headers=headers)
+        return self.bytes_response(body, headers)
+
+    def bytes_response(self, body: bytes, headers: dict[str, str]) -> web.Response:
+        """Output as it is, with the headers that say what it is."""
         return web.Response(body=body, headers=headers | TEXT_HEADERS)
 
     async def read_bytes(self, asked: Asked, position: Position) -> tuple[bytes, dict[str, str]]:
@@ -166,31 +160,34 @@ class LogApi:
         found = await self._reader.slice(asked, position, _ANSWER_BYTES)
         if found.end.byte < position.byte and found.how not in (None, "LOST"):
             raise PositionUnknown(str(asked.cursor(position)))
-        items, at, gap = list(found.items), position, None
-        if items and isinstance(items[0], Gap):
-            gap = items.pop(0)
-            at = gap.end
-        body = bytearray()
-        for item in items:
-            if isinstance(item, Gap):
+        gap = found.items[0] if found.items and isinstance(found.items[0], Gap) else None
+        at = position if gap is None else gap.end
+        body, items = bytearray(), found.items[1 if gap is not None else 0 :]
+        while items and len(body) < _ANSWER_BYTES:
+            for item in items:
+                if isinstance(item, Gap):
+                    break
+                body += item.data
+                at = item.end
+            if at != found.next or at == found.end:
                 break
-            body += item.data
-            at = item.end
+            found = await self._reader.slice(asked, at, _ANSWER_BYTES - len(body))
+            items = found.items
         headers = state_headers(asked, at, found.end, found.how)
-        if isinstance(gap, Gap):
+        if gap is not None:
             headers["Stream-Gap"] = f"{gap.start} {gap.end} {gap.reason}"
         return bytes(body), headers
 
     async def text(self, request: web.Request) -> web.StreamResponse:
         """``log.txt``: what is kept at this moment; ``?colour=0`` without escape codes, ``?download=1`` as a file."""
         asked = await asked_by(self._reader, request)
-        response = started(request, asked, "log")
+        response = started(request, asked.task_id, asked.run.run, "log")
         return await self._sent(request, response, _coded(request, self._reader.pieces(asked)))
 
     async def gzip(self, request: web.Request) -> web.StreamResponse:
         """``log.gz``: the same, compressed, as a file."""
         asked = await asked_by(self._reader, request)
-        response = started(request, asked, "log.gz")
+        response = started(request, asked.task_id, asked.run.run, "log.gz")
         return await self._sent(request, response, _zipped(_coded(request, self._reader.pieces(asked))))
 
     async def _sent(
@@ -249,13 +246,13 @@ def state_headers(asked: Asked, at: Position, end: Position, how: str | None) ->
     return headers
 
 
-def started(request: web.Request, asked: Asked, ending: str) -> web.StreamResponse:
+def started(request: web.Request, task_id: str, run: int, ending: str) -> web.StreamResponse:
     """A response that a log is sent by, in pieces."""
     headers = TEXT_HEADERS | {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if ending == "log.gz":
         headers["Content-Type"] = "application/gzip"
     if ending == "log.gz" or request.query.get("download") == "1":
-        name = f"{asked.task_id}-run{asked.run.run}.{ending}"
+        name = f"{task_id}-run{run}.{ending}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return web.StreamResponse(headers=headers)
 

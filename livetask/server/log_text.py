@@ -39,5 +39,10 @@ class EscapesRemoved:
 def gap_line(gap: Gap, begins_line: bool) -> bytes:
     """A line that says what is missing. ``begins_line``: whether what precedes it ended with a line's end."""
     size = f"{gap.size_bytes:,} bytes".replace(",", " ")
-    text = f"[livetask: {size} are missing here, from line {gap.start.line} to line {gap.end.line}: {gap.reason}]\n"
-    return (b"" if begins_line else b"\n") + text.encode("ascii")
+    lines = f"from line {gap.start.line} to line {gap.end.line}"
+    return notice(f"{size} are missing here, {lines}: {gap.reason}", begins_line)
+
+
+def notice(text: str, begins_line: bool) -> bytes:
+    """A line of our own in a task's output."""
+    return (b"" if begins_line else b"\n") + f"[livetask: {text}]\n".encode("ascii", "replace")

@@ -1,0 +1,303 @@
+"""Logs that go on while the task runs: server-sent events, long polls, and a file that grows.
+
+Server-sent events: ``id`` is the cursor after the event, so that a client that comes back with Last-Event-ID goes on
+exactly; ``event`` is output, gap, end, run, reset, caught_up, store or bye. The data of ``output`` is the text itself,
+of the others JSON. A line of data cannot hold a carriage return, which is shown as U+240D; ``encoding=base64`` gives
+the bytes as they are.
+
+Asked for run ``last``, a client follows the task: later runs come after this one, until the task has ended. Asked for a
+run by its ordinal, it is told of that one only. What a client does not read stays with the hub's window.
+
+Must never know: Redis, Celery, Socket.IO.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from livetask.errors import ArgumentInvalid
+from livetask.keys import task_id_checked
+from livetask.position import START, Cursor
+from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset, RunChanged
+from livetask.server.follow import Following
+from livetask.server.hub import Hub
+from livetask.server.log_api import LogApi, LogReader, asked_by, check_kept, offset_of, started
+from livetask.server.log_text import EscapesRemoved, gap_line, notice
+from livetask.server.subscription import Wish
+from livetask.server.tasks import Run, Task
+from livetask.server.wire import event_json, text_of_output
+
+_POLL_S = 20.0
+_RETRY_MS = 1000
+_CURSOR_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Whence:
+    """Where a client begins to follow. ``run``: the run it begins in, None if there is none yet."""
+
+    task: Task
+    run: Run | None
+    begin: str | Cursor
+    wish: Wish
+
+    @property
+    def is_over(self) -> bool:
+        """The client has all there will be."""
+        run = self.run
+        if run is None or run.how is None or self.begin != run.cursor(run.end):
+            return False
+        return self.wish.run is not None or (self.task.has_ended and run is self.task.runs[-1])
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What has been delivered so far, for the figures. ``gaps``: bytes by reason."""
+
+    bytes: int = 0
+    gaps: dict[str, int] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Output):
+            self.bytes += len(event.data)
+        elif isinstance(event, Missing):
+            self.gaps[event.gap.reason] = self.gaps.get(event.gap.reason, 0) + event.gap.size_bytes
+
+
+class LiveLog:
+    """The live forms of a log. ``beat_s``: how often a silent client is looked at. See LogReader, LogApi, Hub."""
+
+    def __init__(self, hub: Hub, reader: LogReader, logs: LogApi, beat_s: float) -> None:
+        self._hub = hub
+        self._reader = reader
+        self._logs = logs
+        self._beat_s = beat_s
+        self._open: set[asyncio.Task[object]] = set()
+        self.delivered = Delivered()
+
+    @property
+    def open(self) -> int:
+        """How many clients follow a log now."""
+        return len(self._open)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of logs, live or not."""
+        place = "/api/tasks/{task_id}/runs/{run}"
+        return [
+            web.get(f"{place}/log", self.log),
+            web.get(f"{place}/log.txt", self.text),
+            web.get(f"{place}/log.gz", self._logs.gzip),
+        ]
+
+    async def stop(self) -> None:
+        """End what clients follow; they are told, and come back."""
+        for task in self._open:
+            task.cancel()
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """``log``: by lines, by offset, or live."""
+        live = request.query.get("live")
+        if "line" in request.query or "tail" in request.query:
+            return await self._logs.by_lines(request)
+        if live is None:
+            return await self._logs.by_offset(request)
+        if live == "sse":
+            return await self.sse(request)
+        if live == "long-poll":
+            return await self.long_poll(request)
+        raise ArgumentInvalid("live", live, "sse or long-poll")
+
+    # ---- server-sent events
+
+    async def sse(self, request: web.Request) -> web.StreamResponse:
+        """``?live=sse``: events until the end. A client that has all there will be is answered 204, and stays away."""
+        encoding = request.query.get("encoding", "text")
+        if encoding not in ("text", "base64"):
+            raise ArgumentInvalid("encoding", encoding, "text or base64")
+        binary = encoding == "base64"
+        whence = await self._whence(request, binary, request.headers.get("Last-Event-ID"))
+        if whence.is_over and "Last-Event-ID" in request.headers:
+            return web.Response(status=204)
+        response = web.StreamResponse(headers=_SSE_HEADERS)
+        task_id = whence.task.task_id
+        async with self._hub.follow(task_id, whence.begin, whence.wish) as events:
+            await response.prepare(request)
+            if request.method != "HEAD":
+                await response.write(f"retry: {_RETRY_MS}\n\n".encode())
+                await self._told(response, task_id, whence.wish, events)
+        return response
+
+    async def _told(self, response: web.StreamResponse, task_id: str, wish: Wish, events: Following) -> None:
+        state = self._hub.store_state
+        with self._followed():
+            try:
+                async for event in self._beating(events):
+                    if self._hub.store_state != state:
+                        state = self._hub.store_state
+                        await response.write(_sse("store", json.dumps({"state": state})))
+                    if event is None:
+                        await response.write(b": waiting\n\n")
+                        continue
+                    self.delivered.add(event)
+                    await response.write(_sse_of(task_id, event, wish.binary))
+                    if isinstance(event, Ended) and (event.last or wish.run is not None):
+                        return
+            except asyncio.CancelledError:
+                bye = json.dumps({"reason": "the server stops", "retry_ms": _RETRY_MS})
+                with suppress(ConnectionError):
+                    await response.write(_sse("bye", bye))
+                    await response.write_eof()
+                raise
+
+    # ---- long polls
+
+    async def long_poll(self, request: web.Request) -> web.Response:
+        """``?live=long-poll``: what is there, or what comes first; 204 when nothing came in 20 s, or will come."""
+        asked = await asked_by(self._reader, request)
+        position = offset_of(request, asked)
+        check_kept(asked, position)
+        body, headers = await self._logs.read_bytes(asked, position)
+        if not body and "Stream-Closed" not in headers and "Stream-Gap" not in headers:
+            wish = Wish(binary=True, run=asked.run.run)
+            with self._followed():
+                await self._something(asked.task_id, asked.cursor(position), wish)
+            body, headers = await self._logs.read_bytes(asked, position)
+        headers |= {"Stream-Cursor": _poll_cursor(request), "Cache-Control": "no-store"}
+        if not body and "Stream-Gap" not in headers:
+            return web.Response(status=204, headers=headers)
+        return self._logs.bytes_response(body, headers)
+
+    async def _something(self, task_id: str, cursor: Cursor, wish: Wish) -> None:
+        """Wait until there is something after the cursor, or for 20 s."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_S), self._hub.follow(task_id, cursor, wish) as events:
+                async for event in events:
+                    if isinstance(event, Output | Missing | Ended | Reset):
+                        return
+
+    # ---- files
+
+    async def text(self, request: web.Request) -> web.StreamResponse:
+        """``log.txt``; with ``?follow=1`` until the end."""
+        if request.query.get("follow", "0") != "1" or request.method == "HEAD":
+            return await self._logs.text(request)
+        whence = await self._whence(request, True, None)
+        ordinal = whence.run.run if whence.run is not None else 1
+        response = started(request, whence.task.task_id, ordinal, "log")
+        async with self._hub.follow(whence.task.task_id, whence.begin, whence.wish) as events:
+            await response.prepare(request)
+            with self._followed():
+                await self._grow(request, response, whence.wish, events)
+        return response
+
+    async def _grow(self, request: web.Request, response: web.StreamResponse, wish: Wish, events: Following) -> None:
+        plain = EscapesRemoved() if request.query.get("colour") == "0" else None
+        begins_line = True
+        async for event in self._beating(events):
+            if event is None:
+                if request.transport is None or request.transport.is_closing():
+                    return
+                continue
+            self.delivered.add(event)
+            data = _in_file(event, begins_line)
+            if plain is not None:
+                data = plain.fed(data) + (plain.rest() if isinstance(event, Ended) else b"")
+            if data:
+                begins_line = data.endswith(b"\n")
+                await response.write(data)
+            if isinstance(event, Ended) and (event.last or wish.run is not None):
+                return
+
+    # ---- all of them
+
+    async def _whence(self, request: web.Request, binary: bool, last_event_id: str | None) -> Whence:
+        """Where the client begins. A task whose first run has not begun can be followed as run ``last``."""
+        task_id, run = task_id_checked(request.match_info["task_id"]), request.match_info["run"]
+        task = await self._reader.task(task_id)
+        if run == "last" and not task.runs:
+            return Whence(task, None, "start", Wish(binary=binary))
+        asked = await self._reader.asked(task_id, run)
+        wish = Wish(binary=binary, run=None if asked.latest else asked.run.run)
+        if last_event_id:
+            cursor = Cursor.parse(last_event_id)
+            return Whence(asked.task, asked.task.run(cursor.run), cursor, wish)
+        offset = request.query.get("offset", "-1")
+        begin = asked.cursor(START if offset == "-1" else offset_of(request, asked))
+        return Whence(asked.task, asked.run, begin, wish)
+
+    async def _beating(self, events: Following) -> AsyncIterator[Event | None]:
+        """The events, and None when there was none for a while."""
+        while True:
+            try:
+                async with asyncio.timeout(self._beat_s):
+                    event: Event | None = await anext(events)
+            except TimeoutError:
+                event = None
+            yield event
+
+    @contextmanager
+    def _followed(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            yield
+        finally:
+            self._open.discard(task)
+
+
+def _sse_of(task_id: str, event: Event, binary: bool) -> bytes:
+    name, data = event_json(task_id, event)
+    if isinstance(event, Output):
+        if binary:
+            return _sse(name, base64.b64encode(event.data).decode("ascii"), event.cursor)
+        text = text_of_output(event.data).replace("\r", "\u240d")
+        return _sse(name, text, event.cursor)
+    cursor = data.get("cursor") if isinstance(event, Missing | Ended | CaughtUp | Reset) else None
+    return _sse(name, json.dumps(data), cursor)
+
+
+def _sse(name: str, data: str, cursor: Cursor | str | None = None) -> bytes:
+    """One event. Each line of the data is a line of its own, so that newlines come back as they were."""
+    head = f"id: {cursor}\n" if cursor is not None else ""
+    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    return f"{head}event: {name}\n{lines}\n".encode("utf-8", "replace")
+
+
+def _in_file(event: Event, begins_line: bool) -> bytes:
+    """What an event looks like in a file for people."""
+    match event:
+        case Output(data=data):
+            return data
+        case Missing(gap=gap):
+            return gap_line(gap, begins_line)
+        case Ended(run=run, last=False):
+            return notice(f"run {run.run} ended: {run.how}", begins_line)
+        case RunChanged(run=run) if run.run > 1 and run.how is None:
+            return notice(f"run {run.run} began", begins_line)
+        case Reset(run=number, reason=reason):
+            return notice(f"what was shown of run {number} is not valid any more: {reason}", begins_line)
+    return b""
+
+
+def _poll_cursor(request: web.Request) -> str:
+    """A number that grows with time and with each poll, so that a cache between never answers from before."""
+    given = request.query.get("cursor", "")
+    least = int(given) + 1 if given.isascii() and given.isdecimal() and len(given) < 16 else 0
+    return str(max(int(time.time()) // _CURSOR_S, least))
+
+
+_SSE_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+}
