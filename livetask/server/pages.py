@@ -87,7 +87,7 @@ class _Pages:
             # the frame is shown all the same: its script says that the store is unreachable, and goes on trying
             listed = {"tasks": [], "counts": {}}
         context = {"tasks": listed["tasks"], "counts": listed["counts"]}
-        return await aiohttp_jinja2.render_template_async("dashboard.html", request, context)
+        return aiohttp_jinja2.render_template("dashboard.html", request, context)
 
     async def task(self, request: web.Request) -> web.Response:
         task_id = request.match_info["task_id"]
@@ -100,7 +100,7 @@ class _Pages:
             return await _refusal(request, error)
         run = request.query.get("run", "")
         context = {"task_id": task_id, "task": task, "run": run if run.isdecimal() else ""}
-        return await aiohttp_jinja2.render_template_async("task.html", request, context)
+        return aiohttp_jinja2.render_template("task.html", request, context)
 
     async def log(self, request: web.Request) -> web.Response:
         task_id, run = request.match_info["task_id"], request.query.get("run", "last")
@@ -123,7 +123,7 @@ class _Pages:
             "newer": first + len(lines) if wanted is not None and len(lines) == PLAIN_LINES else None,
             "ended": bool(answer["ended"]),
         }
-        return await aiohttp_jinja2.render_template_async("log.html", request, context)
+        return aiohttp_jinja2.render_template("log.html", request, context)
 
 
 async def _refusal(request: web.Request, error: LivetaskError) -> web.Response:
@@ -172,7 +172,7 @@ def content_security_policy(host: str) -> str:
 async def error_page(request: web.Request, status: int, title: str, text: str) -> web.Response:
     """A page that says what went wrong; ``text``: one sentence."""
     context = {"title": title, "text": text, "status": status}
-    return await aiohttp_jinja2.render_template_async("error.html", request, context, status=status)
+    return aiohttp_jinja2.render_template("error.html", request, context, status=status)
 
 
 def plain(text: str) -> str:
