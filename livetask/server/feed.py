@@ -25,9 +25,12 @@ class Sink(Protocol):
 
 
 class Follower:
-    """One viewer of one task. ``due_s``: output is not sent before it, monotonic. ``waits``: a timer will wake it."""
+    """One viewer of one task. ``due_s``: output is not sent before it, monotonic. ``waits``: a timer will wake it.
 
-    __slots__ = ("closed", "due_s", "feed", "sink", "sub", "waits")
+    ``blocked``: there is output for it, and its window is full.
+    """
+
+    __slots__ = ("blocked", "closed", "due_s", "feed", "sink", "sub", "waits")
 
     def __init__(self, feed: Feed, sub: Subscription, sink: Sink) -> None:
         self.feed = feed
@@ -35,6 +38,7 @@ class Follower:
         self.sink = sink
         self.due_s = 0.0
         self.waits = False
+        self.blocked = False
         self.closed = False
 
     @property

@@ -64,8 +64,9 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._pump = Pump(store)
         self._running = Running(on_failure)
-        self._check = asyncio.Event()
+        self._ask = asyncio.Event()
         self._renew_all = False
+        self._unleased: set[str] = set()
         self._on_state: list[Callable[[str], None]] = []
         self._on_rung: list[Callable[[Sequence[Bell], bool], None]] = []
 
@@ -117,7 +118,8 @@ class Hub:
     def ack(self, follower: Follower, cursor: Cursor) -> None:
         """The follower has taken over all up to ``cursor``."""
         follower.sub.ack(cursor)
-        if follower.sub.reads:
+        if follower.blocked:
+            follower.blocked = False
             self._pump.kick([follower])
 
     def leave(self, follower: Follower) -> None:
@@ -202,7 +204,7 @@ class Hub:
             except RedisUnavailable as error:
                 log.debug("bells: %s", error)
                 last_ids = None
-                self._check.set()
+                self._ask.set()
                 for call in self._on_rung:
                     call((), True)
                 await backoff.wait()
@@ -223,8 +225,8 @@ class Hub:
         if bell.what != "output":
             self._pump.look(feed)
             if bell.what == "begin":
-                self._renew_all = True
-                self._check.set()
+                self._unleased.add(bell.task_id)
+                self._ask.set()
             return
         self._pump.kick(
             follower
@@ -247,7 +249,7 @@ class Hub:
                 await self._pump.round()
             except RedisUnavailable as error:
                 log.debug("pump: %s", error)
-                self._check.set()
+                self._ask.set()
                 await backoff.wait()
             else:
                 backoff.reset()
@@ -259,24 +261,30 @@ class Hub:
         not heard, so everything is looked at when they are taken anew.
         """
         backoff = Backoff()
+        due_s = 0.0
         while True:
-            self._check.clear()
+            self._ask.clear()
+            again, everything = self._unleased & self._feeds.keys(), self._renew_all or time.monotonic() >= due_s
             try:
                 await self.store.ping()
-                await self.store.watch(list(self._feeds), self._lease_ms)
+                await self.store.watch(list(self._feeds if everything else again), self._lease_ms)
             except RedisUnavailable as error:
                 self._is(UNREACHABLE, str(error))
                 await backoff.wait()
-                self._check.set()
+                self._ask.set()
                 continue
             backoff.reset()
-            self._is(OK, "")
+            self._unleased -= again
             if self._renew_all:
                 self._renew_all = False
                 self._sweep()
+            for task_id in again & self._feeds.keys():
+                self._pump.look(self._feeds[task_id])
+            due_s = time.monotonic() + self._sweep_s if everything else due_s
+            self._is(OK, "")
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._sweep_s):
-                    await self._check.wait()
+                async with asyncio.timeout(min(1.0, self._sweep_s)):
+                    await self._ask.wait()
 
     def _is(self, state: str, reason: str) -> None:
         """Say once that the store went away or came back."""
@@ -284,6 +292,7 @@ class Hub:
             return
         self.store_state = state
         self._renew_all = True
+        self._ask.set()
         if state == OK:
             log.info("Redis answers again")
         else:

@@ -185,6 +185,8 @@ class Pump:
                 places[Place(follower.feed.task_id, sub.cursor, room)].append(follower)
             elif not drained:
                 self._clogged.add(follower)
+            else:
+                follower.blocked = True
         return places
 
     async def _serve(self, places: dict[Place, list[Follower]]) -> None:

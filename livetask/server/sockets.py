@@ -1,0 +1,335 @@
+"""Socket.IO: viewers come, say what they want to follow, and are told.
+
+| from the client | answer | | to the client | when |
+|---|---|---|---|---|
+| subscribe | task, run, cursor | | output, gap, caught_up, reset, end, grown, run, task | see ``events`` |
+| ack, unsubscribe | ok | | heartbeat | every ``heartbeat_ms`` |
+| watch, unwatch | tasks, counts | | store | Redis went away or came back |
+| the events given | theirs | | bye | the server stops |
+
+Every call is answered by its acknowledgement, ``{"ok": true, ...}`` or ``{"ok": false, "code", "error"}``, and what is
+wrong with one message never ends a connection. State of a viewer: its cursors and windows.
+
+It must never know: Celery, Redis, what output looks like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import socketio
+from aiohttp import web
+
+from livetask.errors import BadRequest, LivetaskError, TooMany
+from livetask.server.catalog import Catalog, Watcher
+from livetask.server.feed import Follower
+from livetask.server.frames import Packet, Told
+from livetask.server.hub import Hub
+from livetask.server.messages import ack_read, fields_of_message, subscribe_read
+from livetask.server.transport import Gone, SocketDriver, Transport
+from livetask.server.wire import Json, error_json, task_json
+
+log = logging.getLogger(__name__)
+
+Call = Callable[[object], Awaitable[Json]]
+"""An event that another part answers: it takes the message, gives the acknowledgement, and never raises."""
+
+PING_INTERVAL_S = 20
+PING_TIMEOUT_S = 30
+"""A slow viewer has its window to take in before it sees the ping behind it."""
+
+BYE_RETRY_MS = 500
+_BYE_S = 0.3
+_ACKS = 10
+"""Acknowledgements cost next to nothing: this many times more of them are read than of other messages."""
+
+
+class Viewer:
+    """One connection. ``inbound_per_s``: how many messages a second it may send."""
+
+    def __init__(self, sid: str, transport: Transport, inbound_per_s: int) -> None:
+        self.sid = sid
+        self.transport = transport
+        self.followers: dict[str, Follower] = {}
+        self.watcher: Watcher | None = None
+        self._limit = inbound_per_s
+        self._allowance = float(inbound_per_s)
+        self._counted_at_s = time.monotonic()
+
+    @property
+    def drained(self) -> bool:
+        """As a sink for the list of tasks."""
+        return self.transport.drained
+
+    def tell(self, told: Told) -> None:
+        """As a sink for the list of tasks."""
+        self.transport.send(told.packet(False))
+
+    def count(self, cost: float) -> None:
+        """Count a message against the limit; raises TooMany."""
+        now_s = time.monotonic()
+        self._allowance = min(self._limit, self._allowance + (now_s - self._counted_at_s) * self._limit)
+        self._counted_at_s = now_s
+        if self._allowance < cost:
+            raise TooMany("messages a second", self._limit)
+        self._allowance -= cost
+
+
+class TaskSink:
+    """The way to one viewer for one task. ``binary``: output goes as bytes."""
+
+    __slots__ = ("_binary", "_transport")
+
+    def __init__(self, transport: Transport, binary: bool) -> None:
+        self._transport = transport
+        self._binary = binary
+
+    @property
+    def drained(self) -> bool:
+        """See Sink."""
+        return self._transport.drained
+
+    def tell(self, told: Told) -> None:
+        """See Sink."""
+        self._transport.send(told.packet(self._binary))
+
+
+class Sockets:
+    """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
+
+    ``calls``: further events, by name. ``origins``: other origins whose pages may connect; empty: none.
+    ``inbound_bytes``: the largest message. ``max_viewers``, ``max_subscriptions``: for the process, for one viewer.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        catalog: Catalog,
+        *,
+        calls: Mapping[str, Call] | None = None,
+        origins: Iterable[str] = (),
+        heartbeat_ms: int = 5000,
+        inbound_bytes: int = 32 * 1024,
+        inbound_per_s: int = 200,
+        max_viewers: int = 10_000,
+        max_subscriptions: int = 256,
+    ) -> None:
+        self._hub = hub
+        self._catalog = catalog
+        self._calls = dict(calls or {})
+        self._heartbeat_s = heartbeat_ms / 1000
+        self._inbound_per_s = inbound_per_s
+        self._max_viewers = max_viewers
+        self._max_subscriptions = max_subscriptions
+        self._viewers: dict[str, Viewer] = {}
+        self._stopping = False
+        self._server = _server(tuple(origins), inbound_bytes)
+        self._listen()
+        hub.on_store_state(self._tell_store)
+
+    def attach(self, app: web.Application) -> None:
+        """Serve under /socket.io/."""
+        self._server.attach(app)
+
+    @property
+    def viewers(self) -> int:
+        """How many are connected."""
+        return len(self._viewers)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many tasks are followed, counted for each viewer."""
+        return sum(len(viewer.followers) for viewer in self._viewers.values())
+
+    async def beat(self) -> None:
+        """Send heartbeats, for ever."""
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            at_ms = int(time.time() * 1000)
+            for viewer in list(self._viewers.values()):
+                ends = {task_id: self._hub.end_of(one) for task_id, one in viewer.followers.items()}
+                shown = {task_id: str(end) for task_id, end in ends.items() if end is not None}
+                beat = {"at_ms": at_ms, "store": self._hub.store_state, "ends": shown}
+                self._send(viewer, Packet("heartbeat", beat))
+
+    async def close(self) -> None:
+        """Say goodbye, let it arrive, and end all connections; within a second, whoever does not answer."""
+        self._stopping = True
+        viewers = list(self._viewers.values())
+        bye = Packet("bye", {"reason": "the server stops", "retry_ms": BYE_RETRY_MS})
+        for viewer in viewers:
+            self._send(viewer, bye)
+        for viewer in viewers:
+            await self._server.disconnect(viewer.sid)
+        if viewers:
+            await asyncio.sleep(_BYE_S)  # what was written goes out meanwhile
+        for viewer in viewers:
+            viewer.transport.abort()
+            self._forget(viewer.sid)
+        await self._server.shutdown()
+
+    # ---- connections
+
+    def _listen(self) -> None:
+        self._server.on("connect", self._connect)
+        self._server.on("disconnect", self._disconnected)
+        own = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "watch": self._watch,
+            "unwatch": self._unwatch,
+        }
+        for name, call in own.items():
+            self._server.on(name, self._answered(call))
+        self._server.on("ack", self._ack)
+        for name, foreign in self._calls.items():
+            self._server.on(name, self._answered(_by(foreign)))
+        self._server.on("*", self._unknown)
+
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
+        if self._stopping or len(self._viewers) >= self._max_viewers:
+            raise socketio.exceptions.ConnectionRefusedError("this server takes no more viewers")
+        socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
+        self._viewers[sid] = Viewer(sid, Transport(socket), self._inbound_per_s)
+        log.debug("a viewer came, %d are here", len(self._viewers))
+
+    async def _disconnected(self, sid: str, reason: object = None) -> None:
+        self._forget(sid)
+        log.debug("a viewer went, %d are here", len(self._viewers))
+
+    def _forget(self, sid: str) -> None:
+        viewer = self._viewers.pop(sid, None)
+        if viewer is None:
+            return
+        for follower in viewer.followers.values():
+            self._hub.leave(follower)
+        viewer.followers.clear()
+        if viewer.watcher is not None:
+            self._catalog.leave(viewer.watcher)
+
+    # ---- events
+
+    def _answered(self, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json | None]]:
+        """A handler that counts the message, answers every error, and outlives every bug."""
+
+        async def handle(sid: str, *args: Any) -> Json | None:
+            viewer = self._viewers.get(sid)
+            if viewer is None:
+                return None
+            try:
+                viewer.count(1.0)
+                return await call(viewer, args)
+            except LivetaskError as error:
+                return {"ok": False, **error_json(error)}
+            except Exception:
+                log.exception("an event of a viewer could not be answered")
+                return {"ok": False, "code": "internal", "error": "something went wrong inside livetask"}
+
+        return handle
+
+    async def _subscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        asked = subscribe_read(fields_of_message(args))
+        others = len(viewer.followers) - (asked.task_id in viewer.followers)
+        if others >= self._max_subscriptions:
+            raise TooMany("subscriptions", self._max_subscriptions)
+        sink = TaskSink(viewer.transport, asked.wish.binary)
+        follower = await self._hub.subscribe(asked.task_id, sink, asked.wish, asked.whence, wait=asked.wait)
+        if viewer.sid not in self._viewers:
+            return {}  # it went while it was being answered
+        self._leave(viewer, asked.task_id)
+        viewer.followers[asked.task_id] = follower
+        # the answer comes first: it is queued when this returns, and what is told later stays behind it
+        asyncio.get_running_loop().call_soon(self._hub.begin, follower)
+        cursor, task = follower.sub.cursor, follower.task
+        return {
+            "ok": True,
+            "task": None if task is None else task_json(task),
+            "run": None if cursor is None else cursor.run,
+            "cursor": None if cursor is None else str(cursor),
+        }
+
+    async def _unsubscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        fields = fields_of_message(args)
+        self._leave(viewer, str(fields.get("task_id")))
+        return {"ok": True}
+
+    def _leave(self, viewer: Viewer, task_id: str) -> None:
+        follower = viewer.followers.pop(task_id, None)
+        if follower is not None:
+            self._hub.leave(follower)
+
+    async def _watch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        if viewer.watcher is not None:
+            self._catalog.leave(viewer.watcher)
+            viewer.watcher = None
+        watcher, listing = await self._catalog.watch(viewer)
+        if viewer.sid not in self._viewers:
+            self._catalog.leave(watcher)
+            return {}
+        viewer.watcher = watcher
+        return {"ok": True, "tasks": [task_json(task) for task in listing.tasks], "counts": listing.counts}
+
+    async def _unwatch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        if viewer.watcher is not None:
+            self._catalog.leave(viewer.watcher)
+            viewer.watcher = None
+        return {"ok": True}
+
+    async def _ack(self, sid: str, *args: Any) -> Json | None:
+        viewer = self._viewers.get(sid)
+        if viewer is None:
+            return None
+        try:
+            viewer.count(1.0 / _ACKS)
+            task_id, cursor = ack_read(fields_of_message(args))
+        except LivetaskError as error:
+            return {"ok": False, **error_json(error)}
+        follower = viewer.followers.get(task_id)
+        if follower is not None:
+            self._hub.ack(follower, cursor)
+        return {"ok": True}
+
+    async def _unknown(self, event: object, sid: str, *args: Any) -> Json:
+        return {"ok": False, **error_json(BadRequest(f"there is no event {str(event)[:40]!r}"))}
+
+    # ---- telling
+
+    def _tell_store(self, state: str) -> None:
+        packet = Packet("store", {"state": state})
+        for viewer in list(self._viewers.values()):
+            self._send(viewer, packet)
+
+    def _send(self, viewer: Viewer, packet: Packet) -> None:
+        try:
+            viewer.transport.send(packet)
+        except Gone:
+            self._forget(viewer.sid)
+
+
+def _by(call: Call) -> Callable[..., Awaitable[Json]]:
+    async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        return await call(args[0] if args else None)
+
+    return handle
+
+
+def _server(origins: tuple[str, ...], inbound_bytes: int) -> Any:
+    """A Socket.IO server with our driver. Its own logs are off: they would show what clients send."""
+    quiet = logging.getLogger("livetask.server.socketio")
+    quiet.setLevel(logging.CRITICAL)
+    server = socketio.AsyncServer(
+        async_mode="aiohttp",
+        async_handlers=False,  # a viewer's messages are answered one after the other
+        cors_allowed_origins=list(origins) or None,  # None: the page's own origin
+        max_http_buffer_size=inbound_bytes,
+        ping_interval=PING_INTERVAL_S,
+        ping_timeout=PING_TIMEOUT_S,
+        logger=quiet,
+        engineio_logger=quiet,
+    )
+    server.eio._async = dict(server.eio._async, websocket=SocketDriver)
+    return server

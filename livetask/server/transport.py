@@ -1,0 +1,153 @@
+"""The last step to a viewer: finished frames onto its WebSocket, or packets into the queue of one that polls.
+
+Engine.IO keeps its state, its pings and its end; livetask's packets pass it by. A frame is written to the connection at
+once, when nothing that Engine.IO has queued for the viewer waits before it, so the order is that of the calls. What is
+written beyond what the connection takes at once stays in its write buffer; ``drained`` says whether that is small,
+and more output is sent only then.
+
+It uses what aiohttp makes public, and of Engine.IO its driver class, its socket's queue and its flags.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from engineio import packet as engine
+from engineio.async_drivers import aiohttp as driver
+
+from livetask.errors import TooLarge
+from livetask.server.frames import Packet, answer_text
+from livetask.server.wire import error_json
+
+DRAINED_BYTES = 64 * 1024
+"""A transport that holds less than this can be given more."""
+
+_REFUSED = 8
+"""A message beyond the limit is answered with an error; one beyond this many times the limit ends the connection."""
+
+_CLOSE_S = 0.5
+_PACKET = re.compile(r"[0-6]", re.ASCII)
+_EVENT = re.compile(r"42([0-9]{1,9})\[")
+
+
+class Gone(Exception):
+    """The viewer's connection has ended."""
+
+
+class SocketDriver(driver.WebSocket):  # type: ignore[misc]  # engineio has no types
+    """How Engine.IO uses a WebSocket: without compression, which costs six times the CPU and 0.24 MB a connection.
+
+    Messages that are none are passed over, and those that are too large are answered; neither ends the connection.
+    """
+
+    async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
+        request: web.Request = environ["aiohttp.request"]
+        limit = self.server.max_http_buffer_size
+        self._sock = web.WebSocketResponse(max_msg_size=_REFUSED * limit, compress=False, timeout=_CLOSE_S)
+        await self._sock.prepare(request)
+        self.environ = environ
+        socket = self.handler.__self__
+        socket.link = request.transport
+        socket.writing = False
+        socket.poll = _Poll(socket)
+        await self.handler(self)
+        return self._sock
+
+    async def send(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            await self._sock.send_bytes(message)
+        else:
+            await self._sock.send_str(message)
+
+    async def wait(self) -> str | bytes:
+        while True:
+            message = await self._sock.receive()
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                raise OSError
+            data: str | bytes = message.data
+            if len(data) > self.server.max_http_buffer_size:
+                await self._refuse(data)
+            elif isinstance(data, bytes) or _PACKET.match(data):
+                return data
+
+    async def _refuse(self, data: str | bytes) -> None:
+        match = _EVENT.match(data) if isinstance(data, str) else None
+        if match is not None:
+            refusal = {"ok": False, **error_json(TooLarge(self.server.max_http_buffer_size))}
+            await self.send("4" + answer_text(match[1], refusal))
+
+
+class _Poll:
+    """What Engine.IO's writer waits in, in place of its own: without a task for each packet.
+
+    ``writing`` is true from when packets leave the queue until they are sent: nothing may be written past them.
+    """
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    async def __call__(self) -> list[Any]:
+        socket = self._socket
+        socket.writing = False
+        queue: asyncio.Queue[Any] = socket.queue
+        packets = [await queue.get()]
+        queue.task_done()
+        if packets == [None]:
+            return []
+        socket.writing = True
+        while not queue.empty():
+            packet = queue.get_nowait()
+            queue.task_done()
+            if packet is None:
+                queue.put_nowait(None)
+                break
+            packets.append(packet)
+        return packets
+
+
+class Transport:
+    """The way to one viewer. ``socket``: Engine.IO's."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    @property
+    def drained(self) -> bool:
+        """Little of what was sent is still on its way out of this process."""
+        if not self._socket.queue.empty():
+            return False
+        link = self._link()
+        return link is None or link.get_write_buffer_size() < DRAINED_BYTES
+
+    def send(self, packet: Packet) -> None:
+        """Send a packet, after all that was sent before. Never waits. Raises Gone."""
+        socket = self._socket
+        if socket.closed:
+            raise Gone
+        link = self._link()
+        if link is not None and not socket.writing and socket.queue.empty():
+            if link.is_closing():
+                raise Gone
+            link.write(packet.frames)
+            return
+        socket.queue.put_nowait(engine.Packet(engine.MESSAGE, packet.text))
+        if packet.attachment is not None:
+            socket.queue.put_nowait(engine.Packet(engine.MESSAGE, packet.attachment))
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is still on its way."""
+        link = self._link()
+        if link is not None and not link.is_closing():
+            link.abort()
+
+    def _link(self) -> asyncio.WriteTransport | None:
+        """The connection, if the viewer has a WebSocket and the change to it is over."""
+        if not self._socket.upgraded or self._socket.upgrading:
+            return None
+        link: asyncio.WriteTransport | None = getattr(self._socket, "link", None)
+        return link
