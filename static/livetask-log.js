@@ -200,7 +200,7 @@ export class LivetaskLog extends HTMLElement {
     if (at === null) return null;
     if (at === 'end') return { kind: 'end', text: endText(this.feed), tone: toneOf(String(this.feed.ending?.how)) };
     if ('gap' in at) return { kind: 'gap', text: gapText(at.gap), tone: at.gap.reason };
-    const line = this.feed.lines.get(at.line);
+    const line = this.feed.line(at.line);
     return line ? { kind: 'line', number: at.line, line } : { kind: 'wait', number: at.line, text: '…' };
   }
 

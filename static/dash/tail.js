@@ -20,7 +20,7 @@ export class Tail extends Feed {
   last(most) {
     const lines = [];
     for (let line = this.rows.last; line > 0 && lines.length < most; line--) {
-      const held = this.lines.get(line);
+      const held = this.line(line);
       if (!held) break;
       lines.unshift(held);
     }

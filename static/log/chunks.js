@@ -41,11 +41,11 @@ export class Lines {
   }
 
   /**
+   * A line that has ended.
    * @param {number} line
    * @returns {Line | undefined}
    */
   get(line) {
-    if (line === this.tail.line) return this.tail;
     return this.chunks.get(pieceOf(line))?.lines[(line - 1) % CHUNK];
   }
 

@@ -295,6 +295,11 @@ export class Feed {
 
   // ---- lines that are asked for by number
 
+  /** A line that is held. @param {number} number @returns {import('./chunks.js').Line | undefined} */
+  line(number) {
+    return number > this.finished ? (number === this.lines.tail.line ? this.lines.tail : undefined) : this.lines.get(number);
+  }
+
   /** The last line that has ended. */
   get finished() {
     return this.end.line - 1;
