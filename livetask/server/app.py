@@ -12,7 +12,7 @@ import errno
 import ipaddress
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,17 +21,15 @@ from aiohttp import web
 from livetask.errors import SettingInvalid
 from livetask.server import health, pages
 from livetask.server.api import TaskApi
-from livetask.server.catalog import Catalog
-from livetask.server.control import Control, Note
+from livetask.server.control import Control
 from livetask.server.edge import answer_errors, cors_headers, origins_checked
-from livetask.server.hub import Hub
+from livetask.server.figures import Figures
+from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
-from livetask.server.running import Running
 from livetask.server.sse import LiveLog
 from livetask.server.stirfried import Stirfried
 from livetask.server.store import Store
-from livetask.server.sweeper import sweep_leases
 from livetask.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ class Stopping:
 
 
 STOPPING = web.AppKey("STOPPING", Stopping)
-HUB = web.AppKey("HUB", Hub)
+LIVE = web.AppKey("LIVE", Live)
 STORE = web.AppKey("STORE", Store)
 CONTROL = web.AppKey("CONTROL", Control)
 
@@ -102,65 +100,74 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    redis_url = settings.require_redis_url()
-    limit_bytes = settings.inbound_bytes
-    stopping = Stopping()
-    store = Store(
-        redis_url, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap, timeout_s=_REDIS_S
-    )
-    hub = Hub(store, window_bytes=settings.window_bytes, sweep_s=settings.sweep_s, on_failure=stopping.fail)
-    catalog = Catalog(hub)
-    control = Control(
-        celery_app,
-        redis_url=redis_url,
-        available_tasks=settings.available_tasks,
-        timeout_s=settings.broker_timeout_s,
-        limit_bytes=limit_bytes,
-        show_arguments=settings.show_arguments,
-        note=_note_by(store),
-    )
-    reader = LogReader(store.task, store.read, store.entries)
-    tasks = TaskApi(store)
-    live = LiveLog(hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
-    stirfried = Stirfried(control, store.task, limit_bytes)
-    sources = pages.Sources(tasks.listed, tasks.one, reader.lines_of)
-
     app = web.Application(
-        middlewares=[answer_errors, origins_checked(settings.cors_allowed_origins)], client_max_size=limit_bytes
+        middlewares=[answer_errors, origins_checked(settings.cors_allowed_origins)],
+        client_max_size=settings.inbound_bytes,
     )
-    app[STOPPING], app[STORE], app[HUB], app[CONTROL] = stopping, store, hub, control
-    app.on_response_prepare.append(cors_headers(settings.cors_allowed_origins))
-    app.on_response_prepare.append(pages.add_headers)
+    stopping = app[STOPPING] = Stopping()
+    store = app[STORE] = Store(
+        settings.require_redis_url(),
+        prefix=settings.prefix,
+        keep_s=settings.keep_s,
+        recent_cap=settings.recent_cap,
+        timeout_s=_REDIS_S,
+    )
+    control = app[CONTROL] = _control(settings, celery_app, store)
+    stirfried = Stirfried(control, store.task, settings.inbound_bytes)
+    live = app[LIVE] = _live(settings, store, stirfried, stopping)
+    reader = LogReader(store.task, store.read, store.entries)
+    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
+    tasks = TaskApi(store)
+
     pages.setup_jinja(app, templates_dir())
     app.add_routes(
         [
             *tasks.routes(),
-            *live.routes(),
+            *logs.routes(),
             *stirfried.routes(),
-            *health.routes(store.ping, list),
-            *pages.routes(sources, static_dir()),
+            *health.routes(store.ping, Figures(live, logs)),
+            *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
-    app.cleanup_ctx.append(_running(hub, catalog, store, stopping))
-    app.on_shutdown.append(lambda _: live.stop())
+    app.on_response_prepare.append(cors_headers(settings.cors_allowed_origins))
+    app.on_response_prepare.append(pages.add_headers)
+    app.on_shutdown.append(lambda _: logs.stop())
+    live.attach(app)
+    app.on_cleanup.append(lambda _: store.close())
     return app
 
 
-def _running(
-    hub: Hub, catalog: Catalog, store: Store, stopping: Stopping
-) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Runs the server's loops while the app does."""
+def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Control:
+    async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
+        # that it was revoked is noted of a task that waits, and never makes a task known
+        if what == "queued" or await store.task(task_id) is not None:
+            await store.note(task_id, what, fields)
 
-    async def run(_: web.Application) -> AsyncIterator[None]:
-        loops = Running(stopping.fail)
-        await hub.start()
-        loops.start(catalog.run(), sweep_leases(store))
-        yield
-        await loops.stop()
-        await hub.stop()
-        await store.close()
+    return Control(
+        celery_app,
+        redis_url=settings.require_redis_url(),
+        available_tasks=settings.available_tasks,
+        timeout_s=settings.broker_timeout_s,
+        limit_bytes=settings.inbound_bytes,
+        show_arguments=settings.show_arguments,
+        note=note,
+    )
 
-    return run
+
+def _live(settings: Settings, store: Store, stirfried: Stirfried, stopping: Stopping) -> Live:
+    return Live(
+        store,
+        calls=stirfried.events(),
+        origins=settings.cors_allowed_origins,
+        window_bytes=settings.window_bytes,
+        heartbeat_ms=settings.heartbeat_ms,
+        sweep_s=settings.sweep_s,
+        inbound_bytes=settings.inbound_bytes,
+        inbound_per_s=settings.inbound_per_s,
+        max_viewers=settings.max_viewers,
+        max_subscriptions=settings.max_subscriptions,
+        on_failure=stopping.fail,
+    )
 
 
 class AddressRefused(Exception):
@@ -198,14 +205,3 @@ def _url(runner: web.AppRunner) -> str:
     """Where the server listens; with port 0 only the socket knows."""
     host, port = runner.addresses[0][:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def _note_by(store: Store) -> Note:
-    """Notes facts about tasks; that one was revoked only if it is known and still waits."""
-
-    async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
-        if what == "state" and await store.task(task_id) is None:
-            return
-        await store.note(task_id, what, fields)
-
-    return note

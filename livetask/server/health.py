@@ -9,8 +9,7 @@ Must never know: Celery, the output of tasks.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -19,27 +18,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 import livetask
 from livetask.errors import Unavailable
 from livetask.server.edge import refusal_json
+from livetask.server.figures import Figure
 
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure. ``name``: without the prefix and ``_total``. ``grows``: a counter, else a gauge.
-
-    ``values``: by the value of ``label``; a figure without a label has one value, under ''.
-    """
-
-    name: str
-    meaning: str
-    grows: bool
-    values: Mapping[str, float]
-    label: str = ""
-
-
-Figures = Callable[[], Iterable[Figure]]
+Now = Callable[[], Iterable[Figure]]
 Ping = Callable[[], Awaitable[object]]
 
 
-def routes(ping: Ping, figures: Figures) -> list[web.RouteDef]:
+def routes(ping: Ping, figures: Now) -> list[web.RouteDef]:
     """The routes. ``ping``: returns if Redis answers, else raises Unavailable. ``figures``: the figures now."""
     health = _Health(ping, figures)
     return [
@@ -50,7 +35,7 @@ def routes(ping: Ping, figures: Figures) -> list[web.RouteDef]:
 
 
 class _Health:
-    def __init__(self, ping: Ping, figures: Figures) -> None:
+    def __init__(self, ping: Ping, figures: Now) -> None:
         self._ping = ping
         self._figures = figures
         self._since_mono_s = time.monotonic()
@@ -82,7 +67,7 @@ class _Health:
 class _Collector:
     """Hands the figures to prometheus_client in its own shape."""
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: Now) -> None:
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
