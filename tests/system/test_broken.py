@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.reading import ended_task, output_by_offset
-from tests.system.rig import Redis, Rig, free_port
+from tests.system.rig import Redis, Rig, free_port, wait_for
 from tests.system.sending import result_of, sent
 
 pytestmark = pytest.mark.timeout(240)
@@ -88,16 +87,16 @@ def test_a_bad_setting_is_told_once_and_changes_no_task(rig: Rig, broker: Redis,
     env = rig.app_env(broker.url) | {name: value}
     worker = rig.worker("sixfold", env)
     tasks_do_what_they_do(env)
-    assert "livetask" in worker.log
+    worker.wait_for_log("livetask")
 
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MiB, where the machine lets one be mounted."""
+    """A small file system, where the machine lets one be mounted."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a file system that is full needs the right to mount one: run the tests as root")
@@ -109,23 +108,37 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_full_disk_changes_no_task(rig: Rig, broker: Redis, full_disk: Path, pool: str) -> None:
-    (full_disk / "ballast").write_bytes(os.urandom(1000 * 1024))
+    fill(full_disk)
     env = rig.app_env(broker.url) | {"LIVETASK_SPOOL_DIR": str(full_disk / "spool")}
     rig.worker("sixfold", env, pool)
     tasks_do_what_they_do(env)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
+@pytest.mark.parametrize("task", ["print_and_log", "write_plainly"])
 def test_a_disk_that_fills_up_in_the_middle_of_a_task_changes_no_task(
-    rig: Rig, broker: Redis, full_disk: Path, pool: str
+    rig: Rig, broker: Redis, full_disk: Path, pool: str, task: str
 ) -> None:
     # nothing is shipped, so nothing is freed
     gone = f"redis://127.0.0.1:{free_port()}/0"
     env = rig.app_env(broker.url, LIVETASK_REDIS_URL=gone) | {"LIVETASK_SPOOL_DIR": str(full_disk / "spool")}
     rig.worker("sixfold", env, pool)
-    big = sent(env, "sixfold.simple", 200_000)
-    assert result_of(env, big) == sum(range(200_000))
+    task_id = sent(env, f"sixfold.{task}", "A", 60, 0.005)
+    wait_for("the run has begun", lambda: list(full_disk.rglob("*.run")))
+    fill(full_disk)
+    assert result_of(env, task_id) == "A"
     tasks_do_what_they_do(env)
+
+
+def fill(place: Path) -> None:
+    """Leave no room at all on the file system of ``place``."""
+    size = 1 << 20
+    with (place / "ballast").open("wb", buffering=0) as ballast:
+        while size:
+            try:
+                ballast.write(b"x" * size)
+            except OSError:
+                size //= 2
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

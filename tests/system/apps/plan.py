@@ -32,6 +32,9 @@ KINDS = (
 )
 """Every way to write that is tried."""
 
+PAST_PYTHON = ("old_stdout", "subprocess", "subprocess_stderr", "os_write", "os_write_raw", "c_write")
+"""The kinds that go past ``sys.stdout`` and ``sys.stderr``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

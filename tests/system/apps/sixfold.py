@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from celery import Celery
 from celery.utils.log import get_task_logger
 
-from tests.system.apps.plan import Step, steps
+from tests.system.apps.plan import PAST_PYTHON, Step, steps
 
 app = Celery("sixfold", broker=os.environ["SYSTEM_BROKER_URL"], backend=os.environ["SYSTEM_BACKEND_URL"])
 app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
@@ -43,11 +43,22 @@ def write(mark: str, rounds: int, pause: float = 0.002) -> str:
 
 
 @app.task(name="sixfold.write_plainly")
-def write_plainly(mark: str, rounds: int) -> str:
+def write_plainly(mark: str, rounds: int, pause: float = 0.0) -> str:
     """The same without what Celery's own stand-in for stdout cannot do: it works in every worker, livetask or not."""
     for step in steps(mark, rounds):
         if step.kind != "raw_bytes":
             written(step)
+            time.sleep(pause)
+    return mark
+
+
+@app.task(name="sixfold.print_and_log")
+def print_and_log(mark: str, rounds: int, pause: float) -> str:
+    """Write all that does not go past Python's own streams."""
+    for step in steps(mark, rounds):
+        if step.kind not in ("raw_bytes", *PAST_PYTHON):
+            written(step)
+            time.sleep(pause)
     return mark
 
 
