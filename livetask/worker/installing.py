@@ -16,6 +16,7 @@ a task.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from pathlib import Path
@@ -30,6 +31,7 @@ from livetask.worker import facts
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
 from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs
+from livetask.worker.order import Order
 from livetask.worker.process import kill_tree
 from livetask.worker.progress import note_state_updates
 from livetask.worker.records import console_file, show_records
@@ -148,9 +150,15 @@ def _started(celery_worker: Any) -> _Worker | None:
     directory, lock_fd = make_directory(home)
     worker = _Worker(settings, directory, celery_worker)
     worker.lock_fd = lock_fd
-    worker.shipper = ShipperProcess(worker.directory, settings, str(celery_worker.hostname))
+    worker.shipper = ShipperProcess(_order(settings, directory))
     worker.shipper.start()
     return worker
+
+
+def _order(settings: Settings, directory: Path) -> Order:
+    names = {item.name for item in dataclasses.fields(Order)}
+    values = {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
+    return Order(directory=str(directory), main_pid=os.getpid(), **values)
 
 
 def _settings(app: Celery) -> Settings:

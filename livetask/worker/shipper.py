@@ -1,14 +1,13 @@
 """The shipper: a process beside the worker that brings what its spools hold into Redis.
 
 ``python -m livetask.worker.shipper`` is started by the worker's main process, which gives it an order on its standard
-input: a JSON object with the directory, the settings and the main process' id. It ends when it is told to, or when that
+input (``order``). It ends when it is told to, or when that
 process is gone, after it has shipped what there is, within some seconds; what it cannot ship stays for the next worker
 on this host, whose shipper adopts the directory.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from livetask.errors import RedisUnavailable
-from livetask.keys import Keys
-from livetask.settings import Settings, without_password
+from livetask.settings import without_password
 from livetask.worker.facts import now_ms
 from livetask.worker.household import Household
 from livetask.worker.notes import Notes
-from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.order import Order
+from livetask.worker.shipping import Shipping
 from livetask.worker.spool import left_behind
 from livetask.worker.teeing import Tee
 from livetask.worker.telling import Hearing
@@ -49,14 +48,14 @@ _CALLS_IN_A_ROUND = 512
 class Shipper:
     """Ships one worker's directory, and those of dead workers that it adopts."""
 
-    def __init__(self, directory: Path, worker: str, main_pid: int, settings: Settings) -> None:
+    def __init__(self, order: Order) -> None:
         """Raises OSError."""
-        self._settings = settings
-        self._terms = _terms(settings)
-        self._url = settings.redis_url
-        self._main_pid = main_pid
+        directory = Path(order.directory)
+        self._order = order
+        self._terms = order.terms
+        self._url = order.redis_url
         self._hearing = Hearing(directory)
-        self._tee = Tee() if settings.tee else None
+        self._tee = Tee() if order.tee else None
         self._own = Household(directory, self._terms, self._tee, main_is_alive=True)
         self._houses = [self._own]
         self._notes = Notes(self._terms)
@@ -100,7 +99,7 @@ class Shipper:
 
     def _rest_s(self) -> float:
         if self._stop_by_s is not None or any(house.is_busy for house in self._houses):
-            return self._settings.flush_ms / 1000
+            return self._order.flush_ms / 1000
         return _IDLE_S
 
     # ---- looking
@@ -117,7 +116,7 @@ class Shipper:
             self._own.heard(words, now_s)
 
     def _look(self, now_s: float) -> None:
-        if self._own.main_is_alive and os.getppid() != self._main_pid:
+        if self._own.main_is_alive and os.getppid() != self._order.main_pid:
             self._own.main_is_alive = False
             self._stop_by_s = self._stop_by_s or now_s + _STOP_S
         if now_s >= self._next_adoption_s and self._stop_by_s is None:
@@ -137,12 +136,12 @@ class Shipper:
 
     def _free(self, now_s: float) -> None:
         """Keep the spools within their bounds, and forget what has been in Redis for long enough."""
-        settings = self._settings
+        order = self._order
         runs = [run for house in self._houses for run in house.runs.values()]
         for run in runs:
-            if run.following.held_bytes > settings.spool_cap_bytes * 9 // 8:
-                self._free_run(run, settings.spool_cap_bytes)
-        excess = sum(run.following.held_bytes for run in runs) - settings.spool_host_cap_bytes
+            if run.following.held_bytes > order.spool_cap_bytes * 9 // 8:
+                self._free_run(run, order.spool_cap_bytes)
+        excess = sum(run.following.held_bytes for run in runs) - order.spool_host_cap_bytes
         for run in sorted(runs, key=lambda run: (not run.is_finished, -run.following.held_bytes)):
             if excess <= 0:
                 break
@@ -231,28 +230,14 @@ class Shipper:
         return left_s < 0 or (away and left_s < _STOP_S - _STOP_WITHOUT_REDIS_S)
 
 
-def _terms(settings: Settings) -> Terms:
-    return Terms(
-        keys=Keys(settings.prefix),
-        chunk_bytes=settings.chunk_bytes,
-        run_cap_bytes=settings.run_cap_bytes,
-        keep_ms=settings.keep_s * 1000,
-        lease_ms=settings.lease_s * 1000,
-        recent_cap=settings.recent_cap,
-        runs_kept=settings.runs_kept,
-    )
-
-
 def main() -> None:
     """Take the order from standard input, and ship."""
     # A Ctrl-C in the terminal reaches this process too; it ends when its main process does.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="[%(asctime)s: %(levelname)s/livetask shipper] %(message)s", level=logging.INFO)
-    order = json.load(sys.stdin)
-    settings = Settings.load(flags=order["settings"])
     with suppress(BrokenPipeError):
-        Shipper(Path(order["directory"]), order["worker"], int(order["main_pid"]), settings).run()
+        Shipper(Order.parse(sys.stdin.read())).run()
 
 
 if __name__ == "__main__":

@@ -8,16 +8,13 @@ when that one is killed. It costs about 30 MiB.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import posix
 import sys
 import time
-from pathlib import Path
 
-from livetask.settings import Settings
 from livetask.worker.guard import logger
+from livetask.worker.order import Order
 
 _WAIT_S = 6.0
 _AGAIN_S = 5.0
@@ -25,23 +22,15 @@ _AGAIN_S = 5.0
 
 
 class ShipperProcess:
-    """The shipper of one directory. ``worker``: the worker's name."""
+    """The shipper that carries out one order."""
 
-    def __init__(self, directory: Path, settings: Settings, worker: str) -> None:
-        self._directory = directory
-        self._settings = settings
-        self._worker = worker
+    def __init__(self, order: Order) -> None:
+        self._order = order
         self._pid = 0
         self._started_at_s = 0.0
 
     def start(self) -> None:
         """Start it. Raises OSError."""
-        order = {
-            "directory": str(self._directory),
-            "worker": self._worker,
-            "settings": dataclasses.asdict(self._settings),
-            "main_pid": os.getpid(),
-        }
         read_fd, write_fd = os.pipe()
         # No link to the main process but the files: whatever the pool does with its descriptors is the same to it.
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -49,7 +38,7 @@ class ShipperProcess:
         arguments = [sys.executable, "-P", "-m", "livetask.worker.shipper"]
         try:
             self._pid = posix.posix_spawn(sys.executable, arguments, environ, file_actions=actions)
-            posix.write(write_fd, json.dumps(order).encode())
+            posix.write(write_fd, self._order.as_bytes())
         finally:
             posix.close(read_fd)
             posix.close(write_fd)
