@@ -22,7 +22,7 @@ from livetask.errors import SettingInvalid
 from livetask.server import health, pages
 from livetask.server.api import TaskApi
 from livetask.server.control import Control
-from livetask.server.edge import answer_errors, cors_headers, origins_checked
+from livetask.server.edge import answer_errors, cors_headers, mark_begun, origins_checked
 from livetask.server.figures import Figures
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
@@ -131,6 +131,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
     app.on_response_prepare.append(cors_headers(settings.cors_allowed_origins))
     app.on_response_prepare.append(pages.add_headers)
+    app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     app.on_cleanup.append(lambda _: store.close())

@@ -21,6 +21,7 @@ from aiohttp import web
 from livetask.errors import ArgumentInvalid, BadRequest, LivetaskError, TooLarge
 from livetask.server import pages
 
+BEGUN = web.RequestKey("BEGUN", bool)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ _CORS_EXPOSED = "Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Fi
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The middleware that makes an answer of every error, in the form that the path's clients expect."""
     try:
-        return await handler(request)
+        return await _unless_begun(request, handler)
     except LivetaskError as error:
         return await refusal(request, error.status, error.code, str(error), _more_headers(error))
     except web.HTTPException as error:
@@ -53,6 +54,28 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if _is_page(request):
             return web.Response(text=text, status=500)  # a template may be what went wrong
         return await refusal(request, 500, "internal", text)
+
+
+async def _unless_begun(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer or error; but after an answer has begun, no error can be answered: it breaks off.
+
+    The client then sees that it is not whole.
+    """
+    try:
+        return await handler(request)
+    except Exception as error:
+        if BEGUN not in request or isinstance(error, ConnectionError):
+            raise
+        if not isinstance(error, LivetaskError):
+            log_bug(f"{request.method} {request.match_info.route.resource}, within its answer", error)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError from error
+
+
+async def mark_begun(request: web.Request, response: web.StreamResponse) -> None:
+    """What to append to ``on_response_prepare``: from here on the request is being answered."""
+    request[BEGUN] = True
 
 
 def log_bug(what: str, error: BaseException) -> None:

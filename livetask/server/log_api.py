@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from livetask.errors import PositionTrimmed, PositionUnknown, RunUnknown, TaskUnknown, Unavailable
+from livetask.errors import PositionTrimmed, PositionUnknown, RunUnknown, TaskUnknown
 from livetask.keys import task_id_checked
 from livetask.position import START, Cursor, Entry, Gap, Position
 from livetask.server.edge import whole_number
@@ -196,11 +196,8 @@ class LogApi:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        try:
-            async for piece in pieces:
-                await response.write(piece)
-        except (Unavailable, RunUnknown, PositionUnknown):
-            break_off(request)
+        async for piece in pieces:
+            await response.write(piece)
         return response
 
 
@@ -255,12 +252,6 @@ def started(request: web.Request, task_id: str, run: int, ending: str) -> web.St
         name = f"{task_id}-run{run}.{ending}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return web.StreamResponse(headers=headers)
-
-
-def break_off(request: web.Request) -> None:
-    """End a response that cannot be finished so that the client sees that it is not whole."""
-    if request.transport is not None:
-        request.transport.abort()
 
 
 async def _coded(request: web.Request, items: AsyncIterator[Entry | Gap]) -> AsyncIterator[bytes]:

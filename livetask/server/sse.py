@@ -26,7 +26,7 @@ from aiohttp import web
 from livetask.errors import ArgumentInvalid
 from livetask.keys import task_id_checked
 from livetask.position import START, Cursor
-from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset, RunChanged
+from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset
 from livetask.server.follow import Following
 from livetask.server.hub import Hub
 from livetask.server.log_api import LogApi, LogReader, asked_by, check_kept, offset_of, started
@@ -148,7 +148,7 @@ class LiveLog:
                         continue
                     self.delivered.add(event)
                     await response.write(_sse_of(task_id, event, wish.binary))
-                    if isinstance(event, Ended) and (event.last or wish.run is not None):
+                    if isinstance(event, Ended) and await self._is_last(task_id, event, wish):
                         return
             except asyncio.CancelledError:
                 bye = json.dumps({"reason": "the server stops", "retry_ms": _RETRY_MS})
@@ -195,12 +195,14 @@ class LiveLog:
         async with self._hub.follow(whence.task.task_id, whence.begin, whence.wish) as events:
             await response.prepare(request)
             with self._followed():
-                await self._grow(request, response, whence.wish, events)
+                await self._grow(request, response, whence.task.task_id, whence.wish, events)
         return response
 
-    async def _grow(self, request: web.Request, response: web.StreamResponse, wish: Wish, events: Following) -> None:
+    async def _grow(
+        self, request: web.Request, response: web.StreamResponse, task_id: str, wish: Wish, events: Following
+    ) -> None:
         plain = EscapesRemoved() if request.query.get("colour") == "0" else None
-        begins_line = True
+        begins_line, run = True, 0
         async for event in self._beating(events):
             if event is None:
                 if request.transport is None or request.transport.is_closing():
@@ -208,12 +210,16 @@ class LiveLog:
                 continue
             self.delivered.add(event)
             data = _in_file(event, begins_line)
+            if isinstance(event, Output | Missing) and event.cursor.run != run:
+                if run:
+                    data = notice(f"run {event.cursor.run}", begins_line) + data
+                run = event.cursor.run
             if plain is not None:
                 data = plain.fed(data) + (plain.rest() if isinstance(event, Ended) else b"")
             if data:
                 begins_line = data.endswith(b"\n")
                 await response.write(data)
-            if isinstance(event, Ended) and (event.last or wish.run is not None):
+            if isinstance(event, Ended) and await self._is_last(task_id, event, wish):
                 return
 
     # ---- all of them
@@ -232,6 +238,15 @@ class LiveLog:
         offset = request.query.get("offset", "-1")
         begin = asked.cursor(START if offset == "-1" else offset_of(request, asked))
         return Whence(asked.task, asked.run, begin, wish)
+
+    async def _is_last(self, task_id: str, event: Ended, wish: Wish) -> bool:
+        """Nothing comes after this end: no later run, which may have begun and ended before this one was told of."""
+        if wish.run is not None:
+            return True
+        if not event.last:
+            return False
+        task = await self._reader.task(task_id)
+        return not task.runs or task.runs[-1].run <= event.run.run
 
     async def _beating(self, events: Following) -> AsyncIterator[Event | None]:
         """The events, and None when there was none for a while."""
@@ -279,10 +294,6 @@ def _in_file(event: Event, begins_line: bool) -> bytes:
             return data
         case Missing(gap=gap):
             return gap_line(gap, begins_line)
-        case Ended(run=run, last=False):
-            return notice(f"run {run.run} ended: {run.how}", begins_line)
-        case RunChanged(run=run) if run.run > 1 and run.how is None:
-            return notice(f"run {run.run} began", begins_line)
         case Reset(run=number, reason=reason):
             return notice(f"what was shown of run {number} is not valid any more: {reason}", begins_line)
     return b""

@@ -144,8 +144,10 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def a_server(*words: str, command: tuple[str, ...] = ("-m", "livetask", "serve")) -> AsyncIterator[ServerProcess]:
-    """Start a server on a free port and wait for its line."""
+async def a_server(
+    *words: str, command: tuple[str, ...] = ("-m", "livetask", "serve"), more_path: str = ""
+) -> AsyncIterator[ServerProcess]:
+    """Start a server on a free port and wait for its line. ``more_path``: where it finds modules as well."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
@@ -154,7 +156,7 @@ async def a_server(*words: str, command: tuple[str, ...] = ("-m", "livetask", "s
         "0",
         stdout=subprocess.PIPE,
         cwd=CHECKOUT,
-        env=clean_environ(),
+        env=clean_environ(PYTHONPATH=f"{CHECKOUT}:{more_path}"),
     )
     assert process.stdout is not None
     server = ServerProcess(process, "")
@@ -218,7 +220,7 @@ def slow_callbacks(limit_s: float = 0.05) -> Iterator[list[str]]:
 async def until(what: str, seen: Any, within_s: float = 20.0) -> Any:
     """Await ``seen()`` until it gives something true, which is returned."""
     async with asyncio.timeout(within_s):
-        while not (found := await seen()):
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - what is waited for happens in another process
+        while not (found := await seen()):  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.02)
     assert found, what
     return found
