@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from livetask.position import START, Position
 
-_SGR = re.compile(rb"\x1b\[([0-9;:]*)m")
+_SGR = re.compile(rb"\x1b\[([0-9;:]{0,61})m")
 _UNFINISHED_BYTES = 64
 """An escape sequence longer than this is taken for text; the ones that set colours have at most about 40 bytes."""
 

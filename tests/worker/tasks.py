@@ -1,0 +1,248 @@
+"""A Celery app whose tasks never mention livetask, except where a test is about its own functions."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, shared_task
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.utils.log import get_task_logger
+
+
+def make_app(broker: str, queue: str) -> Celery:
+    found = Celery("tests", broker=broker, backend="cache+memory://", set_as_current=False)
+    found.conf.update(task_default_queue=queue, broker_connection_retry_on_startup=True, task_track_started=True)
+    return found
+
+
+if "LIVETASK_TEST_BROKER" in os.environ:
+    app = make_app(os.environ["LIVETASK_TEST_BROKER"], os.environ["LIVETASK_TEST_QUEUE"])
+    app.set_default()
+
+logger = get_task_logger(__name__)
+
+
+def task(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    def made(found: Callable[..., Any]) -> Any:
+        return shared_task(name=f"tests.{found.__name__}", **options)(found)
+
+    return made if function is None else made(function)
+
+
+@task
+def say(text: str) -> None:
+    print(text)
+
+
+@task
+def print_forms() -> None:
+    print("a", "b", 3)
+    print("no end", end="")
+    print()
+    print()
+    print("x", "y", sep="-", end="!\n", flush=True)
+    sys.stdout.write("written\n")
+    sys.stdout.writelines(["one\n", "two\n"])
+    sys.stdout.buffer.write(b"bytes \xff\x00\n")
+    sys.stdout.buffer.flush()
+    print("ü ☃ 😀")
+    print("bad: \ud800")
+    print("carriage\rreturn", file=sys.stderr)
+    print("last", end="")
+
+
+@task
+def stream_traits() -> list[Any]:
+    out = sys.stdout
+    subprocess.run([sys.executable, "-c", "print('given')"], stdout=sys.stdout, check=True)
+    return [out.encoding.lower(), out.isatty(), out.fileno() >= 0, out.writable(), out.errors is not None]
+
+
+@task
+def below_python() -> None:
+    print("python")
+    os.write(1, b"os.write\n")
+    ctypes.CDLL(None).printf(b"printf\n")
+    subprocess.run(["echo", "echo"], check=True)
+    subprocess.run("echo err >&2", shell=True, check=True)
+    os.system("echo system")
+    sys.__stdout__.write("old stdout\n")  # type: ignore[union-attr]
+    print("end")
+
+
+@task
+def threads_and_forks() -> None:
+    thread = threading.Thread(target=print, args=("thread",))
+    thread.start()
+    thread.join()
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(print, "executor").result()
+    pid = os.fork()
+    if pid == 0:
+        print("forked")
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+@task
+def log_levels() -> None:
+    for source in (logger, logging.getLogger("some.place")):
+        source.debug("debug")
+        source.info("info")
+        source.warning("warning")
+        source.error("error")
+
+
+@task
+def record_between_prints(count: int) -> None:
+    for number in range(count):
+        print(f"print {number}")
+        logger.warning("record %s", number)
+
+
+@task
+def number_lines(count: int, pause_s: float = 0.0) -> None:
+    for number in range(count):
+        print(f"line {number}")
+        if pause_s:
+            time.sleep(pause_s)
+
+
+@task
+def fail() -> None:
+    print("going")
+    raise ValueError("bad thing")
+
+
+@task(bind=True)
+def again(self: Any, countdown: int) -> str:
+    print("attempt", self.request.retries)
+    if not self.request.retries:
+        raise self.retry(countdown=countdown, exc=KeyError("k"))
+    return "done"
+
+
+@task
+def ignore() -> None:
+    print("ignored")
+    raise Ignore
+
+
+@task
+def reject() -> None:
+    print("rejected")
+    raise Reject("no", requeue=False)
+
+
+@task
+def leave(code: int) -> None:
+    print("leaving")
+    sys.exit(code)
+
+
+@task
+def die(number: int) -> None:
+    sys.stdout.write("last words")
+    os.kill(os.getpid(), number)
+    signal.pause()
+
+
+@task
+def exit_at_once(code: int) -> None:
+    sys.stdout.write("last words")
+    os._exit(code)
+
+
+@task
+def count_and_die(path: str, seconds: float) -> None:
+    """Print numbered lines, and note in a file how many are out, until somebody kills this process."""
+    threading.Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    number = 0
+    while True:
+        print(f"line {number} of some output")
+        number += 1
+        os.pwrite(fd, b"%020d" % number, 0)
+
+
+@task(time_limit=1)
+def too_long() -> None:
+    print("too long")
+    time.sleep(60)
+
+
+@task(soft_time_limit=1, time_limit=10)
+def softly_limited() -> str:
+    print("begin")
+    try:
+        while True:
+            print(".", end="")
+    except SoftTimeLimitExceeded:
+        print("limit seen")
+    return "handled"
+
+
+@task
+def wait_until(path: str) -> str:
+    print("waiting")
+    while not Path(path).exists():
+        time.sleep(0.02)
+    print("over")
+    return "over"
+
+
+@task(bind=True)
+def outer(self: Any) -> None:
+    print("outer begins")
+    inner = self.app.tasks["tests.say"].apply(args=("inner",))
+    print("outer ends", inner.state)
+
+
+@task(bind=True)
+def steps(self: Any) -> None:
+    for number in range(1, 4):
+        self.update_state(state="PROGRESS", meta={"current": number, "total": 3})
+
+
+@task
+def progress(total: int) -> None:
+    from livetask.worker import emit_progress
+
+    for number in range(total + 1):
+        emit_progress(number, total, {"at": number})
+
+
+@task
+def command(words: list[str] | str, pty: bool = False, check: bool = True) -> int:
+    from livetask.worker import run
+
+    return run(words, pty=pty, check=check)
+
+
+@task
+def child_of_multiprocessing() -> None:
+    process = multiprocessing.get_context("fork").Process(target=logger.warning, args=("from the child",))
+    process.start()
+    process.join()
+    logger.warning("from the parent")
+
+
+@task
+def busy(seconds: float) -> float:
+    """Print for a while; returns how long the loop took in the end."""
+    begun = time.perf_counter()
+    for number in range(2000):
+        print("line", number)
+    return time.perf_counter() - begun

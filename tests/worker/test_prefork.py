@@ -1,0 +1,158 @@
+"""What a prefork worker's tasks write is in Redis exactly as they wrote it, whatever they wrote it with."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+from tests.system.rig import wait_for
+from tests.worker.conftest import Starter, Worker
+
+_TIME = re.compile(rb"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}: ")
+
+
+def test_all_forms_of_print_are_exact(prefork: Worker) -> None:
+    _, task, output = prefork.outcome("print_forms")
+    assert task["state"] == "SUCCESS"
+    assert output.decode("utf-8", "surrogateescape").split("\n") == [
+        *("a b 3", "no end", "", "x-y!", "written", "one", "two", "bytes \udcff\0", "ü ☃ 😀", "bad: \\ud800"),
+        *("carriage\rreturn", "last"),
+    ]
+
+
+def test_the_end_holds_size_lines_and_checksum_of_the_output(prefork: Worker) -> None:
+    _, task, output = prefork.outcome("print_forms")
+    assert task["1.end"] == f"{output.count(10) + 1}-{len(output)}"
+    assert task["1.crc"] == f"{zlib.crc32(output):08x}"
+
+
+def test_what_goes_past_python_is_captured_in_order(prefork: Worker) -> None:
+    _, _, output = prefork.outcome("below_python")
+    lines = output.splitlines()
+    assert lines == [b"python", b"os.write", b"printf", b"echo", b"err", b"system", b"old stdout", b"end"]
+
+
+def test_threads_executors_and_forks_belong_to_the_run(prefork: Worker) -> None:
+    _, _, output = prefork.outcome("threads_and_forks")
+    assert output == b"thread\nexecutor\nforked\n"
+
+
+def test_stdout_is_a_real_stream(prefork: Worker) -> None:
+    _, task, output = prefork.outcome("stream_traits")
+    assert task["result"] == "['utf-8', False, True, True, True]"
+    assert output == b"given\n"
+
+
+def test_records_from_info_on_are_shown_with_level_and_logger(prefork: Worker) -> None:
+    _, _, output = prefork.outcome("log_levels")
+    lines = output.splitlines()
+    assert all(_TIME.match(line) for line in lines)
+    assert [_TIME.sub(b"", line) for line in lines] == [
+        f"{level.upper()}/{name}] {level}".encode()
+        for name in ("tests.worker.tasks", "some.place")
+        for level in ("info", "warning", "error")
+    ]
+
+
+def test_prints_and_records_keep_their_order(prefork: Worker) -> None:
+    _, _, output = prefork.outcome("record_between_prints", 50)
+    words = [_TIME.sub(b"", line).split(b"] ")[-1] for line in output.splitlines()]
+    assert words == [word for number in range(50) for word in (b"print %d" % number, b"record %d" % number)]
+
+
+def test_two_tasks_at_once_never_mix(prefork: Worker) -> None:
+    ids = [prefork.send("number_lines", 300, 0.001) for _ in range(4)]
+    for task_id in ids:
+        prefork.stored.ended(task_id)
+        assert prefork.stored.output(task_id) == b"".join(b"line %d\n" % number for number in range(300))
+
+
+def test_a_task_called_within_a_task_has_its_own_output(prefork: Worker) -> None:
+    _, _, output = prefork.outcome("outer")
+    assert output == b"outer begins\nouter ends SUCCESS\n"
+
+
+def test_much_output_arrives_in_entries_of_at_most_16_kib(prefork: Worker) -> None:
+    task_id, _, output = prefork.outcome("number_lines", 50_000)
+    assert output == b"".join(b"line %d\n" % number for number in range(50_000))
+    sizes = [len(fields[b"d"]) for _, fields in prefork.stored.entries(task_id)]
+    assert max(sizes) <= 16 * 1024
+
+
+def test_facts_of_task_and_run_are_noted(prefork: Worker) -> None:
+    _, task, _ = prefork.outcome("say", "a word")
+    assert task["name"] == "tests.say"
+    assert task["args"] == "('a word',)"
+    assert task["kwargs"] == "{}"
+    assert task["result"] == "None"
+    assert task["1.why"] == "first"
+    assert task["queue"] == prefork.app.conf.task_default_queue
+    assert int(task["queued_at"]) <= int(task["1.begun_at"]) <= int(task["1.ended_at"])
+
+
+def test_progress_is_noted(prefork: Worker) -> None:
+    _, task, _ = prefork.outcome("progress", 10)
+    assert task["progress"] == '{"current": 10, "total": 10, "info": {"at": 10}}'
+
+
+def test_state_updates_are_understood_as_progress(prefork: Worker) -> None:
+    _, task, _ = prefork.outcome("steps")
+    assert task["progress"] == '{"current": 3, "total": 3, "info": null}'
+
+
+def test_output_is_there_while_the_task_runs(prefork: Worker, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    task_id = prefork.send("wait_until", str(flag))
+    wait_for("the first line", lambda: prefork.stored.output(task_id) == b"waiting\n")
+    assert prefork.stored.task(task_id)["state"] == "RUNNING"
+    flag.touch()
+    assert prefork.stored.ended(task_id)["state"] == "SUCCESS"
+
+
+def test_the_console_gets_everything_once(starter: Starter) -> None:
+    worker = starter.start("prefork")
+    worker.outcome("record_between_prints", 200)
+    worker.outcome("below_python")
+    worker.stop()
+    lines = worker.log.splitlines()
+    for number in range(200):
+        assert lines.count(f"print {number}") == 1
+        assert sum(line.endswith(f"record {number}") for line in lines) == 1
+    for line in ("python", "os.write", "printf", "echo", "err", "system", "old stdout", "end"):
+        assert lines.count(line) == 1
+
+
+def test_the_console_is_not_louder_than_celery_makes_it(starter: Starter) -> None:
+    worker = starter.start("prefork", "--loglevel", "WARNING")
+    worker.outcome("log_levels")
+    worker.stop()
+    assert "warning" in worker.log
+    assert not re.search(r"INFO/.*\binfo$", worker.log, re.MULTILINE)
+
+
+def test_without_tee_prints_do_not_go_to_the_console(starter: Starter) -> None:
+    worker = starter.start("prefork", tee="false")
+    _, _, output = worker.outcome("record_between_prints", 3)
+    worker.stop()
+    assert b"print 1\n" in output
+    assert "print 1" not in worker.log
+    assert "record 1" in worker.log
+
+
+def test_with_a_log_file_prints_go_there(starter: Starter, tmp_path: Path) -> None:
+    log_file = tmp_path / "celery.log"
+    worker = starter.start("prefork", "--logfile", str(log_file))
+    worker.outcome("record_between_prints", 3)
+    worker.stop()
+    lines = log_file.read_text().splitlines()
+    assert [line for line in lines if line.startswith("print")] == ["print 0", "print 1", "print 2"]
+    assert sum(line.endswith("record 1") for line in lines) == 1
+
+
+def test_a_child_of_multiprocessing_logs_into_the_run(starter: Starter) -> None:
+    worker = starter.start("prefork")
+    _, _, output = worker.outcome("child_of_multiprocessing")
+    worker.stop()
+    assert [line.split(b"] ")[-1] for line in output.splitlines()] == [b"from the child", b"from the parent"]
+    assert worker.log.count("from the child") == 1
