@@ -10,12 +10,13 @@ It must not be what is measured: frames are walked by their lengths and never de
 as they come, and times are taken on about SAMPLED connections. It reports its own CPU.
 
 What it speaks is the least a standard client does: a WebSocket upgrade without extensions, the Engine.IO handshake,
-pongs, and for livetask an ack of the newest cursor after each ACK_BYTES or ACK_S, as the page does.
+pongs, and for livetask an ack, whenever it has read something, of the newest cursor whose output has all come.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import resource
 import selectors
 import socket
@@ -27,10 +28,11 @@ from typing import Any
 from tests.bench.lines import MARK, STAMPS, now_us
 
 SAMPLED = 5
-ACK_BYTES = 64 * 1024
-ACK_S = 0.1
 READ_BYTES = 256 * 1024
-_CURSOR = b'"cursor":"'
+OPENING_BYTES = 256
+"""So much of a frame is read: the cursor stands before the text."""
+_CURSOR = re.compile(rb'"cursor":"([^"]+)"')
+_BINARY = 2
 _AT_ONCE = 64
 _UPGRADE = (
     "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
@@ -51,10 +53,11 @@ class Viewer:
         self.send = self.socket.sendall
 
     def received(self, data: bytes) -> None:
-        """Count the lines in what came."""
-        count = data.count(MARK)
-        if not count:
-            return
+        """Take what one read gave."""
+        raise NotImplementedError
+
+    def saw(self, count: int, data: bytes) -> None:
+        """``count`` lines have come, in these bytes."""
         self.lines += count
         crowd = self.crowd
         crowd.lines += count
@@ -79,61 +82,87 @@ class RawViewer(Viewer):
 
     def received(self, data: bytes) -> None:
         self.ready = True
-        super().received(data)
+        count = data.count(MARK)
+        if count:
+            self.saw(count, data)
 
 
 class SocketIoViewer(Viewer):
-    """A WebSocket whose frames are walked: control frames and handshakes are read, the rest is stepped over."""
+    """A WebSocket whose frames are walked: of each only its first bytes are read, the rest is looked through for marks.
+
+    ``head``: the beginning of a frame of which too little has come. ``left``: what is still to come of one that has
+    begun. ``coming``: the cursor that is reached when that has come; ``cursor``: the one that is reached.
+    """
 
     def __init__(self, crowd: Crowd, number: int) -> None:
         super().__init__(crowd, number)
         self.upgraded = False
-        self.head = b""
+        self.head = self.coming = self.attached = self.cursor = b""
         self.left = 0
-        self.cursor = b""
-        self.taken_bytes = 0
-        self.acked_at = 0.0
-        self.tail = b""
         self.send(_UPGRADE.encode() % crowd.port)
 
     def received(self, data: bytes) -> None:
-        if self.live:
-            super().received(data)
-            if self.crowd.acks:
-                self._look_for_cursor(data)
-        self._walk(self.head + data if self.head else data)
+        if self.head:
+            data = self.head + data
+        count = self._walk(data)
+        if count:
+            self.saw(count, data)
+        if self.cursor:
+            self.say(b'42["ack",{"task_id":"%b","cursor":"%b"}]' % (self.crowd.acks, self.cursor))
+            self.cursor = b""
 
-    def _walk(self, data: bytes) -> None:
-        if not self.upgraded:
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                self.head = data
-                return
-            if not data.startswith(b"HTTP/1.1 101"):
-                raise ConnectionError(data[:200].decode("latin-1"))
-            self.upgraded, data = True, data[end + 4 :]
-        size, at = len(data), self.left
+    def _walk(self, data: bytes) -> int:
+        """Go through the frames; how many lines were in them. A mark's byte may stand in a frame's length, too."""
+        at = 0 if self.upgraded else self._upgrade(data)
+        if at < 0:
+            return 0
+        size, start, at = len(data), at, at + self.left
+        count = data.count(MARK, start, at) if self.live and self.left else 0
         while at < size:
+            self._arrived()
             short = data[at + 1] & 127 if at + 1 < size else 0
             body = at + (2 if short < 126 else 4 if short == 126 else 10)
             if at + 1 >= size or body > size:
                 break
             length = short if short < 126 else int.from_bytes(data[at + 2 : body], "big")
-            if size - body < min(length, 4):
+            if size - body < min(length, OPENING_BYTES):
                 break
-            if data[body : body + 1] in b"0234" and data[at] & 15 == 1:
-                self._text(data[body : body + min(length, 4)])
-            elif data[at] & 15 == 8:
+            if data[at] & 15 == 8:
                 raise ConnectionError("the server closed a connection")
+            if self.live:
+                count += data.count(MARK, body, body + length)
+            self._begun(data[at] & 15, data[body : body + min(length, OPENING_BYTES)])
             at = body + length
         else:
             self.left, self.head = at - size, b""
-            return
+            if not self.left:
+                self._arrived()
+            return count
         self.left, self.head = 0, data[at:]
+        return count
 
-    def _text(self, opening: bytes) -> None:
-        """Answer what a client must, from the first bytes of a text message."""
-        if opening[:2] == b"43":
+    def _upgrade(self, data: bytes) -> int:
+        """Where the frames begin, -1 if not all of the answer has come."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self.head = data
+            return -1
+        if not data.startswith(b"HTTP/1.1 101"):
+            raise ConnectionError(data[:200].decode("latin-1"))
+        self.upgraded = True
+        return end + 4
+
+    def _begun(self, kind: int, opening: bytes) -> None:
+        """A frame has begun: answer what a client must, and see which cursor it brings; an attachment has its own's."""
+        if kind == _BINARY:
+            self.coming, self.attached = self.attached, b""
+        elif opening[:2] in (b"42", b"45"):
+            if self.crowd.acks:
+                found = _CURSOR.search(opening)
+                self.coming, self.attached = found[1] if found else b"", b""
+                if opening[:2] == b"45":
+                    self.coming, self.attached = b"", self.coming
+        elif opening[:2] == b"43":
             self.ready = True
         elif opening == b"2":
             self.say(b"3")
@@ -144,25 +173,10 @@ class SocketIoViewer(Viewer):
             self.crowd.asking()
             self.say(b'420["subscribe",' + json.dumps(self.crowd.order["subscribe"]).encode() + b"]")
 
-    def _look_for_cursor(self, data: bytes) -> None:
-        """Remember the newest cursor that is whole, one that a read has cut included."""
-        self.taken_bytes += len(data)
-        for text in (data, self.tail + data[:100]):
-            start = text.rfind(_CURSOR)
-            end = text.find(b'"', start + len(_CURSOR)) if start >= 0 else -1
-            if end > 0:
-                self.cursor = text[start + len(_CURSOR) : end]
-                break
-        self.tail = (self.tail + data[-100:])[-100:]
-        if self.taken_bytes >= ACK_BYTES:
-            self.acknowledge(time.monotonic())
-
-    def acknowledge(self, now: float) -> None:
-        """Tell the server how far this viewer has got, if it has got further."""
-        if self.cursor:
-            self.say(b'42["ack",{"task_id":"%b","cursor":"%b"}]' % (self.crowd.acks, self.cursor))
-            self.cursor, self.taken_bytes = b"", 0
-        self.acked_at = now
+    def _arrived(self) -> None:
+        """All of the last frame has come."""
+        if self.coming:
+            self.cursor, self.coming = self.coming, b""
 
     def say(self, text: bytes) -> None:
         """Send one text message, masked with zeros."""
@@ -209,15 +223,9 @@ class Crowd:
     def take(self, until: float) -> bool:
         """Take what comes until all lines have come (True), someone says stop on stdin, or the time is up."""
         self._selector.register(sys.stdin, selectors.EVENT_READ, None)
-        looked = time.monotonic()
-        while self.complete < self.viewers and (now := time.monotonic()) < until:
+        while self.complete < self.viewers and time.monotonic() < until:
             if not self._look(0.05):
                 break
-            if self.acks and now - looked > ACK_S / 2:
-                looked = now
-                for viewer in self._live:
-                    if now - viewer.acked_at > ACK_S:  # type: ignore[attr-defined]  # only Socket.IO viewers ack
-                        viewer.acknowledge(now)  # type: ignore[attr-defined]
         self.cpu_share = (_cpu_s() - self.cpu_s) * 1e6 / max(1, now_us() - self.asked_us)
         return self.complete >= self.viewers
 

@@ -5,6 +5,7 @@ No figure is judged here but those that are not a matter of speed: how many line
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,32 +43,38 @@ def test_a_line_has_its_size_one_mark_and_its_stamps() -> None:
     assert [(int(printed), int(appended)) for printed, appended in STAMPS.findall(text)] == [(123, 456)]
 
 
-@given(st.lists(st.integers(1, 70), min_size=1, max_size=30))
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=30))
 @settings(max_examples=50, deadline=None)
 def test_frames_are_walked_however_reads_cut_them(cuts: list[int]) -> None:
-    """Two lines in a long frame, a ping, a line in a short frame: three lines, one pong, one ack of the last cursor."""
-    long = b'42["output",{"cursor":"1.n.1-0","text":"%b"}]' % (line(1, 1, 1) + line(2, 2, 2))
+    """A ping and three outputs, one of them an attachment, and one whose length has the mark's byte in it."""
+    three = line(1, 1, 1) + line(2, 2, 2) + line(3, 3, 3)
+    long = b'42["output",{"cursor":"1.n.1-0","text":"%b' % three
+    long += b"." * (0x4000 - len(long))
+    attached = b'451-["output",{"cursor":"1.n.9-900","data":{"_placeholder":true,"num":0}}]'
     short = b'42["output",{"cursor":"1.n.4-300","text":"%b"}]' % line(3, 3, 3)[:60]
-    frames = [b'0{"sid":"x"}', b'40{"sid":"y"}', b'430[{"ok":true}]', long, b"2", short]
-    sent = b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(map(_frame, frames))
+    texts = [b'0{"sid":"x"}', b'40{"sid":"y"}', b'430[{"ok":true}]', long, b"2", short, attached]
+    sent = b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(_frame(0x81, text) for text in texts)
+    sent += _frame(0x82, three)
+    assert MARK in sent.split(b"42[")[0].split(b"430[")[1], "the long frame's length holds the mark's byte"
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        order = {"port": listening.getsockname()[1], "viewers": 1, "expected": 3, "acks": "t", "subscribe": {}}
+        order = {"port": listening.getsockname()[1], "viewers": 1, "expected": 7, "acks": "t", "subscribe": {}}
         viewer = SocketIoViewer(Crowd(order), 0)
         with listening.accept()[0] as far, viewer.socket:
             while sent:
-                size = (cuts := [*cuts[1:], cuts[0]])[-1]
-                viewer.received(sent[:size])
-                sent = sent[size:]
-            viewer.acknowledge(0.0)
+                cuts = [*cuts[1:], cuts[0]]
+                viewer.received(sent[: cuts[-1]])
+                sent = sent[cuts[-1] :]
             viewer.socket.shutdown(socket.SHUT_WR)
             said = b"".join(iter(lambda: far.recv(65536), b""))
-    assert (viewer.lines, viewer.ready, viewer.left, viewer.head) == (3, True, 0, b"")
+    assert (viewer.lines, viewer.ready, viewer.left, viewer.head) == (7, True, 0, b"")
     assert said.count(b"\0\0\0\0" + b"3") == 1
-    assert said.count(b'42["ack",{"task_id":"t","cursor":"1.n.4-300"}]') == 1
+    acked = re.findall(rb'"cursor":"([^"]+)"', said)
+    assert acked == sorted(acked), "a cursor was acknowledged late"
+    assert acked[-1] == b"1.n.9-900"
 
 
-def _frame(text: bytes) -> bytes:
-    return b"\x81" + (bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")) + text
+def _frame(kind: int, text: bytes) -> bytes:
+    return bytes([kind]) + (bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")) + text
 
 
 @pytest.mark.parametrize("way", APPENDING, ids=_name)

@@ -18,8 +18,8 @@ class Way:
 
     ``name``: as it is chosen on the command line. ``title``: as the table has it. ``append_title``: the same for
     append, '' if it is not measured there: of two ways that share a writer only one is. ``writer``: the writer's name.
-    ``server``: which server it needs. ``subscribe``: what its viewers send, None for bare sockets. ``acks``: its
-    viewers acknowledge. ``keeps``: what was printed can be read later.
+    ``server``: which server it needs. ``subscribe``: what its viewers send, None for bare sockets. ``acks``: the task
+    whose cursors its viewers acknowledge. ``keeps``: what was printed can be read later.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Way:
     writer: str
     server: str
     subscribe: dict[str, Any] | None
-    acks: bool = False
+    acks: str | None = None
     keeps: bool = True
 
     def server_command(self, url: str) -> list[str]:
@@ -42,7 +42,7 @@ class Way:
         order = {"port": port, "viewers": viewers, "expected": expected, "limit_s": limit_s}
         if self.subscribe is None:
             return {**order, "kind": "raw", "hello": "replay" if replay else "follow"}
-        return {**order, "kind": "sio", "subscribe": self.subscribe, "acks": TASK if self.acks else None}
+        return {**order, "kind": "sio", "subscribe": self.subscribe, "acks": self.acks}
 
 
 _LIVETASK = {"task_id": TASK, "from": CURSOR_START, "mode": "all"}
@@ -72,7 +72,7 @@ WAYS = (
         writer="livetask",
         server="livetask",
         subscribe=_LIVETASK,
-        acks=True,
+        acks=TASK,
     ),
     Way(
         "livetask-binary",
@@ -81,7 +81,7 @@ WAYS = (
         writer="livetask",
         server="livetask",
         subscribe={**_LIVETASK, "binary": True},
-        acks=True,
+        acks=TASK,
     ),
     Way(
         "floor",
