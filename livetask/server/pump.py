@@ -222,7 +222,7 @@ class Pump:
             return newest(found, lines, place.max_bytes)
         try:
             jump = await newest_slice(self._store, place.task_id, place.cursor, lines, place.max_bytes)
-        except RunUnknown:
+        except (RunUnknown, PositionUnknown):
             return found
         return found if jump is None else jump
 

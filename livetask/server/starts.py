@@ -44,24 +44,24 @@ async def line_start(store: Store, task_id: str, run: Run, line: int) -> Positio
 async def newest_slice(store: Store, task_id: str, cursor: Cursor, lines: int, max_bytes: int) -> Slice | None:
     """The last ``lines`` lines up to the end, at most ``max_bytes``, for a screen that stood at ``cursor``.
 
-    None if no line begins so close to the end, or if the cursor is as close: then it is to read on from its cursor.
-    Raises RunUnknown.
+    It begins where a line begins, or at the cursor if all since is as little. None if no line begins so close to the
+    end: then it is to read on from its cursor. Raises RunUnknown.
     """
     raw: list[RawEntry] = []
-    start, size = "+", 0
+    start, count, size = "+", _STEP, 0
     while True:
-        head, some = await store.entries(task_id, cursor, back=True, start=start, count=_STEP)
+        head, some = await store.entries(task_id, cursor, back=True, start=start, count=count)
         raw += some
         size += sum(len(fields.get(b"d", b"")) for _, fields in some)
-        if len(some) < _STEP or size >= max_bytes or _reaches(raw, cursor):
+        if not raw:
+            return None
+        oldest = entry_parsed(raw[-1]).start
+        reaches = oldest.byte <= cursor.position.byte
+        many = entry_parsed(raw[0]).end.line - oldest.line > lines
+        if len(some) < count or size >= max_bytes or reaches or many:
             break
-        start = f"({some[-1][0].decode()}"
-    if not raw or _reaches(raw, cursor):
-        return None
-    found = sliced_within(entry_parsed(raw[-1]).start, (), raw[::-1], head, size + 1, None)
+        start, count = f"({oldest}", min(64, 2 * count)
+    position = cursor.position if reaches else oldest
+    found = sliced_within(position, (), raw[::-1], head, size + 1, None)
     shown = newest(found, lines, max_bytes)
-    return None if shown.start == found.start else shown
-
-
-def _reaches(raw: list[RawEntry], cursor: Cursor) -> bool:
-    return bool(raw) and entry_parsed(raw[-1]).start.byte <= cursor.position.byte
+    return None if shown.start == oldest and not reaches else shown
