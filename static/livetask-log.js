@@ -318,6 +318,7 @@ export class LivetaskLog extends HTMLElement {
     }
     frame.follow.setAttribute('aria-pressed', String(view.following));
     const last = feed.rows.last;
+    frame.scroller.style.setProperty('--digits', String(String(last).length));
     const at = feed.rows.at(Math.max(0, Math.min(feed.rows.count - 1, Math.floor(view.top + view.fits - 0.5))));
     const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
     frame.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';

@@ -11,7 +11,9 @@ import { ago, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
-const MOST_LINES = 8;
+const MOST_LINES = 9;
+/** So many lines fit on any card; more are aligned to the newest. */
+const FEW = 7;
 const MOST_SHOWN = 240;
 const AGAIN_MS = 1000;
 
@@ -38,11 +40,11 @@ export class Card {
     this.count = make('span', { class: 'lines' });
     const progress = make('div', { class: 'progress', hidden: '' });
     this.progress = new ProgressBar(progress);
-    this.last = make('div', { class: 'tail', 'aria-label': 'Last lines' });
-    const first = make('div', { class: 'card-line' }, this.state, this.name, this.took, this.cancel);
+    this.last = make('div', { class: 'tail' });
+    const first = make('div', { class: 'card-line' }, this.state, this.name, this.took);
     const second = make('div', { class: 'meta' }, this.where, this.count);
     const head = make('div', { class: 'card-head' }, first, second);
-    this.element = make('li', { class: 'card', 'data-task-id': task.id }, head, progress, this.last);
+    this.element = make('li', { class: 'card', 'data-task-id': task.id }, head, progress, make('div', { class: 'tail-box' }, this.last, this.cancel));
     this.follower = {
       request: () => this.tail.request(),
       answered: (/** @type {Task} */ answer) => this.answered(answer),
@@ -121,7 +123,7 @@ export class Card {
     this.name.title = `${task.name ?? 'unnamed task'}\n${task.id}`;
     this.cancel.hidden = !underWay(task);
     this.cancel.setAttribute('aria-label', `Cancel ${task.name ?? task.id}`);
-    this.where.textContent = [task.id.slice(0, 8), task.worker, task.queue].filter(Boolean).join('  ');
+    this.where.textContent = [task.id.slice(0, 8), task.worker, task.queue].filter(Boolean).join(' · ');
     this.where.title = task.began_at ? `started ${ago(task.began_at)}` : '';
     const run = task.runs?.at(-1);
     const lines = Math.max(this.tail.run === run?.run ? this.tail.rows.last : 0, run?.lines ?? 0);
@@ -144,6 +146,7 @@ export class Card {
       rows.push(make('div', { class: 'fate', 'data-state': how === 'KILLED' ? 'FAILURE' : how }, fate(how, run?.detail)));
     }
     if (!rows.length) rows.push(make('div', { class: 'quiet-text' }, this.silence(run)));
+    this.last.classList.toggle('few', rows.length < FEW);
     this.last.replaceChildren(...rows.slice(-MOST_LINES));
   }
 

@@ -2,7 +2,7 @@
 
 import { Feed } from '../log/feed.js';
 
-const LINES = 8;
+const LINES = 9;
 const A_SECOND = 4;
 
 export class Tail extends Feed {

@@ -27,7 +27,8 @@ export class TaskHead {
     state.textContent = task.state;
     byId('name').textContent = task.name ?? 'unnamed task';
     byId('progress').dataset.state = task.state;
-    this.progress.show(task.progress);
+    // a bar that stands at 99 % beside SUCCESS says nothing
+    this.progress.show(task.state === 'SUCCESS' ? null : task.progress);
     this.tick(task, now);
     const run = task.runs?.find((/** @type {Task} */ item) => item.run === shownRun) ?? task.runs?.at(-1);
     this.part('facts', [task.worker, task.queue, task.queued_at, task.began_at, task.ended_at, task.root_id, run?.host, run?.pid], (element) => this.facts(element, task, run, now));
