@@ -208,6 +208,7 @@ class Sockets:
         for follower in viewer.followers.values():
             self._hub.leave(follower)
         viewer.followers.clear()
+        viewer.transport.release()
         if viewer.watcher is not None:
             self._catalog.leave(viewer.watcher)
 

@@ -139,6 +139,11 @@ class Transport:
         if packet.attachment is not None:
             socket.queue.put_nowait(engine.Packet(engine.MESSAGE, packet.attachment))
 
+    def release(self) -> None:
+        """Let a poll that waits return, once all that is queued is taken: nothing more will come."""
+        if self._link() is None:
+            self._socket.queue.put_nowait(None)
+
     def abort(self) -> None:
         """Cut the connection, whatever is still on its way."""
         link = self._link()
