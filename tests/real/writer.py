@@ -72,6 +72,19 @@ class RunWriter:
         fields = ["d", data, "t", 1, *(["s", sgr] if sgr else [])]
         return self._append(at, at.after(data), fields)
 
+    def heal(self) -> None:
+        """Send again what Redis has lost, as a worker does from its spool."""
+        answer = self.append(self.end, b"?")
+        if answer[0] == "NORUN":
+            self.begin()
+            answer = ["GAP", str(START)]
+        assert answer[0] == "GAP", answer
+        at = Position.parse(answer[1])
+        while at != self.end:
+            part = bytes(self.text[at.byte : at.byte + 4096])
+            assert self.append(at, part)[0] == "OK"
+            at = at.after(part)
+
     def gap(self, lines: int, size_bytes: int, reason: str = "dropped") -> Gap:
         """Append an explicit gap."""
         start, end = self.end, Position(self.end.line + lines, self.end.byte + size_bytes)

@@ -1,0 +1,235 @@
+"""Fixtures for all tests: real servers, real workers, a real browser. Each process ends with its test.
+
+``eventually`` waits for a condition. ``redis_url`` is a clean server that tests share one after the other;
+``private_redis`` is one that the test may kill. ``worker`` and ``web`` start the real commands. ``page`` is a tab of
+a real Chromium; where there is none, its tests are skipped, and the last lines of the run say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from livetask.service.embedded import find_program
+from tests.real.browser import FLAGS, BrowserMissing, environment, find_browser, node_for_playwright
+from tests.real.redis_servers import RealRedis, running_server
+from tests.system.rig import CHECKOUT, Running
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+READY_WITHIN_S = 60
+
+
+# ---------------------------------------------------------------- waiting
+
+
+async def _eventually(
+    condition: Callable[[], Any], timeout_s: float = 20, what: str = "", every_s: float = 0.05
+) -> Any:
+    """Ask `condition`, plain or async, until it answers something true, and return that.
+
+    An AssertionError in it counts as 'not yet' and is shown when the time is over.
+    """
+    ends_at = time.monotonic() + timeout_s
+    while True:
+        answer, last = None, None
+        try:
+            answer = condition()
+            if isinstance(answer, Awaitable):
+                answer = await answer
+        except AssertionError as error:
+            last = error
+        if answer:
+            return answer
+        if time.monotonic() > ends_at:
+            name = what or getattr(condition, "__name__", "the condition")
+            raise AssertionError(f"not within {timeout_s:g} s: {name}; the last answer was {last or answer!r}")
+        await asyncio.sleep(every_s)  # between two looks at the condition
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[Any]]:
+    """``await eventually(condition, timeout_s=20, what='...')``."""
+    return _eventually
+
+
+# ---------------------------------------------------------------- Redis
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
+    """The embedded server, shared by the whole run."""
+    with running_server(find_program().path, tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RealRedis) -> str:
+    """The URL of the shared server, emptied for this test."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[RealRedis]:
+    """A server of the test's own, to kill and to start again on the same port and data."""
+    with running_server(find_program().path, tmp_path / "private-redis") as server:
+        yield server
+
+
+# ---------------------------------------------------------------- workers and servers
+
+
+@dataclass
+class Started:
+    """A process that a test started. ``url``: its address, for a web server."""
+
+    running: Running
+    url: str = ""
+
+    @property
+    def pid(self) -> int:
+        return self.running.process.pid
+
+    def output(self) -> str:
+        return self.running.log
+
+    def kill(self) -> None:
+        """SIGKILL to the process alone."""
+        self.running.kill()
+
+    def stop(self) -> None:
+        """SIGTERM; what is left of it after 20 s is killed."""
+        self.running.stop()
+
+
+@pytest.fixture
+def started() -> Iterator[list[Started]]:
+    """What a test has started; all of it ends with the test."""
+    processes: list[Started] = []
+    yield processes
+    for process in reversed(processes):
+        process.stop()
+
+
+@pytest.fixture
+def worker(started: list[Started], tmp_path: Path, redis_url: str) -> Callable[..., Awaitable[Started]]:
+    """``await worker('module', pool='prefork', concurrency=2, redis_url=..., args=[], env={}, path=[])``."""
+    shared_url = redis_url
+
+    async def start(
+        module: str,
+        pool: str = "prefork",
+        concurrency: int = 2,
+        redis_url: str | None = None,
+        args: list[str] | None = None,
+        env: dict[str, str] | None = None,
+        path: list[str | Path] | None = None,
+    ) -> Started:
+        url = redis_url or shared_url
+        number = len(started)
+        line = ["-m", "celery", "-A", module, "worker", "-I", "livetask.worker", "--pool", pool]
+        line += ["--concurrency", str(concurrency), "-n", f"worker{number}@%h", "-l", "INFO"]
+        line += ["--without-mingle", "--without-gossip", "--without-heartbeat", *(args or [])]
+        search = os.pathsep.join(str(part) for part in [*(path or []), CHECKOUT])
+        known = {"LIVETASK_REDIS_URL": url, "LIVETASK_DEMO_BROKER_URL": url, "PYTHONPATH": search}
+        known["LIVETASK_SPOOL_DIR"] = str(tmp_path / "spool")
+        running = Running.start([sys.executable, *line], tmp_path / f"worker{number}.log", {**known, **(env or {})})
+        started.append(Started(running))
+        await asyncio.to_thread(running.wait_for_log, " ready.", READY_WITHIN_S)
+        return started[-1]
+
+    return start
+
+
+@pytest.fixture
+def web(started: list[Started], tmp_path: Path, redis_url: str) -> Callable[..., Awaitable[Started]]:
+    """``await web(redis_url=..., port=0, args=[], env={})``: ``livetask serve``, ready; ``.url`` ends with a slash."""
+    shared_url = redis_url
+
+    async def start(
+        redis_url: str | None = None,
+        port: int = 0,
+        args: list[str] | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Started:
+        url = redis_url or shared_url
+        line = ["-m", "livetask", "serve", "--redis-url", url, "--host", "127.0.0.1", "--port", str(port)]
+        known = {"LIVETASK_DEMO_BROKER_URL": url, **(env or {})}
+        running = Running.start([sys.executable, *line, *(args or [])], tmp_path / f"web{len(started)}.log", known)
+        begun = Started(running)
+        started.append(begun)
+        mark = "livetask is at "
+        await asyncio.to_thread(running.wait_for_log, mark, READY_WITHIN_S)
+        begun.url = running.log.rpartition(mark)[2].split()[0]
+        return begun
+
+    return start
+
+
+# ---------------------------------------------------------------- the browser
+
+
+@pytest.fixture(scope="session")
+def browser_program() -> Path:
+    """The Chromium to test with."""
+    try:
+        return find_browser()
+    except BrowserMissing as missing:
+        if os.environ.get("LIVETASK_TEST_BROWSER_REQUIRED"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+async def browser(browser_program: Path) -> AsyncIterator[Browser]:
+    """A Chromium of the test's own."""
+    from playwright.async_api import async_playwright
+
+    if node := node_for_playwright():
+        os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=browser_program, args=list(FLAGS), env=dict(environment())
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A tab; what the page throws, and what breaks its content security policy, fails the test at its end."""
+    context = await browser.new_context()
+    tab = await context.new_page()
+    wrong: list[str] = []
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    yield tab
+    await context.close()
+    assert not wrong, wrong
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the browser carries its mark, so that `make test-nobrowser` leaves it out."""
+    for item in items:
+        if "browser_program" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say loudly that the browser's tests did not run."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "no browser" in str(report.longrepr)]
+    if skipped:
+        terminalreporter.section("NO BROWSER", red=True, bold=True)
+        terminalreporter.write_line(f"{len(skipped)} tests did not run: `make test` fetches a browser for them")
