@@ -36,7 +36,7 @@ from livetask.worker.process import kill_tree
 from livetask.worker.progress import note_state_updates
 from livetask.worker.records import console_file, show_records
 from livetask.worker.shipper_process import ShipperProcess
-from livetask.worker.spool import home_of, make_directory
+from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
 from livetask.worker.telling import Teller
 
 _WHOLE_PROCESS_POOLS = ("prefork", "solo")
@@ -77,10 +77,6 @@ class _Worker:
         while run is not None and run.task_id != task_id:
             run = run.outer
         return run
-
-    def look_after_shipper(self) -> None:
-        if self.shipper is not None and self.shipper.look_after():
-            self.teller.tell("console", path=console_file())
 
     def capture_here(self) -> Capture:
         """The capture of this process, installed when first asked for."""
@@ -132,11 +128,12 @@ def _on_worker_init(sender: Any = None, **_: Any) -> None:
         _refusal = f"{type(error).__name__}: {error}"
 
 
+@guarded("the worker's log file could not be noted")
 def _on_logging_ready(**_: Any) -> None:
     """Celery sets logging up after worker_init: what went wrong there is said here, once."""
     global _refusal
-    if _worker is not None:
-        _worker.teller.tell("console", path=console_file())
+    if _worker is not None and (path := console_file()):
+        write_whole(str(_worker.directory / CONSOLE), path.encode())
     if _refusal:
         logger.error("livetask does not capture the output of tasks: %s", _refusal)
         _refusal = ""
@@ -172,7 +169,8 @@ def _settings(app: Celery) -> Settings:
 def _on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
     if _worker is None or not _worker.is_main or request is None:
         return
-    _worker.look_after_shipper()
+    if _worker.shipper is not None:
+        _worker.shipper.look_after()
     _watch_exits(getattr(getattr(sender, "pool", None), "_pool", None), _worker.teller)
     fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.settings.show_arguments)
     _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
@@ -180,8 +178,8 @@ def _on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
 
 @guarded("the shipper could not be looked after")
 def _on_heartbeat(**_: Any) -> None:
-    if _worker is not None and _worker.is_main:
-        _worker.look_after_shipper()
+    if _worker is not None and _worker.is_main and _worker.shipper is not None:
+        _worker.shipper.look_after()
 
 
 def _watch_exits(pool: Any, teller: Teller) -> None:

@@ -26,7 +26,7 @@ from livetask.worker.household import Household
 from livetask.worker.notes import Notes
 from livetask.worker.order import Order
 from livetask.worker.shipping import Shipping
-from livetask.worker.spool import left_behind
+from livetask.worker.spool import CONSOLE, left_behind
 from livetask.worker.teeing import Tee
 from livetask.worker.telling import Hearing
 from livetask.worker.writing import Call, Writing
@@ -108,8 +108,6 @@ class Shipper:
         what = words["what"]
         if what == "stop":
             self._stop_by_s = self._stop_by_s or now_s + _STOP_S
-        elif what == "console" and self._tee is not None:
-            self._tee.path = str(words.get("path") or "")
         elif what in ("queued", "state"):
             self._notes.add(str(words.get("task")), what, words.get("fields"))
         else:
@@ -122,6 +120,8 @@ class Shipper:
         if now_s >= self._next_adoption_s and self._stop_by_s is None:
             self._next_adoption_s = now_s + _ADOPT_S
             self._adopt()
+        if self._tee is not None:
+            self._tee.look_for_file(self._own.directory / CONSOLE)
         for house in self._houses:
             house.look(now_s)
             for task_id, progress in house.progress():

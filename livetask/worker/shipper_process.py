@@ -44,13 +44,12 @@ class ShipperProcess:
             posix.close(write_fd)
         self._started_at_s = time.monotonic()
 
-    def look_after(self) -> bool:
-        """Start it again if it has ended, which it never should; whether it was. Raises OSError."""
+    def look_after(self) -> None:
+        """Start it again if it has ended, which it never should. Raises OSError."""
         if not self._has_ended() or time.monotonic() - self._started_at_s < _AGAIN_S:
-            return False
+            return
         logger.error("livetask: the shipper (pid %s) has ended; it is started again", self._pid)
         self.start()
-        return True
 
     def wait(self) -> None:
         """Wait until it has shipped what there is and has ended; at most some seconds, it bounds itself."""

@@ -12,6 +12,8 @@ One directory for each worker, held by its main process through a lock on ``owne
 | ``<nonce>.end`` | the process that ran the task | how it ended, and the size of the output (JSON) |
 | ``<nonce>.base`` | the shipper | where the oldest byte that is still held stands (JSON) |
 
+and ``console``, the path of the file that stands for the console, where there is one.
+
 The lock is a POSIX one (``lockf``): children that a task starts do not inherit it, as they would a ``flock``, so it is
 free at the moment its process dies. Its price: closing any descriptor of the file drops it, so its process opens the
 file once. A file is written whole under another name and then renamed: whoever sees it sees all of it.
@@ -34,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 OWNER_LOCK = "owner.lock"
+CONSOLE = "console"
 BELL = "bell"
 """A FIFO in the directory: the worker's processes tell the shipper through it what files cannot say."""
 

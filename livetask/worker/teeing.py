@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 from livetask.worker.capture import MARK
 from livetask.worker.spool import RunPaths
@@ -102,10 +103,10 @@ class _Teed:
 
 
 class Tee:
-    """Shows all runs on a console. ``path``: a file to append to; '' for descriptor ``fd``."""
+    """Shows all runs on the console, which is descriptor ``fd`` or a file that is named later."""
 
     def __init__(self, fd: int = 1) -> None:
-        self.path = ""
+        self._path = ""
         self._fd = fd
         self._teed: dict[str, _Teed] = {}
         self._lock = threading.Lock()
@@ -114,6 +115,12 @@ class Tee:
 
     def start(self) -> None:
         self._thread.start()
+
+    def look_for_file(self, named_in: Path) -> None:
+        """Append to the file whose path stands in ``named_in``, if there is such a file."""
+        if not self._path:
+            with suppress(OSError):
+                self._path = named_in.read_text()
 
     def follow(self, paths: RunPaths) -> None:
         """Show that run, from its first byte on."""
@@ -165,12 +172,12 @@ class Tee:
         return piece is not None
 
     def _put(self, data: bytes) -> None:
-        if not self.path:
+        if not self._path:
             while data:
                 data = data[os.write(self._fd, data) :]
             return
         # Opened for each piece, so that a file that was rotated is let go.
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             os.write(fd, data)
         finally:

@@ -45,7 +45,8 @@ class Teller:
 
     def _open(self) -> int:
         if self._fd < 0 or self._pid != os.getpid():
-            self._fd = posix.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            # For reading too: what is told before the shipper has started, or while it starts again, waits in the FIFO.
+            self._fd = posix.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._pid = os.getpid()
         return self._fd
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -232,10 +231,12 @@ def command(words: list[str] | str, pty: bool = False, check: bool = True) -> in
 
 
 @task
-def child_of_multiprocessing() -> None:
-    process = multiprocessing.get_context("fork").Process(target=logger.warning, args=("from the child",))
-    process.start()
-    process.join()
+def log_in_a_fork() -> None:
+    pid = os.fork()
+    if pid == 0:
+        logger.warning("from the child")
+        os._exit(0)
+    os.waitpid(pid, 0)
     logger.warning("from the parent")
 
 

@@ -91,7 +91,7 @@ def test_a_kill_in_the_middle_of_printing_loses_nothing(prefork: Worker, tmp_pat
 
 
 def test_a_revoked_task_that_never_ran_is_revoked(starter: Starter, tmp_path: Path) -> None:
-    worker = starter.start("prefork", "--concurrency", "1", "--prefetch-multiplier", "4")
+    worker = starter.start("prefork", concurrency=1)
     flag = tmp_path / "flag"
     first = worker.send("wait_until", str(flag))
     second = worker.send("say", "never")

@@ -150,9 +150,9 @@ def test_with_a_log_file_prints_go_there(starter: Starter, tmp_path: Path) -> No
     assert sum(line.endswith("record 1") for line in lines) == 1
 
 
-def test_a_child_of_multiprocessing_logs_into_the_run(starter: Starter) -> None:
+def test_a_fork_of_the_task_logs_into_the_run(starter: Starter) -> None:
     worker = starter.start("prefork")
-    _, _, output = worker.outcome("child_of_multiprocessing")
+    _, _, output = worker.outcome("log_in_a_fork")
     worker.stop()
     assert [line.split(b"] ")[-1] for line in output.splitlines()] == [b"from the child", b"from the parent"]
     assert worker.log.count("from the child") == 1
