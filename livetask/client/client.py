@@ -261,6 +261,7 @@ async def _through(line: Line, following: Following, way: _Way) -> AsyncGenerato
 
 async def _next(line: Line, silence: Silence, acks: Acks, task_id: str) -> tuple[str, Any]:
     """The next event; what was consumed is acknowledged meanwhile. Raises LineLost."""
+    await asyncio.sleep(0)  # what came while the program blocked the loop is heard before the line is called silent
     while True:
         now_s = _now_s()
         due_in_s = acks.due_in_s(now_s)

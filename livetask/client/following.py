@@ -199,10 +199,14 @@ class Following:
             self._ended = (cursor.nonce, how)
         if self._run is not None:
             self.done = True
-        elif wire.get("last"):
+        elif wire.get("last") and not self._later(cursor):
             self.done = True
             items.append(TaskEnded("FAILURE" if how == "KILLED" else how))
         return items if self.done else items + self._over()
+
+    def _later(self, cursor: Cursor) -> bool:
+        """Another run is known to follow: a task that has ended may have been followed from its first run on."""
+        return self._task is not None and any(run.run > cursor.run for run in self._task.runs)
 
     def _verified(self, wire: Wire) -> bool:
         """Compare the CRC-32, if the run was seen whole and has one; raises OutputBroken."""
