@@ -91,6 +91,9 @@ class _Worker:
 
 
 _worker: _Worker | None = None
+_has_begun = False
+"""Whether worker_init came in this process or in the one it was forked from."""
+
 _refusal: str = ""
 """Why there is no capture, as long as it has not been said."""
 
@@ -118,8 +121,8 @@ def connect() -> None:
 
 
 def _on_worker_init(sender: Any = None, **_: Any) -> None:
-    global _worker, _refusal
-    _worker, _refusal = None, ""
+    global _worker, _refusal, _has_begun
+    _worker, _refusal, _has_begun = None, "", True
     try:
         _worker = _started(sender)
     except LivetaskError as error:
@@ -231,7 +234,7 @@ def _on_worker_shutdown(**_: Any) -> None:
 def _on_process_init(**_: Any) -> None:
     """A pool child that was started anew, not forked, knows nothing of its main process yet."""
     global _worker
-    if _worker is not None:
+    if _has_begun:
         return
     try:
         _worker = _joined(os.getppid())
