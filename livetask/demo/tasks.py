@@ -36,7 +36,8 @@ from livetask.demo.model import CONTEXT, Model
 from livetask.errors import CommandFailed
 from livetask.worker import emit_progress, run
 
-log = get_task_logger(__name__)
+# a name as an application of its own has it: what livetask itself logs is no output of a task
+log = get_task_logger("demo")
 
 
 class ReportUnreadable(Exception):
