@@ -45,5 +45,5 @@ export async function start(name, args = [], kwargs = {}) {
 
 /** Cancel a task, also when it runs. @param {string} taskId */
 export async function cancel(taskId) {
-  await call(`/task/${encodeURIComponent(taskId)}`, { method: 'DELETE' });
+  await call(`/task/${encodeURIComponent(taskId)}?terminate=1`, { method: 'DELETE' });
 }

@@ -39,10 +39,10 @@ export function openStart(tasks) {
   const close = make('button', { type: 'button', class: 'plain-button' }, 'Close');
   const submit = make('button', { type: 'submit', class: 'primary' }, 'Start');
   form.append(
-    make('label', {}, 'Task', names),
+    field('Task', names),
     doc,
-    make('label', {}, 'Arguments, a JSON list', args),
-    make('label', {}, 'Keyword arguments, a JSON object', kwargs),
+    field('Arguments, a JSON list', args),
+    field('Keyword arguments, a JSON object', kwargs),
     wrong,
     make('div', { class: 'buttons' }, close, submit),
   );
@@ -69,6 +69,12 @@ export function openStart(tasks) {
   });
   show(dialog);
   names.focus();
+}
+
+/** @param {string} title @param {HTMLElement} control */
+function field(title, control) {
+  control.id = `start-${control.getAttribute('name')}`;
+  return make('div', { class: 'field' }, make('label', { for: control.id }, title), control);
 }
 
 /** @param {HTMLDialogElement} dialog @param {string[]} names */

@@ -22,6 +22,7 @@ addEventListener('securitypolicyviolation', (event) => breaches.push(event.viola
 SHOWN = """
 () => {
   const log = document.querySelector('livetask-log');
+  if (!log?.shadowRoot) return [];
   const rows = [...log.shadowRoot.querySelectorAll('.scroll .row')].filter((row) => !row.classList.contains('away'));
   const at = (row) => row.getBoundingClientRect().top;
   return rows.sort((a, b) => at(a) - at(b)).map((row) => ({
@@ -117,7 +118,7 @@ class Watched:
     ) -> list[dict[str, Any]]:
         async def seen() -> list[dict[str, Any]] | None:
             rows = await self.rows()
-            return rows if good(rows) else None
+            return rows if rows and good(rows) else None
 
         return await wait_until(what, seen, within_s)
 
