@@ -1,7 +1,7 @@
 """The laws of the house, read from the code's own imports.
 
-They are what ARCHITECTURE.md lists under 'Laws'; a change that breaks one is a change of the architecture and belongs in
-that document first.
+They are what ARCHITECTURE.md lists under "Laws"; a change that breaks one is a change of the architecture and belongs
+in that document first.
 """
 
 from __future__ import annotations
