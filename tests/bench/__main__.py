@@ -100,9 +100,9 @@ def main(arguments: Sequence[str]) -> int:
         with redis.Redis.from_url(store.url) as client:
             info: dict[str, Any] = client.info("server")
         name = info.get("server_name", "redis").capitalize()
+        about = machine.described(f"{name} {info.get('valkey_version', info['redis_version'])}")
         tables = measured(chosen, store)
     command = shlex.join(["python", "-m", "tests.bench", *arguments])
-    about = machine.described(f"{name} {info.get('valkey_version', info['redis_version'])}")
     took = f"`{command}`, {chosen.rounds} round(s) in {time.monotonic() - begun:.0f} s."
     text = "\n\n".join([*tables, table.NOTE, f"{about} {took}"])
     print(text)

@@ -14,7 +14,6 @@ from tests.bench.processes import Child, ChildFailed, Valkey, cpu_s, peak_rss_by
 from tests.bench.ways import Way
 
 GRACE_S = 1.0
-"""How long after the last line is due what is still under way may arrive; what comes later counts as not delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +47,19 @@ class Shown:
     peak_bytes: int
 
 
-def measure(way: Way, cell: Cell, store: Valkey) -> Shown:
-    """Run one load by one way, with a server of its own, into an emptied store."""
+def measure(way: Way, cell: Cell, store: Valkey, grace_s: float = GRACE_S) -> Shown:
+    """Run one load by one way, with a server of its own, into an emptied store.
+
+    ``grace_s``: how long after the last line is due what is still under way may arrive; what comes later does not
+    count. The writer, too, may be late by half of it.
+    """
     with redis.Redis.from_url(store.url) as client:
         client.flushall()
     with ExitStack() as stack:
         server = stack.enter_context(started(f"server of {way.name}", way.server_command(store.url)))
         port = listening(server)
-        order = {"way": way.writer, "url": store.url, "cap_bytes": 1 << 40, "rate": cell.rate, "seconds": cell.seconds}
+        order = {"way": way.writer, "url": store.url, "cap_bytes": 1 << 40, "rate": cell.rate}
+        order |= {"seconds": cell.seconds, "late_s": grace_s / 2}
         if way.server == "floor":
             order["feed_port"] = port
         writer = stack.enter_context(started("writer", python("tests.bench.writing", json.dumps(order))))
@@ -63,7 +67,7 @@ def measure(way: Way, cell: Cell, store: Valkey) -> Shown:
         crowd = way.viewers(port, cell.viewers, cell.lines, cell.seconds + 60)
         load = stack.enter_context(started("viewers", python("tests.bench.load", json.dumps(crowd))))
         load.line_with("ready", 60)
-        return _shown(cell, server, writer, load)
+        return _shown(cell, server, writer, load, grace_s)
 
 
 def listening(server: Child) -> int:
@@ -74,10 +78,10 @@ def listening(server: Child) -> int:
             return int(last[0])
 
 
-def _shown(cell: Cell, server: Child, writer: Child, load: Child) -> Shown:
+def _shown(cell: Cell, server: Child, writer: Child, load: Child, grace_s: float) -> Shown:
     cpu, begun = cpu_s(server.pid), time.monotonic()
     writer.tell("go")
-    seen = _seen(load, cell.seconds + GRACE_S)
+    seen = _seen(load, cell.seconds + grace_s)
     cpu, elapsed = cpu_s(server.pid) - cpu, time.monotonic() - begun
     count = seen["lines"]
     append, printed = seen["since_append_us"], seen["since_print_us"]

@@ -2,9 +2,9 @@
 
 The order is one JSON object: ``kind`` ("sio" or "raw"), ``port``, ``viewers``, ``expected`` (lines to each viewer),
 ``limit_s``, for "sio" ``subscribe`` (what the event ``subscribe`` carries) and ``acks`` (the task id to acknowledge
-cursors of, or null), ``sample`` (false: take no
-times), for "raw" ``hello`` (the first line sent). It says ``ready`` when all are subscribed, ``done`` when
-all lines have come, and answers with one JSON object when it is told to on stdin, or its time is up.
+cursors of, or null), for "raw" ``hello`` (the first line sent), and ``sample`` (false: take no times). It says
+``ready`` when all are subscribed, ``done`` when all lines have come, and answers with one JSON object when it is told
+to on stdin, or its time is up.
 
 It must not be what is measured: frames are walked by their lengths and never decoded, a line is one mark in the bytes
 as they come, and times are taken on about SAMPLED connections. It reports its own CPU.

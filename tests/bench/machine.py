@@ -11,12 +11,16 @@ PACKAGES = ("livetask", "aiohttp", "python-socketio", "python-engineio", "redis"
 
 
 def described(valkey_version: str) -> str:
-    """One sentence with the machine, and one with the versions. ``valkey_version``: the server's name and version."""
+    """One sentence with the machine, and one with the versions. ``valkey_version``: the server's name and version.
+
+    To be asked before the measurement: it names what else the machine had to do by then.
+    """
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     cores = len(os.sched_getaffinity(0))
     return (
         f"Measured on {cores} core{'s' * (cores > 1)} of {_cpu_model()}, {_memory_gib():.0f} GiB, "
-        f"{platform.system()} {platform.release()}. Python {platform.python_version()}, {packages}, {valkey_version}."
+        f"{platform.system()} {platform.release()}, load before it {os.getloadavg()[0]:.1f}. "
+        f"Python {platform.python_version()}, {packages}, {valkey_version}."
     )
 
 

@@ -86,7 +86,7 @@ def test_append_is_measured(way: Way, store: Valkey) -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=_name)
 def test_each_viewer_gets_each_line_once_in_fanout(way: Way, store: Valkey) -> None:
-    found = fanout.measure(way, Cell(viewers=3, rate=200, seconds=0.5), store)
+    found = fanout.measure(way, Cell(viewers=3, rate=200, seconds=0.5), store, grace_s=30)
     assert found.delivered == 1
     assert found.p50_ms is not None
     assert found.p99_ms is not None

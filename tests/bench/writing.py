@@ -2,7 +2,7 @@
 
 The order is one JSON object: ``way``, ``url``, ``feed_port`` (the floor's fan-out only), ``cap_bytes``, and either
 ``lines`` with ``limit_s`` (as fast as it can, until one of the two is reached) or ``rate`` (lines a second) with
-``seconds``. The first piece of ``lines`` is written before it is ready and is not in the answer. It says ``ready``,
+``seconds`` and ``late_s``. The first piece of ``lines`` is written before it is ready and is not in the answer. It says ``ready``,
 waits for a line on stdin, writes, and answers with one JSON object.
 
 At a rate, line i is printed at i/rate seconds whatever the writer is doing: a writer that cannot keep up shows as
@@ -31,8 +31,6 @@ from tests.bench.writers import (
 )
 
 PER_CHUNK = CHUNK_BYTES // SIZE_BYTES
-LATE_S = 0.5
-"""How long after its time is up a writer at a rate may go on with what it has not yet written."""
 
 
 def writer_of(order: dict[str, Any]) -> Writer:
@@ -59,13 +57,16 @@ def write_fast(writer: Writer, pieces: Iterable[tuple[int, bytes]], limit_s: flo
     return {"lines": written, "seconds": time.perf_counter() - begun, "cpu_s": time.process_time() - cpu}
 
 
-def write_at_rate(writer: Writer, rate: float, seconds: float) -> dict[str, Any]:
-    """Write ``rate`` lines a second for ``seconds``: each when it is due, or what has come up at every flush."""
+def write_at_rate(writer: Writer, rate: float, seconds: float, late_s: float) -> dict[str, Any]:
+    """Write ``rate`` lines a second for ``seconds``: each when it is due, or what has come up at every flush.
+
+    ``late_s``: how long after that it may go on with what it has not written yet.
+    """
     total = round(rate * seconds)
     begun_us, begun = now_us(), time.monotonic()
     pause = FLUSH_S if writer.chunked else 0.0
     number = 0
-    while number < total and (elapsed := time.monotonic() - begun) < seconds + LATE_S:
+    while number < total and (elapsed := time.monotonic() - begun) < seconds + late_s:
         due = min(total, int(elapsed * rate) + 1)
         if due == number:
             time.sleep(max(number / rate - elapsed, 0.0002))
@@ -96,7 +97,7 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     if "rate" in order:
-        answer = write_at_rate(writer, order["rate"], order["seconds"])
+        answer = write_at_rate(writer, order["rate"], order["seconds"], order["late_s"])
     else:
         answer = write_fast(writer, pieces, order["limit_s"])
     print(json.dumps(answer), flush=True)
