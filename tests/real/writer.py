@@ -74,11 +74,11 @@ class RunWriter:
 
     def heal(self) -> None:
         """Send again what Redis has lost, as a worker does from its spool."""
-        answer = self.append(self.end, b"?")
+        answer = self.renew()
         if answer[0] == "NORUN":
             self.begin()
-            answer = ["GAP", str(START)]
-        assert answer[0] == "GAP", answer
+            answer = self.renew()
+        assert answer[0] == "OK", answer
         at = Position.parse(answer[1])
         while at != self.end:
             part = bytes(self.text[at.byte : at.byte + 4096])
