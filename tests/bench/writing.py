@@ -2,8 +2,8 @@
 
 The order is one JSON object: ``way``, ``url``, ``feed_port`` (the floor's fan-out only), ``cap_bytes``, and either
 ``lines`` with ``limit_s`` (as fast as it can, until one of the two is reached) or ``rate`` (lines a second) with
-``seconds`` and ``late_s``. The first piece of ``lines`` is written before it is ready and is not in the answer. It says ``ready``,
-waits for a line on stdin, writes, and answers with one JSON object.
+``seconds`` and ``late_s``. The first piece of ``lines`` is written before it is ready and is not in the answer. It
+says ``ready``, waits for a line on stdin, writes, and answers with one JSON object.
 
 At a rate, line i is printed at i/rate seconds whatever the writer is doing: a writer that cannot keep up shows as
 latency and as lines that were never written, not as a slower clock.
