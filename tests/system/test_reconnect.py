@@ -218,6 +218,49 @@ async def test_a_child_killed_from_outside_in_the_middle_of_its_output_ends_wher
     assert (task["state"], task["runs"][0]["how"]) == ("FAILURE", "KILLED")
 
 
+async def test_a_worker_whose_main_process_is_killed_shows_all_that_was_printed(house: House) -> None:
+    task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
+    async with watching(house, task_id) as viewers:
+        await house.until_lines(task_id, LINES // 4)
+        house.worker.kill()
+        task = await asyncio.to_thread(ended_task, house.dashboard.url, task_id)
+        end_byte = int(task["runs"][0]["end"].split("-")[1])
+        assert end_byte > len(text(LINES // 4))
+        await all_have(viewers, text(LINES)[:end_byte], house, task_id)
+    assert task["runs"][0]["how"] in ("KILLED", "LOST")
+
+
+async def test_a_worker_killed_with_all_it_has_is_lost_and_its_spool_is_shipped_by_the_next_one(rig: Rig) -> None:
+    broker, store = rig.redis(), rig.redis()
+    env = rig.app_env(broker.url, LIVETASK_REDIS_URL=store.url, LIVETASK_LEASE_S="2")
+    worker = rig.worker("numbered", env)
+    dashboard = rig.serve(store.url, env={"LIVETASK_LEASE_S": "2"})
+    task_id = sent(env, "numbered.write", LINES, A_SECOND)
+    async with Follower(dashboard.url, task_id) as viewer:
+        await asyncio.to_thread(wait_for, "some output", lambda: viewer.byte > 100_000)
+        store.kill()  # so that the spool holds what Redis has not
+        before = viewer.byte
+        wanted = text(LINES)
+
+        def spooled() -> int:
+            return sum(file.stat().st_size for file in (rig.place / "spool").rglob("*.out"))
+
+        await asyncio.to_thread(wait_for, "more in the spool", lambda: spooled() > before + 50_000)
+        worker.kill_all()
+        await asyncio.to_thread(store.start, "everysec")
+        task = await asyncio.to_thread(ended_task, dashboard.url, task_id)
+        assert task["runs"][0]["how"] == "LOST"
+        rig.worker("numbered", env)
+        await asyncio.to_thread(wait_for, "the rest", lambda: viewer.byte > before + 50_000)
+        await asyncio.to_thread(
+            wait_for, "an end that is not LOST", lambda: viewer.ends and viewer.ends[-1]["how"] != "LOST"
+        )
+        assert viewer.faults == []
+        assert viewer.gaps == []
+        must_equal(viewer.output, wanted[: viewer.byte])
+        assert viewer.ends[-1]["bytes"] == viewer.byte
+
+
 async def test_everything_breaks_at_once_and_nothing_is_lost(house: House) -> None:
     chance = random.Random(8)
     task_id = sent(house.env, "numbered.write", LINES, A_SECOND)
