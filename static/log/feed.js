@@ -46,6 +46,8 @@ export class Feed {
     /** The next run has begun while this one is being read. @type {number | null} */
     this.offered = null;
     this.lines = new Lines(holds);
+    /** A subscribe is under way: what comes meanwhile may still belong to the one before. */
+    this.asked = false;
     /** @type {number | null} */
     this.run = run;
     /** @type {string | null} as the server gave it: up to where text has been taken over */
@@ -89,6 +91,7 @@ export class Feed {
   /** What to subscribe with. @returns {Message} */
   request() {
     this.journal.subscribes++;
+    this.asked = true;
     const from = this.cursor ?? (this.mode === 'all' ? 'start' : `tail:${TAIL}`);
     // without a cursor the newest lines are asked for in any case: with them come the run and its end
     const screen = this.following || this.cursor === null;
@@ -102,6 +105,7 @@ export class Feed {
    * @returns {'again' | 'later' | null} whether to subscribe once more: at once, or after a while
    */
   answered(answer) {
+    this.asked = false;
     if (!answer.ok) return this.refused(answer);
     if (answer.task) this.tell(answer.task);
     const given = cursorOf(answer.cursor);
@@ -140,7 +144,7 @@ export class Feed {
     else if (event === 'run') this.runTold(message.run);
     else if (!this.concerns(message)) return null;
     else if (event === 'output') return this.output(message);
-    else if (event === 'gap') this.gap(message);
+    else if (event === 'gap') return this.gap(message);
     else if (event === 'grown') this.grown(message);
     else if (event === 'reset') this.reset(message);
     else if (event === 'end') this.ended(message);
@@ -170,12 +174,15 @@ export class Feed {
     const from = positionOf(message.from);
     const to = cursorOf(message.cursor);
     if (!from || !to) return null;
-    if (this.cursor === null) this.start(from, null);
+    if (this.cursor === null) {
+      if (this.asked) return null;
+      this.start(from, null);
+    }
     if (to.byte <= this.at.byte) {
       this.journal.repeats++;
       return null;
     }
-    if (from.byte < this.at.byte) return /** @type {const} */ ('again');
+    if (from.byte < this.at.byte || (from.byte > this.at.byte && this.mode === 'all')) return this.again();
     if (from.byte > this.at.byte) {
       this.journal.holes++;
       this.decoder = null;
@@ -199,12 +206,19 @@ export class Feed {
   gap(message) {
     const from = positionOf(message.from);
     const to = cursorOf(message.cursor);
-    if (!from || !to || to.byte <= this.at.byte) return;
+    if (!from || !to || to.byte <= this.at.byte || (this.cursor === null && this.asked)) return null;
+    if (from.byte > this.at.byte && this.mode === 'all') return this.again();
     this.note({ from, to: { line: to.line, byte: to.byte }, reason: String(message.reason), bare: this.lines.tail.text === '' });
     this.journal.missed(from, to, String(message.reason));
     this.decoder = null;
     this.lines.breakOff(to.line);
     this.moved(to, message.cursor);
+    return null;
+  }
+
+  /** Subscribe again from the cursor, unless that is under way. @returns {'again' | null} */
+  again() {
+    return this.asked ? null : 'again';
   }
 
   /** @param {Message} message */
@@ -243,7 +257,7 @@ export class Feed {
     if (!to || to.run !== this.run || this.mode === 'screen' && !this.following) return null;
     const stalled = to.byte > this.at.byte && this.stalledAt === this.at.byte;
     this.stalledAt = to.byte > this.at.byte ? this.at.byte : -1;
-    return stalled ? /** @type {const} */ ('again') : null;
+    return stalled ? this.again() : null;
   }
 
   /** @param {Message} task */

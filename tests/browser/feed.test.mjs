@@ -201,3 +201,15 @@ test('marks in an address are read either way round', () => {
   assert.deepEqual(marked('#L20-L10'), [10, 20]);
   for (const wrong of ['', '#L', '#L0', '#12', '#L1x', '#L-1']) assert.equal(marked(wrong), null);
 });
+
+test('what an earlier subscription still had under way does not decide where a new one begins', () => {
+  const feed = new Feed({ taskId: 't', run: null, mode: 'all' });
+  feed.request();
+  say(feed, '900-9000', 'of the one before\n');
+  feed.answered({ ok: true, run: 1, cursor: cursor('1-0'), task: { id: 't', runs: [] } });
+  say(feed, '1-0', 'one\n');
+  assert.deepEqual(texts(feed), ['one']);
+  assert.equal(say(feed, '901-9018', 'beyond\n'), 'again');
+  assert.equal(feed.request().from, cursor('2-4'));
+  assert.equal(say(feed, '902-9025', 'beyond\n'), null);
+});
