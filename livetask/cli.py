@@ -56,11 +56,23 @@ FLAGS = (
     Flag("cors_allowed_origins", str, "ORIGINS"),
 )
 
+ASKING = {
+    "ls": "list the tasks of a server",
+    "tail": "print a task's output while it grows",
+    "run": "start a task, print its output, end with its fate",
+    "cancel": "revoke or stop tasks",
+}
+"""The commands of terminal.py, which ask a server that runs."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command ``livetask``. ``argv``: its words, None for the process's own. Ends by SystemExit."""
-    arguments = _parser().parse_args(argv)
-    sys.exit(_serve_by(arguments))
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in ASKING:
+        from livetask import terminal
+
+        terminal.main(words)
+    sys.exit(_serve_by(_parser().parse_args(words)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         else:
             serve.add_argument(flag.written, type=flag.kind, metavar=flag.metavar, help=flag.help)
     serve.add_argument("--log-level", choices=_LEVELS, default="warning", help="default: warning")
+    for name, purpose in ASKING.items():
+        commands.add_parser(name, help=purpose)  # for the list only: terminal.py reads their words
     return parser
 
 
@@ -160,6 +174,15 @@ def _celery_command() -> Any:
     import click
     from celery.bin.base import CeleryCommand, CeleryOption, handle_preload_options
 
+    from livetask import terminal
+
+    class Commands(CeleryCommand, click.Group):
+        """Serves without a subcommand; its help lists both the options and the subcommands."""
+
+        def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            CeleryCommand.format_options(self, ctx, formatter)
+            self.format_commands(ctx, formatter)
+
     def options(function: Any) -> Any:
         for flag in reversed(FLAGS):
             kind: dict[str, Any] = {"is_flag": True} if flag.kind is bool else {"type": flag.kind}
@@ -174,7 +197,13 @@ def _celery_command() -> Any:
             )(function)
         return function
 
-    @click.command(name="livetask", cls=CeleryCommand, context_settings={"auto_envvar_prefix": "LIVETASK"})
+    @click.group(
+        name="livetask",
+        cls=Commands,
+        invoke_without_command=True,
+        subcommand_metavar="[COMMAND]",
+        context_settings={"auto_envvar_prefix": "LIVETASK"},
+    )
     @options
     @click.option(
         "-l",
@@ -190,10 +219,23 @@ def _celery_command() -> Any:
     def celery_command(ctx: Any, loglevel: str, **flags: Any) -> None:
         """Show the live output of this app's tasks in the browser."""
         app = ctx.obj.app
+        if ctx.invoked_subcommand is not None:
+            ctx.default_map = terminal.with_url(_address(app, flags))
+            return
         app.loader.import_default_modules()
         ctx.exit(_ending_well(lambda: _serve(app, flags, loglevel)))
 
+    for command in terminal.commands.commands.values():
+        celery_command.add_command(command)
     return celery_command
+
+
+def _address(app: Celery, flags: Mapping[str, Any]) -> str:
+    """Where this app's server is looked for: where the same words without a subcommand would have it listen."""
+    host = flags["host"] or app.conf.get("livetask_host") or Settings().host
+    port = flags["port"] or app.conf.get("livetask_port") or Settings().port
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def __getattr__(name: str) -> Any:

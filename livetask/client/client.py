@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
-from livetask.client.failures import AddressInvalid, ServerUnreachable, refusal
+from livetask.client.failures import AddressInvalid, ServerUnreachable, reason_of, refusal
 from livetask.client.following import Following, TryLater
 from livetask.client.items import Gap, Item, Notice, Output, RunBegan
 from livetask.client.line import Line, LineLost
@@ -146,7 +146,7 @@ class Client:
         except TimeoutError:
             raise ServerUnreachable(self.url, f"no answer in {self._timeout.total:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
+            raise ServerUnreachable(self.url, reason_of(error)) from error
         try:
             found = json.loads(body)
         except ValueError:

@@ -15,6 +15,7 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -99,6 +100,17 @@ def refusal(code: str, sentence: str, status: int = 0, about: Mapping[str, Any] 
         return made(about or {}, sentence) if made else Refused(code, sentence, status)
     except KeyError:
         return Refused(code, sentence, status)
+
+
+def reason_of(error: BaseException) -> str:
+    """What a failed connection looks like, in the system's words: 'Connection refused'."""
+    below: BaseException | None = error
+    while below is not None:
+        cause = getattr(below, "os_error", below)
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)  # below 0: of name look-ups
+        below = below.__cause__ or below.__context__
+    return str(error) or type(error).__name__
 
 
 def _rest(sentence: str) -> str:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import socketio
 
-from livetask.client.failures import Refused
+from livetask.client.failures import Refused, reason_of
 from livetask.errors import LivetaskError
 
 QUEUE_BYTES = 8 * 1024 * 1024
@@ -75,6 +75,8 @@ class Line:
         self._rejection: object = None
         # signals are the program's own business
         self._sio: Any = socketio.AsyncClient(reconnection=False, handle_sigint=False, http_session=session)
+        self._message = self._sio.eio.handlers["message"]
+        self._sio.eio.on("message", self._hear)
         for event in EVENTS:
             self._sio.on(event, self._hearing(event))
         self._sio.on("connect_error", self._rejected)
@@ -107,10 +109,7 @@ class Line:
             return Refused(code, sentence) if code in _FORBIDDEN else LineLost(sentence)
         if isinstance(error, TimeoutError):
             return LineLost(f"no answer in {_CONNECT_S:g} s")
-        cause = error.__context__ if isinstance(error.__context__, aiohttp.ClientError | OSError) else error
-        while isinstance(cause.__context__, aiohttp.ClientError | OSError):
-            cause = cause.__context__
-        return LineLost(str(cause) or type(cause).__name__)
+        return LineLost(reason_of(error))
 
     async def send(self, event: str, message: Mapping[str, Any], *, answered: bool = False) -> None:
         """Send an event. ``answered``: what the server acknowledges it with comes as the event 'answer'.
@@ -150,6 +149,11 @@ class Line:
                 await self._sio.eio.disconnect(abort=True)
 
     # ---- what the connection tells; called in the loop, in order
+
+    async def _hear(self, data: str | bytes) -> None:
+        """A message came. Once the line is lost python-socketio has forgotten which event an attachment belongs to."""
+        if self._lost is None:
+            await self._message(data)
 
     def _hearing(self, event: str) -> Any:
         def hear(data: Any = None) -> None:

@@ -36,7 +36,8 @@ class Acks:
     def take(self, now_s: float) -> Cursor | None:
         """The cursor to acknowledge now, if any."""
         due, self._due = self._due, None
-        self._last_s = now_s
+        if due is not None:
+            self._last_s = now_s
         return due
 
 

@@ -1,0 +1,68 @@
+"""Acknowledgements are few, silence is noticed, tries become rarer; all without a clock."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livetask.client.pace import ACK_S, RETRY_MOST_S, SILENT_S, Acks, Silence, Tries
+from livetask.position import START, Cursor, Position
+
+FIRST, SECOND = Cursor(1, "abcdefghijkl", START), Cursor(1, "abcdefghijkl", Position(2, 5))
+
+
+def test_nothing_is_acknowledged_before_it_is_consumed() -> None:
+    acks = Acks()
+    assert acks.due_in_s(0.0) is None
+    assert acks.take(0.0) is None
+    acks.consumed(FIRST)
+    assert acks.due_in_s(0.0) == 0.0
+    assert acks.take(0.0) == FIRST
+
+
+def test_acknowledgements_keep_their_distance_and_the_last_one_counts() -> None:
+    acks = Acks()
+    acks.consumed(FIRST)
+    acks.take(1.0)
+    acks.consumed(FIRST)
+    acks.consumed(SECOND)
+    assert acks.due_in_s(1.0) == pytest.approx(ACK_S)
+    assert acks.due_in_s(1.0 + ACK_S) == 0.0
+    assert acks.take(1.0 + ACK_S) == SECOND
+    assert acks.due_in_s(2.0) is None
+
+
+def test_a_line_is_silent_after_its_time_and_any_event_ends_that() -> None:
+    silence = Silence(0.0)
+    assert silence.left_s(SILENT_S - 1) == 1.0
+    silence.heard("output", 10.0)
+    assert silence.left_s(10.0) == SILENT_S
+
+
+def test_slow_heartbeats_make_the_patience_longer() -> None:
+    silence = Silence(0.0)
+    silence.heard("heartbeat", 0.0)
+    silence.heard("heartbeat", 60.0)
+    assert silence.left_s(60.0) == 180.0
+
+
+@given(st.floats(0, 1))
+def test_tries_become_rarer_up_to_a_bound_and_never_end(chance: float) -> None:
+    tries = Tries(None)
+    waits = [tries.wait_s(float(n), chance) for n in range(50)]
+    assert all(wait is not None and 0 < wait <= RETRY_MOST_S for wait in waits)
+    assert waits == sorted(waits, key=lambda wait: wait or 0.0)
+
+
+def test_tries_end_when_told_and_begin_anew_once_the_server_serves() -> None:
+    tries = Tries(10.0)
+    assert tries.wait_s(0.0, 0.5)
+    assert tries.wait_s(9.9, 0.5) == pytest.approx(0.1)
+    assert tries.wait_s(10.0, 0.5) is None
+    tries.worked()
+    assert tries.wait_s(11.0, 0.5)
+
+
+def test_what_the_server_asks_for_is_kept_to() -> None:
+    assert (Tries(None).wait_s(0.0, 0.0, at_least_s=3.0) or 0) >= 3.0
