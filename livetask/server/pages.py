@@ -10,7 +10,7 @@ Must never know: Redis, Celery, Socket.IO.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from aiohttp import web
 
 import livetask
 from livetask.errors import LivetaskError, NotFound
+from livetask.position import Position
 
 PLAIN_LINES = 500
 """How many lines one page of the log without JavaScript shows."""
@@ -117,13 +118,31 @@ class _Pages:
             "task_id": task_id,
             "task": task,
             "run": run,
-            "lines": list(enumerate(lines, first)),
+            "rows": _rows(first, lines, answer["gaps"]),
             "kept": kept,
             "older": max(kept, first - PLAIN_LINES) if first > kept else None,
             "newer": first + len(lines) if wanted is not None and len(lines) == PLAIN_LINES else None,
             "ended": bool(answer["ended"]),
         }
         return aiohttp_jinja2.render_template("log.html", request, context)
+
+
+def _rows(first: int, lines: Sequence[str], gaps: Sequence[Mapping[str, str]]) -> list[tuple[int, str, str]]:
+    """The lines as (number, text, gap), where a gap's row has number 0; lines that lie within a gap are left out."""
+    spans = [(Position.parse(gap["from"]), Position.parse(gap["to"]), gap["reason"]) for gap in gaps]
+    before = {end.line: _gap_text(start, end, reason) for start, end, reason in spans if end.line > first}
+    rows: list[tuple[int, str, str]] = []
+    for number, text in enumerate(lines, first):
+        if number in before:
+            rows.append((0, "", before[number]))
+        if text or not any(start.line <= number < end.line for start, end, _ in spans):
+            rows.append((number, text, ""))
+    return rows
+
+
+def _gap_text(start: Position, end: Position, reason: str) -> str:
+    why = {"trimmed": "no longer kept", "dropped": "missing: the worker had to give them up"}.get(reason, "lost")
+    return f"{end.line - start.line:,} lines ({end.byte - start.byte:,} bytes) are {why}"
 
 
 async def _refusal(request: web.Request, error: LivetaskError) -> web.Response:

@@ -88,7 +88,7 @@ export class TaskHead {
     element.hidden = !bad;
     if (!bad || !run) return;
     const detail = run.detail ?? {};
-    const what = make('div', { class: 'what' }, make('strong', {}, detail.exception || fate(run.how, detail)));
+    const what = make('div', { class: 'what' }, make('strong', detail.exception ? {} : { class: 'plain' }, detail.exception || fate(run.how, detail)));
     if (detail.exception) what.append(make('span', { class: 'reason' }, fate(run.how, { ...detail, exception: '' })));
     element.replaceChildren(what);
     if (!detail.traceback) return;

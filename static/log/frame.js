@@ -17,7 +17,7 @@ export function make(name, attributes = {}, ...children) {
 
 /** @param {ShadowRoot} root */
 export function makeFrame(root) {
-  const style = make('link', { rel: 'stylesheet', href: new URL('./log.css', import.meta.url).href });
+  const [style, colours] = ['./log.css', './ansi.css'].map((name) => make('link', { rel: 'stylesheet', href: new URL(name, import.meta.url).href }));
   const follow = make('button', { type: 'button', class: 'tool', 'aria-pressed': 'true', title: 'Follow the newest lines (f)' }, 'Follow');
   const wrap = make('button', { type: 'button', class: 'tool', 'aria-pressed': 'false', title: 'Wrap long lines (w)' }, 'Wrap');
   const line = make('input', {
@@ -36,8 +36,8 @@ export function makeFrame(root) {
   const foot = make('div', { class: 'foot', part: 'foot' }, where, state);
   const dialog = make('dialog', { class: 'whole', 'aria-label': 'A whole line' });
   const body = make('div', { class: 'body' }, scroller, blank, pill);
-  root.append(style, tools, body, foot, dialog);
-  return { style, follow, wrap, line, top, end, plain, coloured, tools, scroller, blank, pill, where, state, dialog };
+  root.append(/** @type {Node} */ (style), /** @type {Node} */ (colours), tools, body, foot, dialog);
+  return { style: /** @type {HTMLLinkElement} */ (style), follow, wrap, line, top, end, plain, coloured, tools, scroller, blank, pill, where, state, dialog };
 }
 
 /** @typedef {ReturnType<typeof makeFrame>} Frame */

@@ -1,7 +1,7 @@
 // Puts resolved output into an element: text nodes, class names and colours set through the CSSOM. Nothing here makes
 // markup from text, so output cannot become markup, whatever it holds.
 
-import { BOLD, DEFAULT, DIM, INVERSE, ITALIC, PLAIN, STRIKE, SYMBOL, UNDERLINE, css, same } from './style.js';
+import { BOLD, DEFAULT, DIM, INVERSE, ITALIC, PLAIN, STRIKE, SYMBOL, UNDERLINE, css, isLight, same } from './style.js';
 
 /** @typedef {import('./ansi.js').Run} Run */
 /** @typedef {import('./style.js').Style} Style */
@@ -64,7 +64,10 @@ function piece(text, style) {
   if (ink !== DEFAULT && ink < 16) names.push(`f${ink}`);
   if (ground !== DEFAULT && ground < 16) names.push(`k${ground}`);
   if (ink >= 16) span.style.color = css(ink);
-  if (ground >= 16) span.style.backgroundColor = css(ground);
+  if (ground >= 16) {
+    span.style.backgroundColor = css(ground);
+    if (ink === DEFAULT && !inverse) span.style.color = isLight(ground) ? '#111' : '#fff';
+  }
   if (names.length) span.className = names.join(' ');
   span.textContent = text;
   return span;

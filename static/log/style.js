@@ -104,12 +104,21 @@ function colourCodes(colour) {
  * @param {number} colour 16 or more
  */
 export function css(colour) {
-  if (colour >= TRUE_COLOUR) return `rgb(${(colour >> 16) & 255},${(colour >> 8) & 255},${colour & 255})`;
-  if (colour >= 232) {
-    const grey = 8 + (colour - 232) * 10;
-    return `rgb(${grey},${grey},${grey})`;
-  }
+  return `rgb(${parts(colour).join(',')})`;
+}
+
+/** Whether dark text is the one to be read on it. @param {number} colour 16 or more */
+export function isLight(colour) {
+  const [r, g, b] = parts(colour);
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140;
+}
+
+/** @param {number} colour @returns {[number, number, number]} red, green and blue */
+function parts(colour) {
+  if (colour >= TRUE_COLOUR) return [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
+  const grey = 8 + (colour - 232) * 10;
+  if (colour >= 232) return [grey, grey, grey];
   const cube = colour - 16;
   const level = (/** @type {number} */ step) => (step === 0 ? 0 : 55 + step * 40);
-  return `rgb(${level(Math.floor(cube / 36))},${level(Math.floor(cube / 6) % 6)},${level(cube % 6)})`;
+  return [level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6)];
 }

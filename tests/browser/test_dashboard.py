@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -67,7 +66,9 @@ async def test_tabs_and_the_filter_choose_and_stand_in_the_address(store: Redis,
 
 async def test_only_cards_on_screen_are_fed_and_each_shows_its_own_lines(store: Redis, watched: Watched) -> None:
     for number in range(60):
-        Writer(store.url, f"many-{number:02}").begin(name=f"many.{number:02}").write(f"output of {number:02}\n".encode())
+        Writer(store.url, f"many-{number:02}").begin(name=f"many.{number:02}").write(
+            f"output of {number:02}\n".encode()
+        )
     await watched.go("/?q=many.")
     await expect(watched.page.locator(".card")).to_have_count(60)
     await expect(watched.page.locator(".card").first).to_contain_text("output of 59")
@@ -84,10 +85,14 @@ async def test_only_cards_on_screen_are_fed_and_each_shows_its_own_lines(store: 
 async def test_a_phone_shows_one_column(store: Redis, server: Dashboard, browser: Browser) -> None:
     for number in range(3):
         Writer(store.url, f"phone-{number}").begin(name=f"phone.{number}").write(b"x" * 2000 + b"\n")
-    watched = await Watched.open(browser, server.url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    watched = await Watched.open(
+        browser, server.url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
+    )
     await watched.go("/?q=phone.")
     await expect(watched.page.locator(".card")).to_have_count(3)
-    lefts = await watched.page.locator(".card").evaluate_all("(cards) => cards.map((card) => card.getBoundingClientRect().left)")
+    lefts = await watched.page.locator(".card").evaluate_all(
+        "(cards) => cards.map((card) => card.getBoundingClientRect().left)"
+    )
     assert len(set(lefts)) == 1
     assert await watched.page.evaluate("document.documentElement.scrollWidth") == 390
     watched.assert_clean()
@@ -112,7 +117,9 @@ async def test_the_theme_is_the_systems_until_the_reader_chooses(watched: Watche
 async def test_without_javascript_the_tasks_and_their_output_can_be_read(
     store: Redis, server: Dashboard, browser: Browser
 ) -> None:
-    Writer(store.url, "plain-1").begin(name="plain.task").write(numbered(1, 1200) + b"\x1b[31mred\x1b[0m a\rb\n").finish()
+    Writer(store.url, "plain-1").begin(name="plain.task").write(
+        numbered(1, 1200) + b"\x1b[31mred\x1b[0m a\rb\n"
+    ).finish()
     watched = await Watched.open(browser, server.url, java_script_enabled=False)
     await watched.go("/")
     await watched.page.get_by_role("row", name=re.compile("plain.task")).get_by_role("link", name="log").click()
@@ -137,7 +144,7 @@ async def test_an_unknown_place_is_a_page_that_says_so(watched: Watched) -> None
 
 
 @pytest.fixture(scope="module")
-def small(rig: Rig, store: Redis) -> Iterator[Dashboard]:
+def small(rig: Rig, store: Redis) -> Dashboard:
     """A dashboard that may start the tasks of a small app, and a worker for them."""
     env = rig.app_env(store.url)
     command = ["-m", "celery", "-A", "tests.browser.small_app", "worker", "-P", "prefork", "-c", "2", "-l", "WARNING"]
@@ -147,7 +154,7 @@ def small(rig: Rig, store: Redis) -> Iterator[Dashboard]:
     serve = ["-m", "livetask", "serve", "-A", "tests.browser.small_app", "--port", str(port)]
     running = rig.run("small-server", serve, env)
     running.wait_for_log("livetask is at")
-    yield Dashboard(running, port)
+    return Dashboard(running, port)
 
 
 async def test_a_task_is_started_with_arguments_and_shows_its_result(small: Dashboard, browser: Browser) -> None:

@@ -36,10 +36,17 @@ class Steady:
             self.writer.write(data[:333]).write(data[333:])
             self.lines += 40
 
-    def end(self) -> int:
-        """Stop printing, end the run; how many lines there are."""
+    def start(self) -> Steady:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
         self._over.set()
         self._thread.join(20)
+
+    def end(self) -> int:
+        """Stop printing, end the run; how many lines there are."""
+        self.stop()
         self.writer.finish()
         return self.lines
 
@@ -47,12 +54,10 @@ class Steady:
 @contextmanager
 def steady(url: str, task_id: str) -> Iterator[Steady]:
     task = Steady(Writer(url, task_id, cap_bytes=256 << 20).begin())
-    task._thread.start()
     try:
-        yield task
+        yield task.start()
     finally:
-        task._over.set()
-        task._thread.join(20)
+        task.stop()
 
 
 async def begun_at_the_start(browser: Browser, url: str, task_id: str, mode: str) -> Watched:
@@ -141,9 +146,7 @@ async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(
         await assert_exact(watched, mode, lines, task.writer)
 
 
-async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(
-    rig: Rig, browser: Browser
-) -> None:
+async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(rig: Rig, browser: Browser) -> None:
     store = rig.redis("always")
     own = rig.serve(store.url)
     writer = Writer(store.url, "store-1").begin().write(numbered(1, 500))
@@ -166,7 +169,9 @@ async def test_a_reader_who_has_scrolled_up_stays_there_through_a_cut(
         watched = await begun_at_the_start(browser, f"http://127.0.0.1:{proxy.port}", "still-1", "screen")
         await watched.wait_for_line(3000)
         await watched.page.evaluate("document.querySelector('livetask-log').jump(1500)")
-        await watched.wait_for_rows("every row", lambda rows: len(rows) > 20 and all(row["kind"] == "line" for row in rows))
+        await watched.wait_for_rows(
+            "every row", lambda rows: len(rows) > 20 and all(row["kind"] == "line" for row in rows)
+        )
         before = await watched.rows()
         proxy.refusing = True
         proxy.cut()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from playwright.async_api import Browser, expect
 
@@ -73,7 +74,9 @@ async def test_keys_move_the_log(store: Redis, watched: Watched) -> None:
     await press("w")
     await expect(watched.page.get_by_role("button", name="Wrap")).to_have_attribute("aria-pressed", "true")
     await press("f")
-    await expect(watched.page.get_by_role("button", name="Follow", exact=True)).to_have_attribute("aria-pressed", "false")
+    await expect(watched.page.get_by_role("button", name="Follow", exact=True)).to_have_attribute(
+        "aria-pressed", "false"
+    )
     await press("?")
     await expect(watched.page.get_by_role("dialog", name="Keys")).to_contain_text("jump to a line")
 
@@ -206,7 +209,9 @@ async def test_a_gap_is_a_row_of_its_own(store: Redis, watched: Watched) -> None
     gap = next(row for row in rows if row["kind"] == "gap")
     assert gap["text"] == "1,203 lines (90 KB) are missing: the worker had to give them up"
     await watched.page.reload()
-    await watched.wait_for_rows("the gap again", lambda rows: [row["kind"] for row in rows] == ["line", "line", "gap", "line", "end"])
+    await watched.wait_for_rows(
+        "the gap again", lambda rows: [row["kind"] for row in rows] == ["line", "line", "gap", "line", "end"]
+    )
 
 
 async def test_what_is_no_longer_kept_is_said_at_the_top(store: Redis, watched: Watched) -> None:
@@ -217,7 +222,9 @@ async def test_what_is_no_longer_kept_is_said_at_the_top(store: Redis, watched: 
     await watched.wait_for_line(20_000)
     await watched.page.keyboard.press("g")
     await watched.page.keyboard.press("g")
-    rows = await watched.wait_for_rows("the gap at the head", lambda rows: rows[0]["kind"] == "gap" and rows[1]["kind"] == "line")
+    rows = await watched.wait_for_rows(
+        "the gap at the head", lambda rows: rows[0]["kind"] == "gap" and rows[1]["kind"] == "line"
+    )
     said = re.fullmatch(r"([\d,]+) lines \(\d+ KB\) are no longer kept", rows[0]["text"])
     assert said
     assert rows[1]["line"] == int(said[1].replace(",", "")) + 1
@@ -240,7 +247,10 @@ async def test_a_log_of_a_million_lines_shows_its_tail_and_any_line(store: Redis
     await watched.wheel(400)
     await watched.wait_for_rows("20 lines further", lambda rows: any(row["line"] == line + 20 for row in rows))
     await watched.assert_lines_are_right()
-    assert await watched.page.evaluate("document.querySelector('livetask-log').shadowRoot.querySelectorAll('*').length") < 1000
+    assert (
+        await watched.page.evaluate("document.querySelector('livetask-log').shadowRoot.querySelectorAll('*').length")
+        < 1000
+    )
     await watched.page.keyboard.press("End")
     await watched.wait_for_line(1_000_000)
 
@@ -271,7 +281,9 @@ async def test_a_page_opened_before_the_task_waits_for_it(store: Redis, watched:
 
 async def test_on_a_phone_the_log_fills_the_width(store: Redis, server: Dashboard, browser: Browser) -> None:
     Writer(store.url, "phone-1").begin().write(numbered(1, 400))
-    watched = await Watched.open(browser, server.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    watched = await Watched.open(
+        browser, server.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
     await watched.task("phone-1")
     await watched.wait_for_line(400, line_of(400))
     assert await watched.page.evaluate("document.documentElement.scrollWidth") == 390
@@ -282,11 +294,11 @@ async def test_on_a_phone_the_log_fills_the_width(store: Redis, server: Dashboar
     watched.assert_clean()
 
 
-async def settled(watched: Watched) -> list[dict[str, object]]:
+async def settled(watched: Watched) -> list[dict[str, Any]]:
     """The rows, once two looks at them are the same and all of their lines are there."""
-    last: list[list[dict[str, object]]] = [[]]
+    last: list[list[dict[str, Any]]] = [[]]
 
-    async def still() -> list[dict[str, object]] | None:
+    async def still() -> list[dict[str, Any]] | None:
         rows = await watched.rows()
         same = rows == last[0] and all(row["kind"] != "wait" for row in rows)
         last[0] = rows

@@ -37,7 +37,9 @@ def test_the_element_stays_light() -> None:
 
 def test_no_module_makes_markup_from_text() -> None:
     words = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function")
-    found = [path.name for path in STATIC.rglob("*.js") if "vendor" not in path.parts and words.search(path.read_text())]
+    found = [
+        path.name for path in STATIC.rglob("*.js") if "vendor" not in path.parts and words.search(path.read_text())
+    ]
     assert found == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ class Watched:
         """Every numbered line that is shown has its own text, and they follow one another."""
         rows = [row for row in await self.rows() if row["kind"] == "line"]
         assert rows
-        for before, row in zip(rows, rows[1:], strict=False):
+        for before, row in itertools.pairwise(rows):
             assert row["line"] == before["line"] + 1
         for row in rows:
             assert row["text"] == line_of(row["line"])
