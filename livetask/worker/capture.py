@@ -46,7 +46,8 @@ class OpenRun:
     """A run that goes on in this process.
 
     ``detail``: what is known of its end so far. ``outer``: the run within which it was called, or None.
-    ``has_commands``: commands were started in it that must not outlive it.
+    ``size_bytes``: how much it has written, once it has ended. ``has_commands``: commands were started in it that must
+    not outlive it.
     """
 
     def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None) -> None:
@@ -59,6 +60,7 @@ class OpenRun:
         self.detail: dict[str, Any] = {}
         self.ended = False
         self.has_commands = False
+        self.size_bytes = 0
         self._record_fd = -1
         self._quiet_fd = -1
         self._record_pid = 0
@@ -92,8 +94,9 @@ class OpenRun:
     def end(self, end: dict[str, Any]) -> None:
         """Write down the end; from here on the run's output is complete."""
         self.ended = True
+        self.size_bytes = self.spool.size_bytes()
         try:
-            self.spool.end({**end, "size": self.spool.size_bytes()})
+            self.spool.end({**end, "size": self.size_bytes})
         finally:
             if self._record_pid == os.getpid():
                 os.close(self._record_fd)

@@ -12,13 +12,13 @@ When Redis has less than ``base``, what lies between is an explicit gap.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from livetask.position import START, Position
+from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
 from livetask.worker.spool import RunPaths, read_json, write_whole
 
@@ -26,7 +26,6 @@ _READ_BYTES = 1024 * 1024
 _MARK_EVERY_BYTES = 64 * 1024
 _MARKS = 1024
 _BLOCK_BYTES = 4096
-_PUNCH_HOLE_KEEP_SIZE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class Following:
         self._marks: list[Scan] = [self.base]
         self._mark_every_bytes = _MARK_EVERY_BYTES
         self.size = 0
+        self._reserved = RESERVED_BYTES
         self.last = b""
         self.look()
 
@@ -124,6 +124,19 @@ class Following:
         self.gap_from, self.scan = None, self.base
         return self.base.at
 
+    def keep_room(self) -> bool:
+        """Reserve more room before what was reserved is used up; False if the disk is full."""
+        if self.size + RESERVED_BYTES // 2 < self._reserved:
+            return True
+        if not reserve(self._fd, self.size, RESERVED_BYTES):
+            return False
+        self._reserved = self.size + RESERVED_BYTES
+        return True
+
+    def give_room_back(self) -> None:
+        """Nothing more will be written."""
+        give_back(self._fd, self.look(), 2 * RESERVED_BYTES)
+
     def freeable(self, held_bytes: int) -> int:
         """Before which byte to free so that about ``held_bytes`` stay."""
         return max(self.base.at.byte, (self.size - held_bytes) // _BLOCK_BYTES * _BLOCK_BYTES)
@@ -143,7 +156,7 @@ class Following:
         self.base = base
         self._marks = [base, *(mark for mark in self._marks if mark.at.byte > start)]
         _write_base(self._paths, base)
-        _punch_hole(self._fd, start)
+        give_back(self._fd, 0, start)
         return unsent
 
     def _scan_at(self, byte: int) -> Scan:
@@ -180,13 +193,3 @@ def _read_base(paths: RunPaths) -> Scan:
 def _write_base(paths: RunPaths, base: Scan) -> None:
     found = {"at": str(base.at), "crc": base.crc, "sgr": base.sgr, "unfinished": base.unfinished.hex()}
     write_whole(paths.of("base"), json.dumps(found).encode())
-
-
-def _punch_hole(fd: int, size: int) -> bool:
-    """Give the disk back what stands before the byte ``size``; False where the file system cannot do that."""
-    try:
-        fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
-        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-        return bool(fallocate(fd, _PUNCH_HOLE_KEEP_SIZE, 0, size) == 0)
-    except (OSError, AttributeError):
-        return False

@@ -41,6 +41,7 @@ class _Watch:
     grew_s: float = 0.0
     size: int = -1
     detail: dict[str, Any] = field(default_factory=dict)
+    told_end: dict[str, Any] | None = None
     finished_s: float | None = None
     progress: str = ""
 
@@ -125,6 +126,8 @@ class Household:
             elif words["what"] == "exit":
                 code = int(words["code"] or 0)
                 self._words.exit(int(words["pid"]), code, bool(words["terminated"]), now_s)
+            elif words["what"] == "end" and words["nonce"] in self._watches:
+                self._watches[words["nonce"]].told_end = dict(words["end"])
 
     def look(self, now_s: float) -> None:
         """See which runs have ended."""
@@ -135,15 +138,16 @@ class Household:
                 self._look_for_end(run, watch, now_s)
             if run.is_finished and watch.finished_s is None:
                 watch.finished_s = now_s
+                run.following.give_room_back()
                 run.following.close()
             elif not run.is_finished:
                 watch.finished_s = None
 
     def _look_for_end(self, run: Shipping, watch: _Watch, now_s: float) -> None:
-        if watch.gone_s is None:
+        if watch.gone_s is None or watch.told_end is not None:
             # First the lock, then the file: its process writes the end before it lets go of the lock.
             alive = self._is_alive(run.facts, watch)
-            written = read_json(run.paths.of("end"))
+            written = read_json(run.paths.of("end")) or watch.told_end
             if written is not None:
                 end, watch.detail = written_end(written)
                 self._set_final(run, int(written.get("size", 0)))
@@ -152,7 +156,7 @@ class Household:
                     return
             if alive and written is None:
                 return
-            watch.gone_s = now_s
+            watch.gone_s = watch.gone_s or now_s
         self._seek_cause(run, watch, now_s)
 
     def _seek_cause(self, run: Shipping, watch: _Watch, now_s: float) -> None:

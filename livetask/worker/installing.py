@@ -278,7 +278,13 @@ def _on_postrun(task_id: str = "", retval: Any = None, state: str | None = None,
     end["detail"] = run.detail if end["how"] else {**run.detail, **facts.leaving_detail()}
     if state == "SUCCESS" and _worker.settings.show_arguments:
         end["result"] = facts.shown_result(retval)
-    _worker.capture.finish(run, end)
+    try:
+        _worker.capture.finish(run, end)
+    except OSError:
+        # The disk has no room for the end; what is said must fit into one line.
+        detail = {key: value for key, value in end["detail"].items() if key != "traceback"}
+        _worker.teller.tell("end", nonce=run.facts.nonce, end={**end, "detail": detail, "size": run.size_bytes})
+        raise
     if run.has_commands:
         kill_tree(run.spool.paths)
     _worker.teller.tell("run")

@@ -37,17 +37,14 @@ class RecordHandler(logging.Handler):
         self.setFormatter(logging.Formatter(FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
-        run = self._capture.current()
-        if run is None or _is_silent(record.name):
-            return
         try:
-            run.write_record(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"), self._mark)
+            run = self._capture.current()
+            if run is not None and not _is_silent(record.name):
+                run.write_record(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"), self._mark)
         except SoftTimeLimitExceeded:
             raise
-        except OSError as error:
+        except Exception as error:
             blunder("a log record could not be written to the spool", error)
-        except Exception:
-            self.handleError(record)
 
 
 def show_records(capture: Capture, level_name: str, mark: bool) -> None:

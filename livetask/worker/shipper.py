@@ -139,6 +139,9 @@ class Shipper:
         order = self._order
         runs = [run for house in self._houses for run in house.runs.values()]
         for run in runs:
+            if run.final is None and not run.following.keep_room():
+                # The disk is full. What the task writes now is worth more than what it wrote before.
+                self._free_run(run, run.following.held_bytes // 2)
             if run.following.held_bytes > order.spool_cap_bytes * 9 // 8:
                 self._free_run(run, order.spool_cap_bytes)
         excess = sum(run.following.held_bytes for run in runs) - order.spool_host_cap_bytes

@@ -144,6 +144,11 @@ class Tee:
         self._stop.set()
         self._thread.join(timeout_s)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
+
     def _show(self) -> None:
         while True:
             stopping = self._stop.wait(_EVERY_S)
