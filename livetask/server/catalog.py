@@ -16,7 +16,7 @@ from livetask.errors import RedisUnavailable
 from livetask.server.answers import Bell
 from livetask.server.backoff import Backoff
 from livetask.server.events import TaskChanged
-from livetask.server.feed import Sink
+from livetask.server.feed import Gone, Sink
 from livetask.server.frames import Told
 from livetask.server.hub import Hub
 from livetask.server.tasks import Task
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 EVERY_S = 0.25
 LISTED = 200
 _MOST = 10_000
-_RECHECK_S = 60_000
+_COUNTS_S = 1.0
+_RECHECK_MS = 60_000
 
 
 class Watcher:
@@ -56,6 +57,8 @@ class Catalog:
         self._dirty: set[str] = set()
         self._missed = False
         self._seen_ms = 0
+        self._counts: dict[str, int] = {}
+        self._counts_due_s = float("-inf")
         self._work = asyncio.Event()
         hub.on_rung(self._rung)
 
@@ -65,11 +68,19 @@ class Catalog:
         self._watchers.add(watcher)
         try:
             tasks = (await self._store.recent(LISTED)).tasks
-            counts = await self._store.counts()
+            counts = await self._counted()
         except BaseException:
             self._watchers.discard(watcher)
             raise
         return watcher, Listing(tasks, counts)
+
+    async def _counted(self) -> dict[str, int]:
+        """The counts, at most a second old: they are asked of every task in the list."""
+        now_s = time.monotonic()
+        if now_s >= self._counts_due_s:
+            self._counts = await self._store.counts()
+            self._counts_due_s = now_s + _COUNTS_S
+        return self._counts
 
     def leave(self, watcher: Watcher) -> None:
         """Watch no more."""
@@ -105,7 +116,7 @@ class Catalog:
     async def _changed_since(self) -> set[str]:
         """What may have changed while the bells were not heard."""
         ids = await self._store.recent_ids(_MOST)
-        return {task_id for task_id, at_ms in ids if at_ms >= self._seen_ms - _RECHECK_S}
+        return {task_id for task_id, at_ms in ids if at_ms >= self._seen_ms - _RECHECK_MS}
 
     async def _tell(self, dirty: set[str]) -> None:
         self._seen_ms = int(time.time() * 1000)
@@ -127,6 +138,9 @@ class Catalog:
         try:
             for told in news:
                 watcher.sink.tell(told)
+            return
+        except Gone:
+            log.debug("a watcher of the list has gone")
         except Exception:
             log.exception("a watcher of the list cannot be told anything any more")
-            self._watchers.discard(watcher)
+        self._watchers.discard(watcher)

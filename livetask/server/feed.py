@@ -13,6 +13,10 @@ from livetask.server.subscription import Subscription
 from livetask.server.tasks import Run, Task
 
 
+class Gone(Exception):
+    """The viewer has gone, or was cut off: an ordinary end."""
+
+
 class Sink(Protocol):
     """The way to one viewer. It takes what it is told at once, and says when it can take more output."""
 
@@ -21,7 +25,7 @@ class Sink(Protocol):
         """Little of what it was told is still on its way; output is sent only then."""
 
     def tell(self, told: Told) -> None:
-        """Send it. Never waits. Raises if the viewer is gone, which ends the viewer and nothing else."""
+        """Send it. Never waits. Raises Gone; any other error also ends this viewer and nothing else."""
 
 
 class Follower:

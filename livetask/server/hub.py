@@ -222,6 +222,9 @@ class Hub:
                 call(news, rung.overrun)
 
     def _rang(self, feed: Feed, bell: Bell) -> None:
+        if bell.what == "progress":
+            self._pump.look_later(feed)
+            return
         if bell.what != "output":
             self._pump.look(feed)
             if bell.what == "begin":

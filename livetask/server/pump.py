@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.position import Cursor
 from livetask.server.events import Ended, Event, Output, RunChanged, TaskChanged
-from livetask.server.feed import Feed, Follower, changed_runs, differs
+from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
 from livetask.server.pieces import Pieces, cut, newest
 from livetask.server.slices import ReadAt, Slice
@@ -235,6 +235,9 @@ class Pump:
         for follower in followers:
             if follower.closed:
                 continue
+            if told and not follower.sink.drained:
+                self._clogged.add(follower)  # its other tasks, or their news, were faster
+                continue
             for one in told:
                 self._tell(follower, one)
             caught = follower.sub.took(pieces.pieces, pieces.reached)
@@ -258,10 +261,13 @@ class Pump:
             return
         try:
             follower.sink.tell(told)
+            return
+        except Gone:
+            log.debug("a viewer of task %s has gone", told.task_id)
         except Exception:
             log.exception("a viewer of task %s cannot be told anything any more", told.task_id)
-            follower.feed.followers.discard(follower)
-            self.drop(follower)
+        follower.feed.followers.discard(follower)
+        self.drop(follower)
 
     def _kick_later(self, follower: Follower, wait_s: float) -> None:
         if not follower.waits:

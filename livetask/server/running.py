@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 class Running:
     """Coroutines that run until they are stopped.
 
-    A loop that ends by itself or raises is a bug: the others are ended too and ``on_failure`` is called with what was
-    raised, so that the process can end.
+    A loop that raises is a bug: the others are ended too and ``on_failure`` is called with what was raised, so that
+    the process can end.
     """
 
     def __init__(self, on_failure: Callable[[BaseException], None] | None = None) -> None:

@@ -26,11 +26,11 @@ from aiohttp import web
 
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.server.catalog import Catalog, Watcher
-from livetask.server.feed import Follower
+from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet, Told
 from livetask.server.hub import Hub
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
-from livetask.server.transport import Gone, SocketDriver, Transport
+from livetask.server.transport import SocketDriver, Transport
 from livetask.server.wire import Json, error_json, task_json
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ PING_TIMEOUT_S = 30
 
 BYE_RETRY_MS = 500
 _BYE_S = 0.3
+_BEATS_AT_ONCE = 50
 _ACKS = 10
 """Acknowledgements cost next to nothing: this many times more of them are read than of other messages."""
 
@@ -149,12 +150,16 @@ class Sockets:
         """Send heartbeats, for ever."""
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            at_ms = int(time.time() * 1000)
-            for viewer in list(self._viewers.values()):
-                ends = {task_id: self._hub.end_of(one) for task_id, one in viewer.followers.items()}
-                shown = {task_id: str(end) for task_id, end in ends.items() if end is not None}
-                beat = {"at_ms": at_ms, "store": self._hub.store_state, "ends": shown}
-                self._send(viewer, Packet("heartbeat", beat))
+            for number, viewer in enumerate(list(self._viewers.values())):
+                self._send(viewer, self._beat_for(viewer))
+                if number % _BEATS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+
+    def _beat_for(self, viewer: Viewer) -> Packet:
+        ends = {task_id: self._hub.end_of(one) for task_id, one in viewer.followers.items()}
+        shown = {task_id: str(end) for task_id, end in ends.items() if end is not None}
+        at_ms = int(time.time() * 1000)
+        return Packet("heartbeat", {"at_ms": at_ms, "store": self._hub.store_state, "ends": shown})
 
     async def close(self) -> None:
         """Say goodbye, let it arrive, and end all connections; within a second, whoever does not answer."""

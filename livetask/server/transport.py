@@ -19,11 +19,19 @@ from engineio import packet as engine
 from engineio.async_drivers import aiohttp as driver
 
 from livetask.errors import TooLarge
+from livetask.server.feed import Gone
 from livetask.server.frames import Packet, answer_text
 from livetask.server.wire import error_json
 
 DRAINED_BYTES = 64 * 1024
 """A transport that holds less than this can be given more."""
+
+MOST_BYTES = 4 * 1024 * 1024
+MOST_PACKETS = 2000
+"""Beyond these a viewer who takes nothing is cut off; it loses nothing, since it comes back with its cursors.
+
+Output is never why: it is sent only to who has drained. News of many tasks can be, until the next ping finds out.
+"""
 
 _REFUSED = 8
 """A message beyond the limit is answered with an error; one beyond this many times the limit ends the connection."""
@@ -31,10 +39,6 @@ _REFUSED = 8
 _CLOSE_S = 0.5
 _PACKET = re.compile(r"[0-6]", re.ASCII)
 _EVENT = re.compile(r"42([0-9]{1,9})\[")
-
-
-class Gone(Exception):
-    """The viewer's connection has ended."""
 
 
 class SocketDriver(driver.WebSocket):  # type: ignore[misc]  # engineio has no types
@@ -130,9 +134,13 @@ class Transport:
         if socket.closed:
             raise Gone
         link = self._link()
+        if link is not None and (link.is_closing() or link.get_write_buffer_size() > MOST_BYTES):
+            link.abort()
+            raise Gone
+        if socket.queue.qsize() > MOST_PACKETS:
+            self.release()
+            raise Gone
         if link is not None and not socket.writing and socket.queue.empty():
-            if link.is_closing():
-                raise Gone
             link.write(packet.frames)
             return
         socket.queue.put_nowait(engine.Packet(engine.MESSAGE, packet.text))

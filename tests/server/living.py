@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -19,7 +20,7 @@ async def until(what: str, holds: Callable[[], Any], timeout_s: float = 20.0) ->
     """Wait for a condition."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not holds():
+            while not holds():  # noqa: ASYNC110 - a condition of any kind
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"waited {timeout_s} s in vain until {what}") from None
@@ -109,7 +110,9 @@ class Viewer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.io.disconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(15):
+                await self.io.disconnect()
         assert not self.errors, self.errors
 
     def _taking(self, name: str) -> Callable[[dict[str, Any]], Awaitable[None]]:

@@ -10,7 +10,7 @@ import pytest
 from livetask.errors import FormatUnknown, PositionUnknown, RedisUnavailable, RunUnknown
 from livetask.position import START, Cursor, Entry, Gap, Position
 from livetask.server.starts import line_start, tail_start
-from livetask.server.store import Store
+from livetask.server.store import BLOCK_MS, Store
 from tests.real.redis_servers import RealRedis
 from tests.server.conftest import Write
 
@@ -194,7 +194,7 @@ async def test_only_an_expired_lease_is_finished_as_lost_and_only_once(store: St
     dead.begin()
     alive.begin()
     async with asyncio.timeout(20):
-        while not (found := await store.expired()):
+        while not (found := await store.expired()):  # noqa: ASYNC110 - Redis has no event for it
             await asyncio.sleep(0.01)
     assert found == [("dead", 1, dead.nonce)]
     assert not await store.finish_lost("alive", 1, alive.nonce, "why")
@@ -237,3 +237,26 @@ async def test_one_read_takes_a_bounded_part_of_a_large_run(store: Store, writer
         run.write(b"x" * 16383 + b"\n")
     found = await store.read(run.task_id, Cursor(1, run.nonce, START), max_bytes=40_000, count=64)
     assert sum(len(item.data) for item in found.items if isinstance(item, Entry)) == 3 * 16384
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "password"),
+    [
+        ("valkey://:secret@one:7000/2", "one", "secret"),
+        ("rediss://one:7000/2", "one", None),
+        ("unix:///run/redis.sock?db=2", None, None),
+        ("redis+socket:///run/redis.sock?db=2", None, None),
+        ("sentinel://:secret@a:1,b/main/2", None, "secret"),
+    ],
+)
+async def test_every_form_of_address_makes_clients_that_try_nothing_again(
+    url: str, host: str | None, password: str | None
+) -> None:
+    async with Store(url) as store:
+        for client in (store._redis, store._bell_reader):
+            given = client.connection_pool.connection_kwargs
+            assert given.get("host") == host
+            assert given.get("password") == password
+            assert int(given["db"]) == 2
+            assert given["retry"].get_retries() == 0
+            assert given["socket_timeout"] * 1000 > BLOCK_MS
