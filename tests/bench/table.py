@@ -21,7 +21,8 @@ NOTE = (
     f"{BUSY_SHARE:.0%} of a core, so the way may do better than shown. Lines are 100 bytes. "
     "Valkey keeps nothing on disk. "
     "Latency is from the append to the viewer; `printed` is from the print, so that it holds the time in which a chunk "
-    "is gathered. CPU is user and system time from the kernel."
+    "is gathered. CPU is user and system time from the kernel. "
+    "livetask's viewers acknowledge each piece they have read, which its server's CPU includes."
 )
 
 
