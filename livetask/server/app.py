@@ -134,8 +134,13 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
-    app.on_cleanup.append(lambda _: store.close())
+    app.on_cleanup.append(lambda _: _close(store, control))
     return app
+
+
+async def _close(store: Store, control: Control) -> None:
+    control.close()
+    await store.close()
 
 
 def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Control:

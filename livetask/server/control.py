@@ -126,6 +126,11 @@ class Control:
         self._publishing = Lane("livetask-publish", _CALLS_AT_ONCE, timeout_s)
         self._asking = Lane("livetask-ask", _CALLS_AT_ONCE, timeout_s)
 
+    def close(self) -> None:
+        """Give the threads back; one that hangs in a call goes with the process."""
+        self._publishing.close()
+        self._asking.close()
+
     # ---- starting
 
     async def send(self, message: object) -> str:
@@ -134,16 +139,20 @@ class Control:
         Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable.
         """
         call = Call.parse(message, self._limit_bytes)
-        self._check_allowed(call.name)
+        if not self._allows(call.name):
+            raise TaskNotAllowed(call.name)
         fields = {"name": call.name, "queued_at": str(int(time.time() * 1000))}
-        task_id = await self._published(lambda wanted: self._send(call, wanted))
+        task_id = await self._run(self._publishing, lambda wanted: self._send(call, wanted))
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
         await self._noted(task_id, "queued", fields)
         return task_id
 
-    def startable(self) -> list[Startable]:
+    async def startable(self) -> list[Startable]:
         """The tasks that may be started: those that the app has, or, without an app, the names in the allow-list."""
+        return await self._run(self._asking, lambda wanted: self._startable())
+
+    def _startable(self) -> list[Startable]:
         if self._app is None or not self._registers:
             plain = {name for name in self._available if not set(name) & set(_GLOB_SIGNS)}
             return [Startable(name, "") for name in sorted(plain)]
@@ -153,12 +162,6 @@ class Control:
             if not name.startswith("celery.") and self._allows(name)
         ]
 
-    def _check_allowed(self, name: str) -> None:
-        if not self._allows(name):
-            raise TaskNotAllowed(name)
-        if self._app is not None and self._registers and name not in self._app.tasks:
-            raise NotFound(f"the Celery app has no task {name!r}: is its module among the imports?")
-
     def _allows(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self._available)
 
@@ -166,6 +169,8 @@ class Control:
         from celery.utils import uuid
 
         app = self._celery()
+        if self._registers and call.name not in app.tasks:
+            raise NotFound(f"the Celery app has no task {call.name!r}: is its module among the imports?")
         task_id = uuid()
         with self._connection(app, wanted) as connection, _results_unclaimed:
             app.send_task(
@@ -187,7 +192,7 @@ class Control:
         Raises TaskIdInvalid, BrokerUnavailable. What becomes of a running task shows in its state, not here.
         """
         checked = task_id_checked(task_id)
-        await self._published(lambda wanted: self._revoke(checked, terminate, wanted))
+        await self._run(self._publishing, lambda wanted: self._revoke(checked, terminate, wanted))
         await self._noted(checked, "state", {"state": "REVOKED"})
 
     def _revoke(self, task_id: str, terminate: bool, wanted: StillWanted) -> None:
@@ -214,12 +219,7 @@ class Control:
         Raises TaskIdInvalid, BrokerUnavailable.
         """
         checked = task_id_checked(task_id)
-        try:
-            return await self._asking.run(lambda wanted: self._info(checked))
-        except TimeoutError:
-            raise BrokerUnavailable(f"no answer from the result backend in {self._timeout_s} s") from None
-        except Exception as error:
-            raise self._explained(error) from error
+        return await self._run(self._asking, lambda wanted: self._info(checked))
 
     def _info(self, task_id: str) -> TaskFate:
         from celery.backends.base import DisabledBackend
@@ -234,13 +234,19 @@ class Control:
 
     # ---- the broker
 
-    async def _published(self, call: Callable[[StillWanted], T]) -> T:
+    async def _run(self, lane: Lane, call: Callable[[StillWanted], T]) -> T:
+        """Run a call in a lane. Everything of Celery happens there: its first imports alone take a second."""
+
+        def explained(wanted: StillWanted) -> T:
+            try:
+                return call(wanted)
+            except Exception as error:
+                raise self._explained(error) from error
+
         try:
-            return await self._publishing.run(call)
+            return await lane.run(explained)
         except TimeoutError:
             raise BrokerUnavailable(f"no answer in {self._timeout_s} s") from None
-        except Exception as error:
-            raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> Exception:
         """BrokerUnavailable for what a lost connection looks like in any transport; a bug stays what it is."""

@@ -103,7 +103,7 @@ class Stirfried:
 
     async def startable(self, request: web.Request) -> web.Response:
         """The tasks that may be started here."""
-        tasks = [{"name": task.name, "doc": task.doc} for task in self._control.startable()]
+        tasks = [{"name": task.name, "doc": task.doc} for task in await self._control.startable()]
         return web.json_response({"tasks": tasks}, headers={"Cache-Control": "no-store"})
 
     # ---- both

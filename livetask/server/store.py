@@ -12,6 +12,7 @@ Reads by line are in ``lines``. Nothing here knows of viewers, windows and the w
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -368,13 +369,27 @@ def _plain(client: Redis) -> Redis:
 async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
     """The answer of Redis; RedisUnavailable if there is none. An answer that says 'wrong' is a bug and passes."""
     try:
-        return await ask()
+        answer = await ask()
     except ResponseError as error:
         if isinstance(error, _AWAY) or str(error).startswith(_AWAY_TEXTS):
             raise RedisUnavailable(str(error)) from error
         raise
     except (RedisError, OSError) as error:
+        _heed_cancellation()
         raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
+    _heed_cancellation()
+    return answer
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError if the task was cancelled and has not heard of it.
+
+    redis-py sends under asyncio.wait_for, which in Python 3.11 forgets a cancellation that comes just when the sending
+    is done: a loop would go on for ever, and the server never stop.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _parts(things: Sequence[T], size: int = _PIPELINED) -> Iterator[Sequence[T]]:
