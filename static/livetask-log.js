@@ -160,7 +160,7 @@ export class LivetaskLog extends HTMLElement {
     const cursor = this.feed.cursor;
     let next = /** @type {'again' | null} */ (null);
     this.apply(() => (next = this.feed.received(event, message)));
-    if (event === 'task' || event === 'run') this.tell('livetask-task', this.feed.task);
+    if ((event === 'task' || event === 'run') && this.feed.task) this.tell('livetask-task', this.feed.task);
     if (this.feed.mode === 'all' && this.feed.cursor && this.feed.cursor !== cursor) {
       this.client.ack(this.feed.taskId, this.feed.cursor);
     }
