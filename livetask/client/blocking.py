@@ -21,6 +21,9 @@ from livetask.position import Cursor
 
 T = TypeVar("T")
 
+_END_S = 5.0
+"""How long an interrupted call may take to end."""
+
 
 class SyncClient:
     """A livetask server, as a program without asyncio sees it; arguments and errors are those of Client.
@@ -103,12 +106,21 @@ class SyncClient:
                 self._waited_for(items.aclose())
 
     def _waited_for(self, call: Coroutine[Any, Any, T]) -> T:
-        """Have it done in the client's thread. An interrupt, such as Ctrl-C, ends it there too."""
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        """Have it done in the client's thread. An interrupt, such as Ctrl-C, ends it there first."""
+        over = threading.Event()
+
+        async def done() -> T:
+            try:
+                return await call
+            finally:
+                over.set()
+
+        future = asyncio.run_coroutine_threadsafe(done(), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            over.wait(_END_S)
             raise
 
 

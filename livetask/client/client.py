@@ -240,7 +240,7 @@ class _Way:
 
 
 async def _through(line: Line, following: Following, way: _Way) -> AsyncGenerator[Item, None]:
-    """What comes through one line."""
+    """What comes through one line, until all has come or another line is to be taken."""
     silence, acks = Silence(_now_s()), Acks()
     lacking = 0
     await line.send("subscribe", following.wish(), answered=True)
@@ -253,6 +253,8 @@ async def _through(line: Line, following: Following, way: _Way) -> AsyncGenerato
             if isinstance(item, Output | Gap | RunBegan):
                 acks.consumed(item.cursor)
         lacking = lacking + (following.lacks(wire) and line.empty) if event == "heartbeat" else 0
+        if following.unsure:
+            return
         if following.homeless or lacking >= _LACKING:
             raise LineLost("the server has lost its place")
         if event == "bye":

@@ -32,13 +32,17 @@ from livetask.client.items import (
     TaskEnded,
 )
 from livetask.client.tasks import Run, Task
-from livetask.errors import CursorInvalid, Unavailable
+from livetask.errors import CursorInvalid, PositionUnknown, Unavailable
 from livetask.position import START, Cursor, Position
 
 Wire = Mapping[str, Any]
 
 _LATER = ("unavailable", "redis_unavailable", "broker_unavailable", "too_many", "internal")
 """Refusals that can be over later."""
+
+
+_HELD_TRIES = 15
+"""A store that has lost a run is often sent it again: so often, which is about a minute, its place is asked for."""
 
 
 class TryLater(Unavailable):
@@ -53,13 +57,15 @@ class Following:
     ``start``: where to begin: 'start', 'now', 'tail:N' or a cursor. ``run``: only this run, None: all, one after the
     other. ``wait``: the task may not be known yet.
 
-    ``done``: everything was told. ``homeless``: the server has no place to go on from; to be asked again, by wish().
+    ``done``: everything was told. ``homeless``: the server has no place to go on from, ``unsure``: it may not have told
+    all: in both it is to be asked again, by wish(), over another line.
     """
 
     def __init__(self, task_id: str, start: str = "start", run: int | None = None, *, wait: bool = False) -> None:
         self.task_id = task_id
         self.done = False
         self.homeless = False
+        self.unsure = False
         self.cursor: Cursor | None = None
         self._start = start
         self._run = run
@@ -68,6 +74,7 @@ class Following:
         self._crc: int | None = None  # of the run up to the cursor, None if not all of it was seen
         self._ended: tuple[str, str] | None = None  # (nonce, how) of the run that was told as ended
         self._store_ok = True
+        self._tries = 0
         self._takes: dict[str, Callable[[Wire], list[Item]]] = {
             "answer": self._answer,
             "output": self._output,
@@ -109,9 +116,10 @@ class Following:
     # ---- where it stands
 
     def _answer(self, wire: Wire) -> list[Item]:
-        self.homeless = False
+        self.homeless = self.unsure = False
         if not wire.get("ok"):
             return self._refused(str(wire.get("code")), str(wire.get("error")))
+        self._tries = 0
         items: list[Item] = []
         if wire.get("task"):
             items += self._saw(Task.parse(wire["task"]))
@@ -122,6 +130,12 @@ class Following:
     def _refused(self, code: str, sentence: str) -> list[Item]:
         if code in _LATER:
             raise TryLater(sentence)
+        if code == PositionUnknown.code and self.cursor is not None:
+            self._tries += 1
+            if self._tries < _HELD_TRIES:
+                raise TryLater(sentence)
+            self._tries = 0
+            return self._reset({"run": self.cursor.run, "cursor": None, "reason": "gone"})
         raise refusal(code, sentence, about={"task_id": self.task_id, "run": self._run, "cursor": self.wish()["from"]})
 
     def _enter(self, cursor: Cursor) -> list[Item]:
@@ -199,6 +213,8 @@ class Following:
             self._ended = (cursor.nonce, how)
         if self._run is not None:
             self.done = True
+        elif wire.get("last") and self._task is None:
+            self.unsure = True  # of whether other runs follow: the answer to the next wish tells
         elif wire.get("last") and not self._later(cursor):
             self.done = True
             items.append(TaskEnded("FAILURE" if how == "KILLED" else how))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 
@@ -53,6 +54,36 @@ def test_calls_wait_for_their_answers(url: str, worker: Running) -> None:
         assert task_id in [task.task_id for task in client.tasks()]
         with pytest.raises(TaskUnknown):
             client.revoke("no-such-task")
+
+
+def test_an_interrupted_loop_leaves_the_client_usable_and_goes_on_from_its_cursor(
+    url: str, begun: Callable[..., Writer]
+) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    writer, got, cursor = begun().write(b"before\n"), b"", None
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with SyncClient(url) as client:
+            items = client.output(writer.task_id)
+            for item in items:
+                if isinstance(item, Output):
+                    got, cursor = got + item.data, item.cursor
+                if isinstance(item, CaughtUp):
+                    break
+            signal.setitimer(signal.ITIMER_REAL, 0.3)  # while it waits for what does not come
+            with pytest.raises(Interrupted):
+                next(items)
+            writer.write(b"after\n").finish()
+            got += b"".join(item.data for item in client.output(writer.task_id, cursor) if isinstance(item, Output))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert got == b"before\nafter\n"
 
 
 def test_nothing_is_left_running_when_it_is_closed(url: str, begun: Callable[..., Writer]) -> None:

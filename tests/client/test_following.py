@@ -60,7 +60,7 @@ def task_event(state: str, *runs: Wire, how: str | None = None) -> dict[str, Any
 
 def subscribed(wire: Wire, **options: Any) -> Following:
     following = Following(TASK, **options)
-    following.take("answer", wire.answer())
+    following.take("answer", wire.answer(task_event("RUNNING", wire)["task"]))
     return following
 
 
@@ -177,6 +177,18 @@ def test_the_first_of_two_runs_is_not_the_last_of_an_ended_task() -> None:
     assert following.done
 
 
+def test_the_end_of_a_task_that_was_never_told_is_asked_for_again() -> None:
+    one = Wire()
+    following = Following(TASK, wait=True)
+    following.take("answer", {"ok": True, "task": None, "run": None, "cursor": None})
+    end = one.end("RETRY", last=True)
+    assert [type(item) for item in following.take("end", end)] == [RunBegan, RunEnded]
+    assert following.unsure
+    assert not following.done
+    following.take("answer", one.answer(task_event("REVOKED", one, how="RETRY")["task"]))
+    assert following.done
+
+
 def test_another_run_before_this_one_has_ended_is_broken() -> None:
     one, two = Wire(), Wire(2, "bcdefghijklm")
     following = subscribed(one)
@@ -270,6 +282,23 @@ def test_refusals_are_errors_of_their_kind() -> None:
             Following(TASK).take("answer", {"ok": False, "code": code, "error": "no"})
     with pytest.raises(TryLater, match="busy"):
         Following(TASK).take("answer", {"ok": False, "code": "too_many", "error": "busy"})
+
+
+def test_a_place_that_the_server_has_lost_is_asked_for_again_before_it_is_given_up() -> None:
+    one = Wire()
+    following = subscribed(one)
+    following.take("output", one.output(b"old\n"))
+    lost = {"ok": False, "code": "position_unknown", "error": "not there"}
+    for _ in range(5):
+        with pytest.raises(TryLater):
+            following.take("answer", lost)
+    assert following.wish()["from"] == one.cursor
+    following.take("answer", one.answer())
+    for _ in range(14):
+        with pytest.raises(TryLater):
+            following.take("answer", lost)
+    assert following.take("answer", lost) == [Reset(1, None, "gone")]
+    assert following.wish()["from"] == "start"
 
 
 @pytest.mark.parametrize("event", ["answer", "output", "gap", "end", "run", "reset", "caught_up", "task"])
