@@ -115,20 +115,7 @@ def test_a_full_disk_changes_no_task(rig: Rig, broker: Redis, full_disk: Path, p
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-@pytest.mark.parametrize(
-    "task",
-    [
-        "print_and_log",
-        pytest.param(
-            "write_plainly",
-            marks=pytest.mark.xfail(
-                raises=(subprocess.CalledProcessError, OSError),
-                strict=True,
-                reason="known limit: what writes past Python (children, os.write) sees a spool disk that fills up",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("task", ["print_and_log", "write_plainly"])
 def test_a_disk_that_fills_up_in_the_middle_of_a_task_changes_no_task(
     rig: Rig, broker: Redis, full_disk: Path, pool: str, task: str
 ) -> None:
