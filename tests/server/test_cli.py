@@ -73,7 +73,7 @@ def test_what_is_wrong_is_told_in_one_line_and_ends_with_status_2(
 ) -> None:
     answer = run(*LIVETASK, *words, **environ)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert said in answer.stderr
+    assert said.casefold() in answer.stderr.casefold()
     assert len(answer.stderr.splitlines()) == 1
 
 
@@ -102,9 +102,9 @@ def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:
         port = str(taken.getsockname()[1])
         answer = run(*LIVETASK, "serve", "--redis-url", "redis://127.0.0.1:1", "--port", port)
     assert answer.returncode == 1
-    assert answer.stderr == f"livetask: port {port} of 127.0.0.1 is taken: choose another with --port " + (
-        "(LIVETASK_PORT), or 0 for a free one\n"
-    )
+    ways = "choose another with --port (LIVETASK_PORT), or 0 for a free one"
+    assert answer.stderr.splitlines()[-1] == f"livetask: port {port} of 127.0.0.1 is taken: {ways}"
+    assert "Traceback" not in answer.stderr
 
 
 async def test_the_server_answers_within_2_s_of_its_start_and_says_where(store: Redis) -> None:
