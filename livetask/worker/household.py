@@ -23,6 +23,9 @@ from livetask.worker.shipping import Shipping, Terms
 from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_json, runs_in
 from livetask.worker.teeing import Tee
 
+_FIND_S = 0.5
+"""How often the directory is read; what begins is told besides."""
+
 _KEPT_S = 60.0
 """How long the spool of a run that Redis knows to the end is kept, so that a flush or a lost tail can be healed."""
 
@@ -62,6 +65,7 @@ class Household:
         self._unreadable: set[str] = set()
         self._words = Words()
         self._turn = 0
+        self._next_find_s = 0.0
 
     # ---- what there is
 
@@ -92,10 +96,12 @@ class Household:
         """Take in the runs that have begun since the last call."""
         with suppress(FileNotFoundError):
             for nonce in runs_in(self.directory):
-                if nonce not in self.runs and nonce not in self._unreadable:
+                if nonce not in self.runs:
                     self._take_in(nonce, now_s)
 
     def _take_in(self, nonce: str, now_s: float) -> None:
+        if nonce in self._unreadable:
+            return
         paths = RunPaths(self.directory, nonce)
         try:
             facts = RunFacts.parse(Path(paths.of("run")).read_bytes())
@@ -120,7 +126,9 @@ class Household:
     def heard(self, words: dict[str, Any], now_s: float) -> None:
         """Take what one of the worker's processes said."""
         with suppress(KeyError, TypeError, ValueError):
-            if words["what"] == "verdict":
+            if words["what"] == "run" and words["nonce"] not in self.runs:
+                self._take_in(str(words["nonce"]), now_s)
+            elif words["what"] == "verdict":
                 end = End(str(words["how"]), dict(words["detail"]))
                 self._words.verdict(str(words["task"]), end, now_s)
             elif words["what"] == "exit":
@@ -131,7 +139,9 @@ class Household:
 
     def look(self, now_s: float) -> None:
         """See which runs have ended."""
-        self.find_runs(now_s)
+        if now_s >= self._next_find_s:
+            self._next_find_s = now_s + _FIND_S
+            self.find_runs(now_s)
         for nonce, run in self.runs.items():
             watch = self._watches[nonce]
             if run.end is None:

@@ -266,7 +266,7 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         shown=_worker.settings.show_arguments,
     )
     capture.begin(_worker.directory, run)
-    _worker.teller.tell("run")
+    _worker.teller.tell("run", nonce=run.nonce)
 
 
 @guarded("the end of a task's output could not be noted")
@@ -287,7 +287,7 @@ def _on_postrun(task_id: str = "", retval: Any = None, state: str | None = None,
         raise
     if run.has_commands:
         kill_tree(run.spool.paths)
-    _worker.teller.tell("run")
+    _worker.teller.tell("run", nonce=run.facts.nonce)
 
 
 @guarded("the failure of a task could not be noted")

@@ -37,6 +37,7 @@ _LOOK_S = 0.1
 """How often it is looked whether processes have died, and how much the spools hold."""
 
 _IDLE_S = 0.5
+_GATHER_S = 0.003
 _ADOPT_S = 10.0
 _VERIFY_S = 5.0
 _BACKOFF_S = (0.1, 3.0)
@@ -74,7 +75,9 @@ class Shipper:
             self._tee.start()
         while not self._is_over():
             more = self._turn()
-            self._hearing.wait(0 if more else self._rest_s())
+            if not more:
+                self._hearing.wait(self._rest_s())
+                time.sleep(_GATHER_S)  # what else is told or written now goes along
         if self._tee is not None:
             self._tee.finish(timeout_s=1.0)
         for house in self._houses:
@@ -84,8 +87,6 @@ class Shipper:
         """Look, and ship once; whether there is more to ship at once."""
         now_s = time.monotonic()
         told = self._hearing.told()
-        if told:
-            self._own.find_runs(now_s)
         for words in told:
             self._heard(words, now_s)
         if now_s >= self._next_look_s or told:

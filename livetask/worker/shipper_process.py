@@ -3,7 +3,7 @@
 It is a process, not a thread, in every pool. Under gevent and eventlet a thread would run on patched sockets and locks
 and stand still whenever a task computes; in the threads and solo pools it would share the interpreter's lock with the
 tasks; and a process outlives the main process for the moment that it takes to ship the last words and the true end
-when that one is killed. It costs about 30 MiB.
+when that one is killed. It costs about 40 MiB, and no measurable CPU while nothing runs.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,12 +81,19 @@ def test_a_console_that_blocks_holds_nobody_else(tmp_path: Path) -> None:
     console.write(b"x" * 1_000_000)
     console.tee.ended(console.paths.nonce, 1_000_000)
     console.tee.finish(0.2)
+    assert not console.tee.finished
+    os.set_blocking(read, False)
+    shown = bytearray()
+
+    def drained() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            shown.extend(os.read(read, 1 << 20))
+        return console.tee.finished and len(shown) == 1_000_000
+
+    wait_for("all of it", drained, every_s=0.001)
     console.run.close()
-    os.close(console.fd)
-    while os.read(read, 1 << 20):
-        if console.tee.finished:
-            break
-    os.close(read)
+    for fd in (console.fd, read, write):
+        os.close(fd)
 
 
 def test_a_console_that_is_gone_does_not_matter(tmp_path: Path) -> None:
