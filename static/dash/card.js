@@ -12,7 +12,7 @@ import { ago, tookOf, underWay } from './time.js';
 /** @typedef {Record<string, any>} Task */
 
 const MOST_LINES = 9;
-/** So many lines fit on any card; more are aligned to the newest. */
+/** The same beside a progress bar. So many fit on any card; more are aligned to the newest. */
 const FEW = 7;
 const MOST_SHOWN = 240;
 const AGAIN_MS = 1000;
@@ -136,7 +136,8 @@ export class Card {
 
   /** @param {Task | undefined} run */
   drawTail(run) {
-    const rows = this.tail.last(MOST_LINES).map((line) => {
+    const most = this.progress.element.hidden ? MOST_LINES : FEW;
+    const rows = this.tail.last(most).map((line) => {
       const row = make('div');
       paint(row, resolved(line.text.slice(0, 4 * MOST_SHOWN), line.opening).runs, MOST_SHOWN);
       return row;
@@ -146,8 +147,8 @@ export class Card {
       rows.push(make('div', { class: 'fate', 'data-state': how === 'KILLED' ? 'FAILURE' : how }, fate(how, run?.detail)));
     }
     if (!rows.length) rows.push(make('div', { class: 'quiet-text' }, this.silence(run)));
-    this.last.classList.toggle('few', rows.length < FEW);
-    this.last.replaceChildren(...rows.slice(-MOST_LINES));
+    this.last.classList.toggle('few', rows.length <= FEW);
+    this.last.replaceChildren(...rows.slice(-most));
   }
 
   /** @param {Task | undefined} run */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -141,6 +142,29 @@ async def test_an_unknown_place_is_a_page_that_says_so(watched: Watched) -> None
     assert answer
     assert answer.status == 404
     await expect(watched.page.get_by_role("heading", level=1)).to_have_text("Not found")
+
+
+async def test_pages_carry_a_strict_policy_and_modules_are_asked_for_anew(server: Dashboard) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{server.url}/") as page:
+            policy = page.headers["Content-Security-Policy"]
+            assert page.headers["X-Content-Type-Options"] == "nosniff"
+        for part in (
+            "default-src 'none'",
+            "script-src 'self';",
+            "require-trusted-types-for 'script'",
+            "frame-ancestors 'none'",
+        ):
+            assert part in policy
+        assert "unsafe" not in policy
+        async with session.get(f"{server.url}/", headers={"Host": "evil; script-src *"}) as page:
+            assert "evil" not in page.headers.get("Content-Security-Policy", "")
+        async with session.get(f"{server.url}/static/livetask-log.js") as module:
+            assert module.headers["Cache-Control"] == "no-cache"
+            assert module.content_type in ("text/javascript", "application/javascript")
+            tag = module.headers["ETag"]
+        async with session.get(f"{server.url}/static/livetask-log.js", headers={"If-None-Match": tag}) as again:
+            assert again.status == 304
 
 
 @pytest.fixture(scope="module")
