@@ -22,7 +22,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -141,7 +141,7 @@ class ServerPlan:
             'save ""',
             # half a written entry at the end, left by a crash, is cut off and not a reason to stay down
             "aof-load-truncated yes",
-            "loglevel notice",
+            "loglevel warning",
         ]
         return "\n".join(lines) + "\n"
 
@@ -204,24 +204,28 @@ class DataDirectory:
             raise ValueError(f"{self.path} is not claimed")
         return self._lock
 
-    def claim(self) -> None:
-        """Take the directory; raises AlreadyRunning when another process, or its server, still has it."""
+    def claim(self, patience_s: float = 3.0) -> None:
+        """Take the directory; raises AlreadyRunning when another process has it.
+
+        ``patience_s``: how long to wait for the server of an owner that is gone, after a kill -9 for example.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        ends_at = time.monotonic() + patience_s
+        while not _locked(lock):
             note = os.pread(lock, 1000, 0).decode(errors="replace").strip()
-            os.close(lock)
-            raise AlreadyRunning(str(self.path), note) from None
+            if _owner_lives(note) or time.monotonic() > ends_at:
+                os.close(lock)
+                raise AlreadyRunning(str(self.path), note)
+            time.sleep(0.05)
         self._lock = lock
-        self.note(f"process {os.getpid()}")
+        self.note("starting")
 
     def note(self, text: str) -> None:
-        """Say who holds the directory; the next one that comes is told this."""
+        """Say what the holder of the directory does, its address for example; the next one that comes is told."""
         os.ftruncate(self.lock_fd, 0)
-        os.pwrite(self.lock_fd, text.encode(), 0)
+        os.pwrite(self.lock_fd, f"process {os.getpid()}, {text}".encode(), 0)
 
     def publish(self, url: str | None) -> None:
         """Write the server's URL where ``run.py web`` and ``run.py worker`` find it; None takes it away."""
@@ -248,16 +252,20 @@ class DataDirectory:
             self._lock = None
 
 
-def wait_for(claim: Callable[[], None], pause: Callable[[float], None], patience_s: float) -> None:
-    """Call `claim` until it no longer raises AlreadyRunning, for at most `patience_s`; then let it raise.
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
-    A server whose owner was killed takes a moment to end; the next start need not fail for it.
-    """
-    left_s = patience_s
-    while left_s > 0:
-        with contextlib.suppress(AlreadyRunning):
-            claim()
-            return
-        pause(0.1)
-        left_s -= 0.1
-    claim()
+
+def _owner_lives(note: str) -> bool:
+    match = re.match(r"process (\d+)", note)
+    try:
+        os.kill(int(match[1]), 0) if match else None
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return bool(match)
