@@ -41,6 +41,11 @@ class Escapes:
         self._terminal = terminal
         self._held = b""
 
+    @property
+    def held(self) -> bytes:
+        """What was taken and not given yet."""
+        return self._held
+
     def take(self, data: bytes) -> bytes:
         """The next piece without them; what could be the beginning of a code is held until the next."""
         data = self._held + data

@@ -54,7 +54,7 @@ class TextPrinter:
         match item:
             case Output():
                 self._write(item.data if self._raw else self._escapes.take(item.data))
-                self.cursor = item.cursor
+                self.cursor = _before(item.cursor, self._escapes.held)
             case RunBegan():
                 self.cursor = item.cursor
                 if item.cursor.run > 1:
@@ -122,13 +122,12 @@ class JsonPrinter:
     def _output(self, item: Output) -> None:
         start = self._from if self._from is not None else item.start
         text = self._decoder.decode(item.data)
-        held_bytes = len(self._decoder.getstate()[0])
-        position = item.cursor.position
-        shown = Cursor(item.cursor.run, item.cursor.nonce, Position(position.line, position.byte - held_bytes))
-        self._from, self._end = (shown.position, item.cursor) if held_bytes else (None, None)
+        held = self._decoder.getstate()[0]
+        shown = _before(item.cursor, held)
+        self._from, self._end = (shown.position, item.cursor) if held else (None, None)
         if text:
             self._output_line(start, shown, text)
-        elif held_bytes:
+        elif held:
             self._from = start
 
     def _flush(self) -> None:
@@ -172,6 +171,13 @@ def as_json(item: Item) -> dict[str, Any]:
             return {"event": "notice", "what": item.what, "text": item.text}
         case Output():
             raise TypeError("output is shown piece by piece")
+
+
+def _before(cursor: Cursor, held: bytes) -> Cursor:
+    """Where ``held`` begins, which ends at the cursor."""
+    end = cursor.position
+    start = Position(end.line - held.count(b"\n"), end.byte - len(held))
+    return Cursor(cursor.run, cursor.nonce, start)
 
 
 def _reason(item: RunEnded) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -270,3 +272,38 @@ async def test_a_silent_network_is_noticed_and_left(
                     assert "silent" in item.text
                     proxy.black_hole = False
     assert got == writer.all
+
+
+async def test_many_tasks_are_followed_at_once_each_by_itself(client: Client, begun: Begun) -> None:
+    writers = [begun().write(f"task {number}\n".encode()) for number in range(20)]
+    following = [asyncio.ensure_future(collected(client.output(writer.task_id))) for writer in writers]
+    for writer in writers:
+        await asyncio.to_thread(writer.write, b"end\n")
+        await asyncio.to_thread(writer.finish)
+    for writer, items in zip(writers, await asyncio.gather(*following), strict=True):
+        assert bytes_of(items) == writer.all
+
+
+async def test_a_store_that_goes_away_is_told_and_nothing_is_lost(rig: Rig) -> None:
+    store = await asyncio.to_thread(rig.redis)
+    dashboard = await asyncio.to_thread(rig.serve, store.url)
+    writer = await asyncio.to_thread(lambda: Writer(store.url, "store-away").begin().write(b"before\n"))
+    got, notices = b"", []
+    async with Client(dashboard.url) as client, asyncio.timeout(90):
+        async for item in client.output(writer.task_id):
+            got += item.data if isinstance(item, Output) else b""
+            if isinstance(item, Notice):
+                notices.append(item.what)
+            if isinstance(item, CaughtUp) and got == b"before\n" and not notices:
+                store.kill()
+            if notices == ["store_unreachable"] and isinstance(item, Notice):
+                await asyncio.to_thread(store.start)
+                await asyncio.to_thread(lambda: writer.write(b"after\n").finish())
+    assert got == writer.all
+    assert notices == ["store_unreachable", "store_ok"]
+
+
+def test_the_client_loads_neither_half_of_livetask() -> None:
+    code = "import sys, livetask.client; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not {"celery", "click", "jinja2", "livetask.server", "livetask.worker"} & set(done.stdout.split())
