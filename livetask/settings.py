@@ -22,7 +22,7 @@ from livetask.errors import RedisUrlMissing, SettingInvalid, SettingUnknown
 KIB = 1024
 MIB = 1024 * KIB
 
-_REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel", "valkey", "valkeys")
+_REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "valkey+socket", "sentinel", "valkey", "valkeys")
 _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -88,6 +88,9 @@ class Settings:
             value = getattr(self, item.name)
             if least is not None and value < least:
                 raise SettingInvalid(item.name, value, f"a whole number of at least {least}")
+        if self.redis_url and self.redis_url.split(":", 1)[0] not in _REDIS_SCHEMES:
+            shown = without_password(self.redis_url)
+            raise SettingInvalid("redis_url", shown, "the URL of a Redis or Valkey server, redis://host:6379/0")
         if self.capture_level not in _LEVELS:
             raise SettingInvalid("capture_level", self.capture_level, f"one of {', '.join(_LEVELS)}")
         if not self.prefix or any(sign in self.prefix for sign in "{} \n"):
@@ -174,7 +177,8 @@ def _known(written: str, name: str) -> str:
     if name in names:
         return name
     close = get_close_matches(name, names, 1)
-    raise SettingUnknown(written, written[: len(written) - len(name)] + close[0] if close else None)
+    hint = written[: len(written) - len(name)] + close[0] if close else None
+    raise SettingUnknown(written, hint.upper() if hint and written.isupper() else hint)
 
 
 def _converted(name: str, value: Any) -> Any:
