@@ -17,7 +17,7 @@ from livetask.errors import PositionUnknown, RedisUnavailable, TaskUnknown
 from livetask.position import START, Cursor, Position
 from livetask.server.events import CaughtUp, Ended, Missing, Output, Reset
 from livetask.server.frames import Told
-from livetask.server.hub import Hub
+from livetask.server.hub import Hub, _not_beyond
 from livetask.server.store import Store
 from livetask.server.subscription import Wish
 from tests.real.fault_proxy import FaultProxy
@@ -94,8 +94,13 @@ async def test_a_flush_is_healed_by_the_worker_and_the_viewer_sees_nothing_of_it
         for key in (run.task, run.output, run.watched, run.bell, run.alive, run.recent):
             run.client.delete(key)
         await late.subscribe(run.task_id, whence=str(seen.at[1]), wait=True)
+        run.client.delete(run.watched)
         run.heal()
-        await _write_lines(run, 100, 100, 0.001)
+        # the lease went with the flush: without a new one, live output would wait for the next sweep
+        await until("the lease is taken anew", lambda: run.client.zscore(run.watched, run.task_id), 5)
+        run.write(LINE % 100)
+        await until("live output comes", lambda: len(seen.text[1]) == len(run.text), 5)
+        await _write_lines(run, 101, 100, 0.001)
         run.finish()
         await viewer.ended(run.task_id)
         rest = await late.ended(run.task_id)
@@ -433,6 +438,41 @@ async def test_a_viewer_of_many_tasks_that_takes_nothing_is_sent_no_more_than_on
             run.finish()
         for run in runs:
             assert bytes((await stalled.ended(run.task_id)).text[1]) == bytes(run.text)
+
+
+class _Shared:
+    """One transport that many followers share; it takes nothing."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+    @property
+    def drained(self) -> bool:
+        return self.size_bytes < 64 * 1024
+
+    def tell(self, told: Told) -> None:
+        self.size_bytes += len(told.packet(True).frames)
+
+
+async def test_tasks_that_are_ready_in_one_round_share_the_room_of_their_transport(store: Store, writer: Write) -> None:
+    hub, transport, keeping = Hub(store), _Shared(), _Keeping()
+    for number in range(20):
+        run = writer(f"task-{number}")
+        run.begin()
+        for _ in range(6):
+            run.write(b"x" * 16_384)
+        follower = await hub.subscribe(run.task_id, transport, Wish(binary=True))
+        hub.begin(follower)
+    hub.begin(await hub.subscribe("task-0", keeping, Wish(binary=True)))
+    await hub.start()
+    await until("another has it all", lambda: len(keeping.text) == 6 * 16_384)
+    assert 64 * 1024 <= transport.size_bytes < 2 * 64 * 1024 + 10_000
+    await hub.stop()
+
+
+def test_where_to_listen_goes_back_when_a_bell_has() -> None:
+    assert _not_beyond(None, ["5-1", "0-0"]) == ("5-1", "0-0")
+    assert _not_beyond(["5-10", "7-0", "3-0"], ["5-9", "10-0", "3-0"]) == ("5-9", "7-0", "3-0")
 
 
 async def test_a_watcher_that_takes_nothing_is_owed_names_and_not_news(
