@@ -139,6 +139,13 @@ export class Feed {
    * @returns {'again' | null} whether to subscribe once more
    */
   received(event, message) {
+    const next = this.taken(event, message);
+    // a run whose task was not told yet: the answer to a subscribe tells it
+    return next ?? (this.run !== null && !this.task ? this.again() : null);
+  }
+
+  /** @param {string} event @param {Message} message @returns {'again' | null} */
+  taken(event, message) {
     if (event === 'task') this.tell(message.task);
     else if (event === 'heartbeat') return this.beaten(message.end);
     else if (event === 'run') this.runTold(message.run);
