@@ -17,6 +17,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from livetask.service.guard import Guard
 from livetask.service.trees import descendants, kill_groups, send
@@ -61,6 +62,7 @@ class Supervisor:
         self._tell = tell
         self._width = max(len(part.name) for part in parts)
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._output: dict[str, IO[bytes]] = {}
         self._ended: dict[str, asyncio.Event] = {part.name: asyncio.Event() for part in parts}
         self._gone: dict[str, asyncio.Event] = {part.name: asyncio.Event() for part in parts}
         self._stop = asyncio.Event()
@@ -89,16 +91,22 @@ class Supervisor:
         self._stop.set()
 
     async def _start(self, part: Part) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *part.command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **part.env},
-            pass_fds=part.keep_fds,
-            start_new_session=True,
-        )
+        # a pipe of our own: asyncio's would keep the part from having ended while a grandchild holds it open
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *part.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=writing,
+                stderr=writing,
+                env={**os.environ, **part.env},
+                pass_fds=part.keep_fds,
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
         self._guard.watch(process.pid)
+        self._output[part.name] = os.fdopen(reading, "rb")
         self._running[part.name] = process
         assert process.stdin
         process.stdin.write(part.stdin)
@@ -109,7 +117,7 @@ class Supervisor:
     async def _follow(self, part: Part) -> None:
         """Pass a part's lines on until it has ended; its end stops all others."""
         process = self._running[part.name]
-        reading = asyncio.ensure_future(self._pass_on(part, process))
+        reading = asyncio.ensure_future(self._pass_on(part))
         status = await process.wait()
         # a grandchild may hold the pipe open: it is no reason to wait for the end of the output
         await asyncio.wait([reading], timeout=0.2)
@@ -122,18 +130,23 @@ class Supervisor:
             self._tell(f"{part.name} ended by itself, {fate(status)}; stopping the rest")
             self._stop.set()
 
-    async def _pass_on(self, part: Part, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout
+    async def _pass_on(self, part: Part) -> None:
+        loop = asyncio.get_running_loop()
+        output = asyncio.StreamReader()
+        pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(output), self._output[part.name])
         rest = b""
-        while more := await process.stdout.read(65536):
-            *lines, rest = (rest + more).split(b"\n")
-            for line in lines:
-                self._line(part, line)
-            if len(rest) > LONGEST_LINE_BYTES:
+        try:
+            while more := await output.read(65536):
+                *lines, rest = (rest + more).split(b"\n")
+                for line in lines:
+                    self._line(part, line)
+                if len(rest) > LONGEST_LINE_BYTES:
+                    self._line(part, rest)
+                    rest = b""
+        finally:
+            if rest:
                 self._line(part, rest)
-                rest = b""
-        if rest:
-            self._line(part, rest)
+            pipe.close()
 
     def _line(self, part: Part, line: bytes) -> None:
         text = line[:LONGEST_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
