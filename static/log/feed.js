@@ -13,7 +13,7 @@
 import { Journal } from './journal.js';
 import { CHUNK, Lines, pieceOf } from './chunks.js';
 import { cursor as cursorOf, position as positionOf } from './places.js';
-import { Rows } from './rows.js';
+import { Rows, merged } from './rows.js';
 import { PLAIN, styled } from './style.js';
 
 /** @typedef {import('./client.js').Message} Message */
@@ -269,8 +269,7 @@ export class Feed {
 
   /** @param {Message} task */
   tell(task) {
-    if (!task) return;
-    this.task = task;
+    this.task = task ?? this.task;
     this.learn();
   }
 
@@ -388,20 +387,9 @@ export class Feed {
     this.note({ from: { line: 1, byte: 0 }, to: first, reason: why, bare: true });
   }
 
-  /** Remember what is missing; gaps that overlap become one. @param {Gap} gap @param {boolean} [sure] of `bare` */
+  /** Remember what is missing. @param {Gap} gap @param {boolean} [sure] of its `bare` */
   note(gap, sure = false) {
-    const apart = this.gaps.filter((other) => other.to.byte <= gap.from.byte || other.from.byte >= gap.to.byte);
-    if (apart.length < this.gaps.length) {
-      const others = this.gaps.filter((other) => !apart.includes(other));
-      const [first, last] = [others[0], others.at(-1)];
-      if (others.length === 1 && first && first.from.byte <= gap.from.byte && first.to.byte >= gap.to.byte) {
-        if (sure && first.from.byte === gap.from.byte && first.from.byte > 0) first.bare = gap.bare;
-        return this.rebuild();
-      }
-      if (first && first.from.byte < gap.from.byte) gap = { ...gap, from: first.from, bare: first.bare };
-      if (last && last.to.byte > gap.to.byte) gap = { ...gap, to: last.to };
-    }
-    this.gaps = [...apart, gap].sort((a, b) => a.from.byte - b.from.byte);
+    this.gaps = merged(this.gaps, gap, sure);
     this.rebuild();
   }
 

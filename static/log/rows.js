@@ -82,3 +82,24 @@ export class Rows {
 function firstOf(stretch) {
   return stretch.gap ? stretch.gap.from.line : stretch.line;
 }
+
+/**
+ * The gaps and one more; those that overlap become one.
+ * @param {Gap[]} gaps in their order, without overlap
+ * @param {Gap} gap
+ * @param {boolean} sure whether its `bare` is known, and not only assumed
+ * @returns {Gap[]}
+ */
+export function merged(gaps, gap, sure) {
+  const apart = gaps.filter((other) => other.to.byte <= gap.from.byte || other.from.byte >= gap.to.byte);
+  const others = gaps.filter((other) => !apart.includes(other));
+  const [first, last] = [others[0], others.at(-1)];
+  if (others.length === 1 && first && first.from.byte <= gap.from.byte && first.to.byte >= gap.to.byte) {
+    if (sure && first.from.byte === gap.from.byte && first.from.byte > 0) first.bare = gap.bare;
+    return gaps;
+  }
+  let whole = gap;
+  if (first && first.from.byte < whole.from.byte) whole = { ...whole, from: first.from, bare: first.bare };
+  if (last && last.to.byte > whole.to.byte) whole = { ...whole, to: last.to };
+  return [...apart, whole].sort((a, b) => a.from.byte - b.from.byte);
+}
