@@ -20,16 +20,16 @@ help: ## list these targets
 # ---- running
 
 run: .venv/run.stamp ## set everything up and start it: Valkey, a worker, the dashboard (PORT=8400)
-	@exec $(BIN)/python run.py all
+	@exec $(BIN)/python run.py all --stop-with-parent
 
 run-web: .venv/run.stamp ## only the web server, on LIVETASK_REDIS_URL
-	@exec $(BIN)/python run.py web
+	@exec $(BIN)/python run.py web --stop-with-parent
 
 run-worker: .venv/run.stamp ## only a Celery worker with the demo tasks, on LIVETASK_REDIS_URL
-	@exec $(BIN)/python run.py worker
+	@exec $(BIN)/python run.py worker --stop-with-parent
 
 run-redis: .venv/run.stamp ## only the embedded Valkey; prints its address
-	@exec $(BIN)/python run.py redis
+	@exec $(BIN)/python run.py redis --stop-with-parent
 
 demo: .venv/run.stamp ## start eight demo tasks at once in what `make run` started
 	@$(BIN)/python -m livetask.demo start

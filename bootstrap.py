@@ -16,7 +16,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -33,19 +32,10 @@ REQUIREMENTS = ROOT / "requirements"
 MODULES = ROOT / "node_modules"
 VENDOR = ROOT / "static" / "vendor"
 
-# What the pages import: paths in node_modules, and what they are called in static/vendor.
-PAGE_MODULES = {
-    "socket.io-client/dist/socket.io.esm.min.js": "socket.io.esm.min.js",
-    "lit/index.js": "lit.js",
-    "lit-html/directives/repeat.js": "lit-repeat.js",
-}
+# What the pages import, as paths in node_modules: whole modules, that import nothing themselves
+PAGE_MODULES = ("socket.io-client/dist/socket.io.esm.min.js",)
 # where the type checker finds their types
-PAGE_TYPES = {
-    "socket.io.esm.min.d.ts": "socket.io-client",
-    "lit.d.ts": "lit",
-    "lit-repeat.d.ts": "lit/directives/repeat.js",
-}
-IMPORT = re.compile(r"""(?P<before>\bfrom\s*|\bimport\s*)(?P<quote>["'])(?P<name>[^"'\n]+)(?P=quote)""")
+PAGE_TYPES = {"socket.io.esm.min.d.ts": "socket.io-client"}
 SOURCE_MAP = re.compile(r"\n//# sourceMappingURL=\S*")
 
 # pip's settings, and the environment variable that tells uv the same
@@ -160,9 +150,9 @@ def uv_environment(*, locking: bool = False) -> dict[str, str]:
     """This process' environment with pip's package settings added under uv's names.
 
     ``locking``: leave out this machine's additional places: a lock must hold the hashes of all platforms'
-    files, and a place of this machine's own may have just the one that fits here. What is set for uv already stays.
-    pip takes the best version from all its indexes, so
-    uv is told to do the same where there is more than one.
+    files, and a place of this machine's own may have just the one that fits here.
+
+    What is set for uv already stays. pip takes the best version from all its indexes, so uv is told to do the same.
     """
     environment = dict(os.environ)
     for name, value in pip_settings().items():
@@ -199,17 +189,25 @@ def pip_settings() -> dict[str, str]:
 def install_page(*, development: bool) -> None:
     """Install package-lock.json and copy what the pages load into static/vendor."""
     omit = [] if development or (ROOT / "node_modules" / "typescript").exists() else ["--omit=dev"]
-    npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *omit)
+    npm("ci", "--ignore-scripts", *omit)
     vendor()
 
 
-def npm(*arguments: str) -> None:
-    """Run npm in the checkout, with its node first on the PATH."""
-    command = npm_command()
-    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    line = [*command, *arguments]
-    if subprocess.call(line, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL) != 0:
+def npm(*arguments: str, place: Path = ROOT) -> None:
+    """Run npm in `place`, quietly."""
+    quietly = ["--no-audit", "--no-fund", "--loglevel=error"]
+    line = [*npm_command(), arguments[0], *quietly, *arguments[1:]]
+    if subprocess.call(line, cwd=place, env=node_environment(), stdout=subprocess.DEVNULL) != 0:
         raise SetUpFailed(f"`npm {arguments[0]}` failed; what it says stands above")
+
+
+def node_environment() -> dict[str, str]:
+    """This process' environment, with npm's own node first on the PATH, and the certificates that pip has."""
+    environment = dict(os.environ)
+    environment["PATH"] = f"{Path(npm_command()[0]).parent}{os.pathsep}{environment.get('PATH', '')}"
+    if certificates := pip_settings().get("cert"):
+        environment.setdefault("NODE_EXTRA_CA_CERTS", certificates)
+    return environment
 
 
 def npm_command() -> list[str]:
@@ -241,54 +239,15 @@ def typescript() -> list[str]:
 
 
 def vendor() -> None:
-    """Fill static/vendor with PAGE_MODULES and all that they import, and nothing else."""
+    """Fill static/vendor with PAGE_MODULES, and nothing else."""
     shutil.rmtree(VENDOR, ignore_errors=True)
-    waiting = list(PAGE_MODULES)
-    copied: set[str] = set()
-    while waiting:
-        module = waiting.pop()
-        if module not in copied:
-            copied.add(module)
-            waiting += copy_module(module)
+    VENDOR.mkdir(parents=True)
+    for path in PAGE_MODULES:
+        # the map that a module names is not copied: a browser's tools would ask for it in vain
+        text = SOURCE_MAP.sub("", (MODULES / path).read_text("utf-8"))
+        (VENDOR / Path(path).name).write_text(text, "utf-8")
     for name, package in PAGE_TYPES.items():
         (VENDOR / name).write_text(f'export * from "{package}";\n')
-
-
-def copy_module(module: str) -> list[str]:
-    """Copy one ES module out of node_modules; return the modules it imports, by their paths there.
-
-    A browser resolves a bare name like 'lit-html' by an import map only, and an inline one
-    would need a hole in the pages' content security policy. So bare names become relative
-    paths in the copy.
-    """
-    here = PAGE_MODULES.get(module, module)
-    imported: list[str] = []
-
-    def relative(match: re.Match[str]) -> str:
-        found = resolve(module, match["name"])
-        imported.append(found)
-        path = os.path.relpath(PAGE_MODULES.get(found, found), os.path.dirname(here) or ".")
-        path = path if path.startswith("../") else f"./{path}"
-        return f"{match['before']}{match['quote']}{path}{match['quote']}"
-
-    text = IMPORT.sub(relative, (MODULES / module).read_text())
-    target = VENDOR / here
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(SOURCE_MAP.sub("", text))
-    return imported
-
-
-def resolve(importer: str, name: str) -> str:
-    """The path in node_modules of the module that `importer` imports as `name`."""
-    if name.startswith("."):
-        return os.path.normpath(os.path.join(os.path.dirname(importer), name))
-    parts = name.split("/")
-    size = 2 if name.startswith("@") else 1
-    package, rest = "/".join(parts[:size]), "/".join(parts[size:])
-    if rest:
-        return f"{package}/{rest}"
-    main = json.loads((MODULES / package / "package.json").read_text())["main"]
-    return os.path.normpath(f"{package}/{main}")
 
 
 # ---------------------------------------------------------------- keeping
@@ -304,7 +263,7 @@ def lock() -> None:
     compile_lock(*project, "requirements/dev.in", "-c", "requirements/run.txt", into="dev")
     compile_lock("requirements/uv.in", into="uv")
     compile_lock("requirements/node.in", into="node")
-    npm("update", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund")
+    npm("update", "--package-lock-only", "--ignore-scripts")
 
 
 def compile_lock(*sources: str, into: str) -> None:

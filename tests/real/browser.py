@@ -135,11 +135,13 @@ def _from_npm() -> str:
     PACKED.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", "unpack.mjs"):
         shutil.copy(LOCKED / name, PACKED)
-    npm = bootstrap.npm_command()
-    node = str(Path(npm[0]).parent / "node")
-    path = f"{Path(npm[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    line = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    return _ran(line, 180, PACKED, {"PATH": path}) or _ran([node, "unpack.mjs"], 120, PACKED, {"PATH": path})
+    known = bootstrap.node_environment()
+    node = str(Path(bootstrap.npm_command()[0]).parent / "node")
+    try:
+        bootstrap.npm("ci", "--ignore-scripts", place=PACKED)
+    except bootstrap.SetUpFailed as failure:
+        return str(failure)
+    return _ran([node, "unpack.mjs"], 120, PACKED, known)
 
 
 def _from_apt() -> str:
