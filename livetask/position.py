@@ -13,7 +13,7 @@ Pure: no I/O, no clock, nothing of Redis or Celery.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from livetask.errors import CursorInvalid
 
@@ -102,17 +102,18 @@ class Entry:
 
     ``start``: the position of its first byte. ``data``: the bytes as the task wrote them. ``at_ms``: when they were
     read from the spool, wall clock, 0 if unknown. ``sgr``: the terminal colours in force at its first byte, as the
-    parameters of one SGR sequence, b"" for none.
+    parameters of one SGR sequence, b"" for none. ``end``: the position after its last byte.
     """
 
     start: Position
     data: bytes
     at_ms: int = 0
     sgr: bytes = b""
+    end: Position = field(init=False, compare=False)
 
-    @property
-    def end(self) -> Position:
-        return self.start.after(self.data)
+    def __post_init__(self) -> None:
+        # Counted once: a replay of a long log asks for it several times of each entry.
+        object.__setattr__(self, "end", self.start.after(self.data))
 
     def since(self, position: Position) -> Entry:
         """The part of the entry from ``position`` on, which must lie within it."""

@@ -2,7 +2,8 @@
 
 A setting is looked for, in this order, in the flags of a command, in the environment (``LIVETASK_PORT``), and in the
 configuration of the Celery app (``livetask_port``); the first that has it wins. An unknown name is an error with the
-nearest known one, never silence. Names that begin with ``LIVETASK_DEMO_`` or ``LIVETASK_TEST_`` are not settings.
+nearest known one, never silence. ``LIVETASK_URL`` and ``LIVETASK_TOKEN`` belong to the client, and names that
+begin with ``LIVETASK_DEMO_`` or ``LIVETASK_TEST_`` to others: they are no settings.
 
 Pure: it is given mappings and reads nothing itself.
 """
@@ -23,7 +24,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "valkey+socket", "sentinel", "valkey", "valkeys")
-_NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_")
+_NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_TOKEN")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 

@@ -1,7 +1,7 @@
 -- End a run, once: the first end that was seen wins, but LOST gives way to any other.
 -- KEYS: 1 task, 2 output, 3 alive, 4 recent, 5 bell
 -- ARGV: 1 task id, 2 ordinal, 3 nonce, 4 final position ('' for 'where it stands', used with LOST), 5 how,
---       6 detail (JSON), 7 CRC-32 of the output ('' if unknown), 8 state of the task if no other run is open,
+--       6 detail (JSON), 7 CRC-32 of the output ('' if unknown), 8 state of the task if this is its last run and no other is open,
 --       9 TTL ms, 10 cap of recent, 11 '1': only if the lease is over, 12 JSON object of task fields
 -- -> {'OK'} | {'ENDED', how} | {'GAP', end}: output is missing before the final position | {'ALIVE'} | {'NORUN'}
 local task, run, how = KEYS[1], ARGV[2], ARGV[5]
@@ -27,8 +27,12 @@ redis.call('HSET', task, run .. '.how', how, run .. '.detail', ARGV[6], run .. '
 local open = tonumber(redis.call('HGET', task, 'open') or '0')
 if not known[3] then open = redis.call('HINCRBY', task, 'open', -1) end
 if open <= 0 then
-  redis.call('HSET', task, 'state', ARGV[8])
-  if ARGV[8] ~= 'RETRY' then redis.call('HSET', task, 'ended_at', whole(now)) end
+  -- The task's state is that of its last run: with countdown 0, run 2 can end before run 1 has told of its retry.
+  local state, last = ARGV[8], redis.call('HGET', task, 'runs')
+  if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
+  if state == 'KILLED' then state = 'FAILURE' end
+  redis.call('HSET', task, 'state', state)
+  if state ~= 'RETRY' then redis.call('HSET', task, 'ended_at', whole(now)) end
 end
 for key, value in pairs(cjson.decode(ARGV[12])) do redis.call('HSET', task, key, value) end
 redis.call('PEXPIRE', task, ARGV[9])

@@ -81,7 +81,7 @@ class Feed:
         if task is None:
             return []
         self.ends = {run.run: run.end for run in task.runs}
-        return [] if before is None else changed_runs(before, task)
+        return list(task.runs) if before is None else changed_runs(before, task)
 
     def read(self, entries: int, size_bytes: int, max_bytes: int) -> None:
         """Learn from a read how many entries to ask for: enough to fill a piece, few enough to waste little."""

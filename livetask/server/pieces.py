@@ -49,6 +49,8 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
             pieces.append(Missing(item, replace(cursor, position=item.end)))
             start = at = item.end
             continue
+        if len(item.data) > room and room < max_bytes:
+            break  # the next read begins where this entry does: one round trip, not two
         data = item.data[:room]
         waiting.append(data)
         room -= len(data)

@@ -134,7 +134,7 @@ class Pump:
             before, task = feed.task, tasks.get(feed.task_id)
             runs = feed.saw(task)
             news = [Told(feed.task_id, RunChanged(run)) for run in runs]
-            if feed.owes_news or (before is not None and differs(before, task)):
+            if feed.owes_news or differs(before, task):
                 news += self._task_news(feed, now_s)
             for follower in list(feed.followers):
                 for told in news:

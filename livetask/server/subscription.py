@@ -25,7 +25,7 @@ from livetask.server.tasks import Run, Task
 
 MODES = ("all", "screen", "ends")
 
-PIECE_SIZES = (64 * 1024, 16 * 1024, 4 * 1024)
+PIECE_SIZES = (128 * 1024, 64 * 1024, 16 * 1024, 4 * 1024)
 """How much is sent at once: few sizes, so that viewers at the same place also share the piece."""
 
 _MARKS = 64
@@ -156,7 +156,7 @@ class Subscription:
         if run.how is not None and self.cursor == cursor:
             self._told = run.how
             self._lost_since_s = None
-            return Ended(run, task.has_ended)
+            return Ended(run, task.has_ended and task.run_after(run.run) is None)
         if beyond and (run.how not in (None, "LOST") or self._held_long(now_s)):
             return self._reset(run, "position_unknown")
         if not beyond:

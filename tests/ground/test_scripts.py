@@ -237,6 +237,16 @@ def test_a_task_is_running_while_any_of_its_runs_is(client: redis.Redis) -> None
     assert first.field("state") == "SUCCESS"
 
 
+def test_a_retry_that_is_told_late_does_not_undo_the_end_of_the_task(client: redis.Redis) -> None:
+    first, second = Run(client), Run(client, nonce="zzzzzzzzzzzz")
+    first.begin()
+    second.begin()
+    second.finish("1-0")
+    first.finish("1-0", how="RETRY", state="RETRY")
+    assert first.field("state") == "SUCCESS"
+    assert first.field("ended_at") is not None
+
+
 def test_a_run_is_lost_only_when_its_lease_is_over(run: Run, client: redis.Redis) -> None:
     run.begin()
     assert run.finish("", how="LOST", state="LOST", expired_only="1") == ["ALIVE"]

@@ -53,8 +53,9 @@ def test_an_unknown_setting_is_an_error_that_names_the_nearest(source: Any, writ
     assert hint in str(caught.value)
 
 
-def test_variables_of_the_demo_and_of_the_tests_are_not_settings() -> None:
-    assert Settings.load({}, {"LIVETASK_DEMO_X": "1", "LIVETASK_TEST_BROWSER": "/x"}) == Settings()
+def test_variables_of_the_client_the_demo_and_the_tests_are_not_settings() -> None:
+    others = {"LIVETASK_DEMO_X": "1", "LIVETASK_TEST_BROWSER": "/x", "LIVETASK_URL": "http://x", "LIVETASK_TOKEN": "t"}
+    assert Settings.load({}, others) == Settings()
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,9 @@ class Client:
                 self.under_way.append((cursor, len(data)))
             case Missing(gap, cursor):
                 assert not self.ends
-                assert gap.start == self.cursor.position
-                self.text += bytes(gap.size_bytes)
+                skipped = gap.start.byte - self.cursor.position.byte
+                assert skipped == 0 or (skipped > 0 and self.wish.mode == "screen")
+                self.text += bytes(skipped + gap.size_bytes)
                 self.shown += GAP
                 self.gaps.append(gap)
                 self.cursor = cursor
@@ -366,6 +367,7 @@ def test_a_window_is_closed_until_the_viewer_acknowledges_and_marks_stay_few() -
     assert WINDOW - PIECE_SIZES[-1] < sub.under_way_bytes <= WINDOW
     assert len(sub._marks) <= 20
     sub.ack(cursors[-1])
-    assert (sub.under_way_bytes, sub.room(True)) == (0, PIECE_SIZES[0])
+    largest = next(size for size in PIECE_SIZES if size <= WINDOW)
+    assert (sub.under_way_bytes, sub.room(True)) == (0, largest)
     sub.ack(Cursor(7, NONCE, Position(9, 10**9)))
-    assert sub.room(True) == PIECE_SIZES[0]
+    assert sub.room(True) == largest
