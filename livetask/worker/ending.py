@@ -12,6 +12,7 @@ Pure: told the time, no I/O.
 
 from __future__ import annotations
 
+import signal
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ WORD_GRACE_S = 0.8
 """How long to wait for the main process' word. It comes by a FIFO as soon as Celery knows; what Celery itself says
 of a lost process comes 10 seconds late, so the exit code, which is told at once, must do."""
 
+_OWN_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS)
 _REMEMBERED = 1000
 _REMEMBERED_S = 30.0
 
@@ -49,7 +51,7 @@ class Words:
 
     def __init__(self) -> None:
         self._verdicts: OrderedDict[str, _Word] = OrderedDict()
-        self._exits: OrderedDict[int, tuple[float, int, bool]] = OrderedDict()
+        self._exits: OrderedDict[int, tuple[float, int]] = OrderedDict()
 
     def verdict(self, task_id: str, end: End, at_s: float) -> None:
         """A verdict on a task; the first one stands, as a hard time limit is told twice."""
@@ -59,9 +61,9 @@ class Words:
         while len(self._verdicts) > _REMEMBERED:
             self._verdicts.popitem(last=False)
 
-    def exit(self, pid: int, code: int, terminated: bool, at_s: float) -> None:
-        """A pool child has ended. ``terminated``: because somebody wanted it, so that a verdict will come."""
-        self._exits[pid] = (at_s, code, terminated)
+    def exit(self, pid: int, code: int, at_s: float) -> None:
+        """A pool child has ended with that code, negative for a signal."""
+        self._exits[pid] = (at_s, code)
         while len(self._exits) > _REMEMBERED:
             self._exits.popitem(last=False)
 
@@ -73,10 +75,15 @@ class Words:
         del self._verdicts[task_id]
         return word.end
 
-    def exit_of(self, pid: int, since_s: float) -> tuple[int, bool] | None:
-        """(exit code, whether a verdict will come) of a process that ended since then."""
+    def exit_of(self, pid: int, since_s: float) -> int | None:
+        """The exit code of a process that ended since then."""
         found = self._exits.get(pid)
-        return found[1:] if found is not None and found[0] >= since_s else None
+        return found[1] if found is not None and found[0] >= since_s else None
+
+
+def speaks_for_itself(code: int) -> bool:
+    """Whether the exit code is the cause; a signal that somebody may have sent on purpose has one behind it."""
+    return code >= 0 or -code in _OWN_FAULTS
 
 
 def written_end(written: dict[str, Any]) -> tuple[End | None, dict[str, Any]]:
@@ -91,8 +98,8 @@ def written_end(written: dict[str, Any]) -> tuple[End | None, dict[str, Any]]:
 
 def killed(detail: dict[str, Any], exit_detail: dict[str, Any] | None, main_is_alive: bool) -> End:
     """The end of a run about which nobody has said more."""
+    if not main_is_alive:
+        return End("KILLED", {**detail, **(exit_detail or {}), "reason": "the worker died"})
     if exit_detail is not None:
         return End("KILLED", {**detail, **exit_detail})
-    if not detail:
-        detail = {"reason": "the process that ran the task died" if main_is_alive else "the worker died"}
-    return End("KILLED", detail)
+    return End("KILLED", detail or {"reason": "the process that ran the task died"})

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, written_end
+from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_itself, written_end
 from livetask.worker.facts import exit_detail
 from livetask.worker.process import kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.shipping import Shipping, Terms
-from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_json, runs_in
+from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_end, read_json, runs_in
 from livetask.worker.teeing import Tee
 
 _FIND_S = 0.5
@@ -132,8 +132,7 @@ class Household:
                 end = End(str(words["how"]), dict(words["detail"]))
                 self._words.verdict(str(words["task"]), end, now_s)
             elif words["what"] == "exit":
-                code = int(words["code"] or 0)
-                self._words.exit(int(words["pid"]), code, bool(words["terminated"]), now_s)
+                self._words.exit(int(words["pid"]), int(words["code"]), now_s)
             elif words["what"] == "end" and words["nonce"] in self._watches:
                 self._watches[words["nonce"]].told_end = dict(words["end"])
 
@@ -155,9 +154,9 @@ class Household:
 
     def _look_for_end(self, run: Shipping, watch: _Watch, now_s: float) -> None:
         if watch.gone_s is None or watch.told_end is not None:
-            # First the lock, then the file: its process writes the end before it lets go of the lock.
+            # First the lock, then the end: its process writes that before it lets go of the lock.
             alive = self._is_alive(run.facts, watch)
-            written = read_json(run.paths.of("end")) or watch.told_end
+            written = read_end(watch.run_fd) or watch.told_end
             if written is not None:
                 end, watch.detail = written_end(written)
                 self._set_final(run, int(written.get("size", 0)))
@@ -171,16 +170,19 @@ class Household:
 
     def _seek_cause(self, run: Shipping, watch: _Watch, now_s: float) -> None:
         """The run was left without an end: find out what became of it."""
+        since_s = watch.seen_s - 1
         if run.final is None and not self._has_stopped_growing(run, watch, now_s):
             return
-        since_s = watch.seen_s - 1
         end = self._words.take_verdict(run.facts.task_id, since_s)
-        exited = self._words.exit_of(run.facts.pid, since_s) if run.facts.locked else None
+        exited = None
+        if run.facts.locked:
+            exited = self._words.exit_of(run.facts.pid, since_s)
+            exited = _exit_of_zombie(run.facts.pid) if exited is None else exited
         waited = now_s - (watch.gone_s or now_s) > WORD_GRACE_S or not self.main_is_alive
         if end is not None:
             pass
-        elif exited is not None and (waited or not exited[1]):
-            end = killed(watch.detail, exit_detail(exited[0]), self.main_is_alive)
+        elif exited is not None and (waited or speaks_for_itself(exited)):
+            end = killed(watch.detail, exit_detail(exited), self.main_is_alive)
         elif waited:
             end = killed(watch.detail, None, self.main_is_alive)
         else:
@@ -251,3 +253,16 @@ class Household:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+
+def _exit_of_zombie(pid: int) -> int | None:
+    """The exit code, negative for a signal, of a process that has ended and that its parent has not seen to yet.
+
+    Celery's main process looks after its children at once at best, and every 5 seconds at worst; until then the kernel
+    keeps the code (proc(5), stat, field 52).
+    """
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return os.waitstatus_to_exitcode(int(words[-1])) if words[0] == "Z" else None
+    except (OSError, ValueError, IndexError):
+        return None

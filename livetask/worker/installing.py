@@ -17,11 +17,13 @@ a task.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
+from billiard.popen_fork import Popen
 from celery import Celery, current_app, signals
 
 from livetask.errors import LivetaskError
@@ -152,6 +154,7 @@ def _started(celery_worker: Any) -> _Worker | None:
     worker.lock_fd = lock_fd
     worker.shipper = ShipperProcess(_order(settings, directory))
     worker.shipper.start()
+    _watch_exits(worker)
     return worker
 
 
@@ -169,12 +172,11 @@ def _settings(app: Celery) -> Settings:
 
 
 @guarded("a received task could not be noted")
-def _on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
+def _on_received(request: Any = None, **_: Any) -> None:
     if _worker is None or not _worker.is_main or request is None:
         return
     if _worker.shipper is not None:
         _worker.shipper.look_after()
-    _watch_exits(getattr(getattr(sender, "pool", None), "_pool", None), _worker.teller)
     fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.settings.show_arguments)
     _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
 
@@ -185,20 +187,24 @@ def _on_heartbeat(**_: Any) -> None:
         _worker.shipper.look_after()
 
 
-def _watch_exits(pool: Any, teller: Teller) -> None:
-    """Hear of the end of a pool child at once: Celery itself speaks of a lost one after 10 seconds only."""
-    before = getattr(pool, "on_process_down", None)
-    if pool is None or getattr(before, "is_livetask", False):
-        return
+def _watch_exits(worker: _Worker) -> None:
+    """Tell of the end of a pool child when its exit code is taken: Celery speaks of it up to 10 seconds later."""
+    poll = getattr(Popen.poll, "__wrapped__", Popen.poll)
 
-    def on_process_down(process: Any) -> None:
-        terminated = bool(getattr(process, "_job_terminated", False))
-        teller.tell("exit", pid=process.pid, code=process.exitcode, terminated=terminated)
-        if before is not None:
-            before(process)
+    @functools.wraps(poll)
+    def poll_and_tell(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = self.returncode
+        code = poll(self, *args, **kwargs)
+        if before is None and code is not None:
+            tell(self.pid, code)
+        return code
 
-    on_process_down.is_livetask = True  # type: ignore[attr-defined]
-    pool.on_process_down = on_process_down
+    @guarded("the exit of a pool process could not be noted")
+    def tell(pid: int, code: int) -> None:
+        if worker.is_main:
+            worker.teller.tell("exit", pid=pid, code=code)
+
+    Popen.poll = poll_and_tell  # type: ignore[method-assign]
 
 
 @guarded("the end of a revoked task could not be noted")

@@ -5,11 +5,10 @@ One directory for each worker, held by its main process through a lock on ``owne
 | file | written by | holds |
 |---|---|---|
 | ``<nonce>.out`` | whoever writes the task's output | the bytes; only ever appended to |
-| ``<nonce>.run`` | the process that runs the task | what the run is (JSON); locked by a pool child while it runs |
+| ``<nonce>.run`` | the process that runs the task | what it is, later its end (JSON lines); locked by a pool child |
 | ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
 | ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
-| ``<nonce>.end`` | the process that ran the task | how it ended, and the size of the output (JSON) |
 | ``<nonce>.base`` | the shipper | where the oldest byte that is still held stands (JSON) |
 
 and ``console``, the path of the file that stands for the console, where there is one.
@@ -23,6 +22,7 @@ This module knows files only; nothing of Celery, nothing of Redis.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -31,7 +31,7 @@ import string
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,17 @@ CONSOLE = "console"
 BELL = "bell"
 """A FIFO in the directory: the worker's processes tell the shipper through it what files cannot say."""
 
+_RUN_BYTES = 256 * 1024
+"""A .run file is never larger: its facts have some thousand characters, an end with its traceback ten thousand."""
+
+_RUN_RESERVED_BYTES = 32 * 1024
+
 _NONCE_SIGNS = string.ascii_lowercase + string.digits
 
 
 def new_nonce() -> str:
     """Twelve random characters of a-z and 0-9 that name a run."""
-    return "".join(secrets.choice(_NONCE_SIGNS) for _ in range(12))
+    return "".join(_NONCE_SIGNS[byte % len(_NONCE_SIGNS)] for byte in secrets.token_bytes(12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,12 @@ class RunFacts:
     locked: bool
 
     def as_bytes(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        return _line({item.name: getattr(self, item.name) for item in fields(self)})
 
     @classmethod
     def parse(cls, data: bytes) -> RunFacts:
         """Read what ``as_bytes`` wrote; ValueError if it is something else."""
-        found = json.loads(data)
+        found = json.loads(data.partition(b"\n")[0])
         names = {item.name for item in fields(cls)}
         if not isinstance(found, dict) or set(found) < names:
             raise ValueError("not the facts of a run")
@@ -95,7 +100,7 @@ class RunPaths:
 
     def remove(self) -> None:
         """Delete all files of the run; the one that makes it visible goes first."""
-        for kind in ("run", "end", "out", "quiet", "progress", "groups", "base", "new"):
+        for kind in ("run", "out", "quiet", "progress", "groups", "base", "new"):
             Path(self.of(kind)).unlink(missing_ok=True)
 
 
@@ -167,10 +172,31 @@ def write_whole(path: str, data: bytes) -> None:
     """Write a file so that nobody ever sees a part of it."""
     fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, data)
+        _write_all(fd, data)
     finally:
         os.close(fd)
     Path(path + ".new").rename(path)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """Write all of it with one call; where the disk has room for a part only, OSError."""
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _line(found: dict[str, Any]) -> bytes:
+    """One line of JSON. A lone surrogate becomes the escape sequence that JSON has for it."""
+    return json.dumps(found, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def read_end(run_fd: int) -> dict[str, Any] | None:
+    """How the run ended, as its process wrote it; None if that has not come to it. ``run_fd``: of the .run file."""
+    _, _, rest = os.pread(run_fd, _RUN_BYTES, 0).partition(b"\n")
+    end, complete, _ = rest.partition(b"\n")
+    if not complete:
+        return None
+    found = json.loads(end)
+    return found if isinstance(found, dict) else None
 
 
 def read_json(path: str) -> dict[str, Any] | None:
@@ -216,7 +242,8 @@ class RunSpool:
         self._run_fd = fd
         if self.facts.locked:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(fd, self.facts.as_bytes())
+        reserve(fd, 0, _RUN_RESERVED_BYTES)
+        _write_all(fd, self.facts.as_bytes())
         Path(self.paths.of("new")).rename(self.paths.of("run"))
 
     def size_bytes(self) -> int:
@@ -225,7 +252,8 @@ class RunSpool:
     def end(self, end: dict[str, Any]) -> None:
         """Write down how the run ended, then let go of its lock."""
         try:
-            write_whole(self.paths.of("end"), json.dumps(end).encode())
+            if self._run_fd is not None:
+                _write_all(self._run_fd, _line(end))
         finally:
             self.let_go()
 
