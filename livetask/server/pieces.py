@@ -80,15 +80,16 @@ def incomplete(data: bytes) -> int:
 def newest(found: Slice, lines: int, max_bytes: int) -> Slice:
     """The part of a slice that a screen shows: from the beginning of one of its last ``lines`` lines on.
 
-    An unfinished last line counts. At most ``max_bytes``; where no line begins within them, the slice is left as it
-    is.
+    An unfinished last line counts. At most ``max_bytes`` of output; of it and of lines, gaps have none. Where no line
+    begins within them, the slice is left as it is.
     """
-    wanted = found.next.line - lines + (1 if _is_open(found) else 0)
-    if found.start.line >= wanted and found.next.byte - found.start.byte <= max_bytes:
-        return found
-    for position in _line_starts(found):
-        if position.line >= wanted and found.next.byte - position.byte <= max_bytes:
-            return since(found, position)
+    starts = list(_line_starts(found))
+    data_bytes = sum(len(item.data) for item in found.items if isinstance(item, Entry))
+    ends = sum(item.data.count(b"\n") for item in found.items if isinstance(item, Entry))
+    shown = ends + (1 if _is_open(found) else 0)
+    for start in starts:
+        if shown - start.lines_before <= lines and data_bytes - start.bytes_before <= max_bytes:
+            return found if start.position == found.start else since(found, start.position)
     return found
 
 
@@ -113,13 +114,36 @@ def _is_open(found: Slice) -> bool:
     return not (isinstance(last, Entry) and last.data.endswith(b"\n"))
 
 
-def _line_starts(found: Slice) -> Iterator[Position]:
-    """Where lines begin within the slice, its own start not among them."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a screen may begin, and how much output of the slice lies before it."""
+
+    position: Position
+    lines_before: int
+    bytes_before: int
+
+
+def _line_starts(found: Slice) -> Iterator[_Start]:
+    """Where lines and gaps begin within the slice, and its own start. What follows a gap is a beginning too."""
+    lines = size = 0
+    yield _Start(found.start, 0, 0)
+    at_line_start = False
     for item in found.items:
-        if isinstance(item, Entry):
-            offset = item.data.find(b"\n")
-            line = item.start.line
-            while offset >= 0:
-                line += 1
-                yield Position(line, item.start.byte + offset + 1)
-                offset = item.data.find(b"\n", offset + 1)
+        if isinstance(item, Gap):
+            if at_line_start:
+                yield _Start(item.start, lines, size)
+            if item.end != found.next:
+                yield _Start(item.end, lines, size)
+            at_line_start = True
+            continue
+        offset, line = item.data.find(b"\n"), item.start.line
+        while offset >= 0:
+            line, lines = line + 1, lines + 1
+            position = Position(line, item.start.byte + offset + 1)
+            if position.byte < item.end.byte:
+                yield _Start(position, lines, size + offset + 1)
+            offset = item.data.find(b"\n", offset + 1)
+        size += len(item.data)
+        at_line_start = item.data.endswith(b"\n")
+        if at_line_start and item is not found.items[-1]:
+            yield _Start(item.end, lines, size)
