@@ -7,7 +7,6 @@ export PORT
 BIN := .venv/bin
 TESTS ?= tests
 PYTEST_ARGS ?=
-export PYTHONDONTWRITEBYTECODE :=
 SETUP := bootstrap.py pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
