@@ -166,7 +166,7 @@ class Line:
             return
         body = data.get("data", data.get("text", b"")) if isinstance(data, Mapping) else b""
         size_bytes = _EVENT_BYTES + (len(body) if isinstance(body, bytes | str) else 0)
-        if self._size_bytes + size_bytes > QUEUE_BYTES:
+        if self._events and self._size_bytes + size_bytes > QUEUE_BYTES:
             self._lose("more came than the program takes over")
             self._sio.start_background_task(self.close)
             return

@@ -22,7 +22,8 @@ from livetask.worker.streams import SpoolRaw, SpoolText
 FORMAT = "[%(asctime)s: %(levelname)s/%(name)s] %(message)s"
 
 _SILENT = ("livetask", "celery.app.trace", "celery.worker", "celery.redirected", "celery.pool")
-"""Loggers that speak about the task, not in it; the state of the run says the same."""
+"""Loggers that speak about the task, not in it; the state of the run says the same. But the traceback with which
+``celery.app.trace`` reports a failure is what people look for at the end of a log."""
 
 _LOGGERS = (None, "celery.task")
 
@@ -39,7 +40,7 @@ class RecordHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             run = self._capture.current()
-            if run is not None and not _is_silent(record.name):
+            if run is not None and not _is_silent(record):
                 run.write_record(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"), self._mark)
         except SoftTimeLimitExceeded:
             raise
@@ -93,7 +94,10 @@ def _unmangle_prints(capture: Capture) -> None:
     LoggingProxy.write = write_as_is  # type: ignore[method-assign, assignment]
 
 
-def _is_silent(name: str) -> bool:
+def _is_silent(record: logging.LogRecord) -> bool:
+    name = record.name
+    if name == "celery.app.trace" and record.levelno >= logging.ERROR:
+        return False
     return name.startswith(_SILENT) and any(name == part or name.startswith(f"{part}.") for part in _SILENT)
 
 

