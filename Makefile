@@ -7,6 +7,7 @@ export PORT
 BIN := .venv/bin
 TESTS ?= tests
 PYTEST_ARGS ?=
+WORKERS ?= 4
 SETUP := bootstrap.py pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
@@ -37,10 +38,10 @@ demo: .venv/run.stamp ## start eight demo tasks at once in what `make run` start
 
 test: .venv/dev.stamp ## set everything up and run all tests, a real browser included
 	@$(BIN)/python -m tests.real.browser
-	@LIVETASK_TEST_BROWSER_REQUIRED=1 $(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+	@LIVETASK_TEST_BROWSER_REQUIRED=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS) $(TESTS)
 
 test-nobrowser: .venv/dev.stamp ## the tests that need no browser
-	@$(BIN)/python -m pytest -m 'not browser' $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not browser' $(PYTEST_ARGS) $(TESTS)
 
 check: .venv/dev.stamp ## what CI checks: format, lint, types, JavaScript, tests
 	@$(BIN)/ruff format --check .
