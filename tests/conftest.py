@@ -66,10 +66,15 @@ def eventually() -> Callable[..., Awaitable[Any]]:
 # ---------------------------------------------------------------- Redis
 
 
+def _program() -> Path:
+    """The server to test with: LIVETASK_TEST_REDIS_SERVER, else the embedded one."""
+    return find_program(os.environ.get("LIVETASK_TEST_REDIS_SERVER")).path
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
     """The embedded server, shared by the whole run."""
-    with running_server(find_program().path, tmp_path_factory.mktemp("redis")) as server:
+    with running_server(_program(), tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
@@ -84,7 +89,7 @@ def redis_url(redis_server: RealRedis) -> str:
 @pytest.fixture
 def private_redis(tmp_path: Path) -> Iterator[RealRedis]:
     """A server of the test's own, to kill and to start again on the same port and data."""
-    with running_server(find_program().path, tmp_path / "private-redis") as server:
+    with running_server(_program(), tmp_path / "private-redis") as server:
         yield server
 
 

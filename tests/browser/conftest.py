@@ -1,24 +1,15 @@
-"""Fixtures of the browser tests: a real Valkey and a real server for each file, a real Chromium for each test."""
+"""Fixtures of the browser tests: a real Valkey and a real server for each file, the browser is everybody's."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from tests.browser.watching import Watched
-from tests.real.browser import FLAGS, BrowserMissing, environment, find_browser
 from tests.system.rig import Dashboard, Redis, Rig, rig_in
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +26,6 @@ def store(rig: Rig) -> Redis:
 @pytest.fixture(scope="module")
 def server(rig: Rig, store: Redis) -> Dashboard:
     return rig.serve(store.url)
-
-
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    try:
-        path = find_browser()
-    except BrowserMissing as missing:
-        if os.environ.get("LIVETASK_TEST_BROWSER_REQUIRED"):
-            raise
-        pytest.skip(str(missing))
-    # playwright's own node needs a library that minimal systems lack; any node will do
-    if node := shutil.which("node"):
-        os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", node)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS), env=dict(environment()))
-        yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture
