@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import redis
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 READY_WITHIN_S = 60
+
+# On CI the same examples each time, so that a change is judged by what it changed; everywhere else new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 # ---------------------------------------------------------------- waiting
