@@ -157,7 +157,7 @@ def _app_named(name: str) -> Celery:
 
 def _conf_of(app: Celery) -> dict[str, Any]:
     """The parts of the app's configuration that settings are read from."""
-    conf = {name: value for name, value in app.conf.items() if str(name).startswith("livetask_")}
+    conf = {name: value for name, value in app.conf.items() if str(name).startswith(("livetask_", "socketio_"))}
     return conf | {"broker_url": app.conf.broker_url, "result_backend": app.conf.result_backend}
 
 

@@ -4,6 +4,7 @@
     ├── BadRequest                what was asked for makes no sense
     │   ├── TaskIdInvalid
     │   ├── CursorInvalid
+    │   ├── EventCursorInvalid
     │   ├── ArgumentInvalid       a field of a message or a query has a wrong type or value
     │   └── TooLarge
     ├── NotFound
@@ -77,6 +78,22 @@ class CursorInvalid(BadRequest):
         return (
             f"{_shown(self.text)} is not a cursor: expected <run>.<nonce>.<line>-<byte>, "
             "as the server gave it, for example 1.k3v9x0q2m4t8.120-8411"
+        )
+
+
+class EventCursorInvalid(BadRequest):
+    """A cursor among a run's events cannot be read."""
+
+    code = "event_cursor_invalid"
+
+    def __init__(self, text: object) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return (
+            f"{_shown(self.text)} is not a cursor of an event: expected <run>.<nonce>.<number>, "
+            "as an event carried it, for example 1.k3v9x0q2m4t8.7"
         )
 
 

@@ -8,6 +8,9 @@ number of masters gets its share.
 |---|---|---|
 | task | hash | what is known of a task and of each of its runs |
 | output | stream | one run's output; the ID of an entry is the position of its first byte |
+| events | stream | one run's events, for Stirfried's clients; the ID of an event is its number, ``<seq>-0`` |
+| room | stream, capped | the events of all runs that are told to one room |
+| room_mark | string | how many of a run's events its room has |
 | bell | stream, capped | says which task has more; a hint, never the truth |
 | watched | zset | tasks that some server watches, by the end of its lease |
 | alive | zset | runs that have not ended, by the end of their worker's lease |
@@ -22,7 +25,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from livetask.errors import TaskIdInvalid
+from livetask.errors import ArgumentInvalid, TaskIdInvalid
 
 FORMAT = "1"
 """The version of what is stored; every task hash carries it in its field ``format``."""
@@ -39,8 +42,18 @@ def task_id_checked(task_id: object) -> str:
     return task_id
 
 
+ROOM_CHARACTERS = 200
+
+
+def room_checked(room: object) -> str:
+    """Return the name of a room unchanged if it is 1 to 200 printable characters, else raise ArgumentInvalid."""
+    if not isinstance(room, str) or not 0 < len(room) <= ROOM_CHARACTERS or not room.isprintable():
+        raise ArgumentInvalid("room", room, f"the name of a room, 1 to {ROOM_CHARACTERS} printable characters")
+    return room
+
+
 def bucket_of(task_id: str) -> int:
-    """The bucket of a task, 0 to 15: the CRC-32 of its id modulo 16, so that every language can compute it."""
+    """The bucket of a task, or of a room, 0 to 15: the CRC-32 of its id modulo 16; any language can compute it."""
     return zlib.crc32(task_id.encode()) % BUCKETS
 
 
@@ -55,6 +68,15 @@ class Keys:
 
     def output(self, task_id: str, nonce: str) -> str:
         return self._in(bucket_of(task_id), f"output:{nonce}:{task_id}")
+
+    def events(self, task_id: str, nonce: str) -> str:
+        return self._in(bucket_of(task_id), f"events:{nonce}:{task_id}")
+
+    def room(self, room: str) -> str:
+        return self._in(bucket_of(room), f"room:{room}")
+
+    def room_mark(self, room: str, nonce: str) -> str:
+        return self._in(bucket_of(room), f"room_mark:{nonce}:{room}")
 
     def bell(self, bucket: int) -> str:
         return self._in(bucket, "bell")

@@ -15,10 +15,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from livetask.errors import CursorInvalid
+from livetask.errors import CursorInvalid, EventCursorInvalid
 
 _POSITION = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
 _CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.([0-9]+-[0-9]+)")
+
+_EVENT_CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.(0|[1-9][0-9]{0,8})")
 
 REASONS = ("trimmed", "dropped", "lost", "skipped")
 
@@ -76,6 +78,26 @@ class Cursor:
         if match is None:
             raise CursorInvalid(text)
         return cls(int(match[1]), match[2], Position.parse(match[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class EventCursor:
+    """How many of a run's events a viewer has got. ``seq``: the number of the last one, from 1; 0 before the first."""
+
+    run: int
+    nonce: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.run}.{self.nonce}.{self.seq}"
+
+    @classmethod
+    def parse(cls, text: object) -> EventCursor:
+        """Read ``<run>.<nonce>.<seq>``; raises EventCursorInvalid."""
+        match = _EVENT_CURSOR.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise EventCursorInvalid(text)
+        return cls(int(match[1]), match[2], int(match[3]))
 
 
 @dataclass(frozen=True, slots=True)

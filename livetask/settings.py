@@ -28,8 +28,36 @@ _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_T
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-def _setting(default: Any, meaning: str, *, least: int | None = None, secret: bool = False) -> Any:
-    metadata = {"meaning": meaning, "least": least, "secret": secret}
+HeaderTaskMap = tuple[tuple[str, str, str], ...]
+"""(name of a task, name of a header, name of the argument that is given its value)."""
+
+Options = tuple[tuple[str, Any], ...]
+"""(name of an option of the Socket.IO server, value)."""
+
+_SOCKETIO_PASSED = (
+    "serializer", "ping_interval", "ping_timeout", "cookie", "http_compression", "compression_threshold",
+    "cors_credentials", "transports",
+)  # fmt: skip
+_SOCKETIO_REFUSED = {
+    "async_handlers": "no value: a client's messages are answered in their order",
+    "async_mode": "no value: livetask serves with aiohttp",
+    "client_manager": "no value: events travel through livetask's own streams, which keep them",
+    "namespaces": "no value: the API is in the default namespace",
+    "always_connect": "no value: a client is known before it is told that it is connected",
+    "json": "no value: packets are encoded once for all their viewers",
+    "allow_upgrades": "no value: who polls must be able to change to a WebSocket",
+    "monitor_clients": "no value: a viewer that is gone must be noticed",
+    "logger": "False: its log would show what clients send",
+    "engineio_logger": "False: its log would show what clients send",
+    "max_http_buffer_size": "no value: livetask_inbound_bytes is that limit",
+    "cors_allowed_origins": "no value: livetask_cors_allowed_origins is that list, for HTTP too",
+}
+
+
+def _setting(
+    default: Any, meaning: str, *, least: int | None = None, secret: bool = False, shown: str | None = None
+) -> Any:
+    metadata = {"meaning": meaning, "least": least, "secret": secret, "shown": shown}
     if isinstance(default, (list, dict)):
         raise TypeError("defaults are immutable")
     return field(default=default, metadata=metadata)
@@ -80,6 +108,23 @@ class Settings:
     available_tasks: tuple[str, ...] = _setting(
         (), "server: names of tasks that clients may start, globs allowed; empty: none"
     )
+    error_info: bool = _setting(
+        False, "both: events, acknowledgements and answers about failed tasks hold the error and its traceback"
+    )
+    sentinel_room: str = _setting("NO_EMIT", "both: the room whose tasks emit no events; that of tasks sent by HTTP")
+    custom_rooms: bool = _setting(False, "server: clients may name the room that a task's events go to, and join rooms")
+    header_task_map: tuple[tuple[str, str, str], ...] = _setting(
+        (), "server: by task, which headers of a client become which arguments", shown="{}"
+    )
+    enable_http: bool = _setting(True, "server: tasks may be started, asked for and revoked under /task")
+    enable_socketio: bool = _setting(True, "server: the same by Socket.IO, and events of tasks")
+    enable_task_info: bool = _setting(True, "server: task_info and GET /task/ID")
+    enable_revoke_task: bool = _setting(True, "server: revoke_task and DELETE /task/ID")
+    events_kept: int = _setting(1000, "how many events of a run, and of a room, are kept", least=32)
+    events_bytes: int = _setting(4 * MIB, "worker: how large the events of a run may be together", least=64 * KIB)
+    socketio: tuple[tuple[str, Any], ...] = _setting(
+        (), "server: options of the Socket.IO server; in the app also one by one, as socketio_*", shown="{}"
+    )
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
 
@@ -126,6 +171,8 @@ class Settings:
         for name, value in (conf or {}).items():
             if name.startswith("livetask_"):
                 found[_known(name, name.removeprefix("livetask_"))] = value
+        if options := {name[9:]: value for name, value in (conf or {}).items() if name.startswith("socketio_")}:
+            found["socketio"] = {**_as_object("socketio", found.get("socketio", {})), **options}
         for name, value in (environ or {}).items():
             if name.startswith("LIVETASK_") and not name.startswith(_NOT_SETTINGS):
                 found[_known(name, name.removeprefix("LIVETASK_").lower())] = value
@@ -154,7 +201,7 @@ class Described:
 def described() -> list[Described]:
     """All settings, in order, for tables and help pages; the README's table is checked against it."""
     return [
-        Described(item.name, json.dumps(item.default), str(item.metadata["meaning"]))
+        Described(item.name, item.metadata["shown"] or json.dumps(item.default), str(item.metadata["meaning"]))
         for item in dataclasses.fields(Settings)
     ]
 
@@ -189,6 +236,10 @@ def _converted(name: str, value: Any) -> Any:
         return _as_bool(name, value)
     if kind is int:
         return _as_int(name, value)
+    if name == "header_task_map":
+        return _as_header_map(name, value)
+    if name == "socketio":
+        return _as_options(name, value)
     if kind is str:
         if not isinstance(value, str):
             raise SettingInvalid(name, value, "text")
@@ -198,6 +249,43 @@ def _converted(name: str, value: Any) -> Any:
     if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
         raise SettingInvalid(name, value, "a list of texts, or one text with commas")
     return tuple(value)
+
+
+def _as_object(name: str, value: Any) -> dict[str, Any]:
+    """A mapping, or JSON text that holds one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise SettingInvalid(name, value, "an object as JSON") from None
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise SettingInvalid(name, value, "an object")
+    return dict(value)
+
+
+def _as_header_map(name: str, value: Any) -> HeaderTaskMap:
+    found = []
+    for task, headers in _as_object(name, value).items():
+        for header, argument in _as_object(name, headers).items():
+            if not isinstance(argument, str):
+                raise SettingInvalid(name, value, "{task: {header: argument}}")
+            found.append((task, header.lower().replace("_", "-"), argument))
+    return tuple(found)
+
+
+def _as_options(name: str, value: Any) -> Options:
+    """The options that are passed on; raises SettingInvalid for one that would break what livetask promises."""
+    found = _as_object(name, value)
+    for option, wanted in found.items():
+        expected = _SOCKETIO_REFUSED.get(option)
+        if expected is not None and not (expected.startswith("False") and wanted is False):
+            raise SettingInvalid(f"socketio_{option}", wanted, expected)
+        if expected is None and option not in _SOCKETIO_PASSED:
+            close = get_close_matches(option, _SOCKETIO_PASSED, 1)
+            raise SettingUnknown(f"socketio_{option}", f"socketio_{close[0]}" if close else None)
+    if found.get("serializer", "default") not in ("default", "msgpack"):
+        raise SettingInvalid("socketio_serializer", found["serializer"], "'default' or 'msgpack'")
+    return tuple((option, wanted) for option, wanted in found.items() if option in _SOCKETIO_PASSED)
 
 
 def _as_bool(name: str, value: Any) -> bool:

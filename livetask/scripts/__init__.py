@@ -8,6 +8,8 @@ and in a test. All of them run unchanged on Redis 6.2, 7 and 8 and on Valkey, al
 |---|---|---|
 | begin | worker | opens a run, or finds it again after a lost reply or a flush |
 | append | worker | adds one entry at the one position where it belongs |
+| emit | worker | adds one event to a run's events, at the one number where it belongs |
+| share | worker | adds one event to a room's stream, once |
 | renew | worker | renews a run's lease; says when the run is gone from Redis |
 | finish | worker, server | ends a run, once |
 | note | both | notes facts about a task: queued, progress, a state without a run |
@@ -21,7 +23,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("begin", "append", "renew", "finish", "note", "watch")
+NAMES = ("begin", "append", "emit", "share", "renew", "finish", "note", "watch")
 
 
 @dataclass(frozen=True, slots=True)

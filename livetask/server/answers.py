@@ -17,7 +17,8 @@ from livetask.server.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """One ring. ``what``: begin, output, progress, end, queued or state. ``run``: an ordinal, 0 for none."""
+    """One ring. ``what``: begin, output, event, progress, end, queued, state; or room, and then
+    ``task_id`` is the name of a room. ``run``: an ordinal, 0 for none."""
 
     task_id: str
     run: int

@@ -113,7 +113,17 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         timeout_s=_REDIS_S,
     )
     control = app[CONTROL] = _control(settings, celery_app, store)
-    stirfried = Stirfried(control, store.task, settings.inbound_bytes)
+    stirfried = Stirfried(
+        control,
+        store.task,
+        settings.inbound_bytes,
+        error_info=settings.error_info,
+        sentinel_room=settings.sentinel_room,
+        enable_http=settings.enable_http,
+        enable_socketio=settings.enable_socketio,
+        enable_task_info=settings.enable_task_info,
+        enable_revoke_task=settings.enable_revoke_task,
+    )
     live = app[LIVE] = _live(settings, store, stirfried, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
@@ -157,6 +167,8 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Con
         limit_bytes=settings.inbound_bytes,
         show_arguments=settings.show_arguments,
         note=note,
+        header_task_map=settings.header_task_map,
+        custom_rooms=settings.custom_rooms,
     )
 
 
@@ -172,6 +184,8 @@ def _live(settings: Settings, store: Store, stirfried: Stirfried, stopping: Stop
         inbound_per_s=settings.inbound_per_s,
         max_viewers=settings.max_viewers,
         max_subscriptions=settings.max_subscriptions,
+        custom_rooms=settings.custom_rooms,
+        socketio=dict(settings.socketio),
         on_failure=stopping.fail,
     )
 

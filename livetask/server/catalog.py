@@ -90,7 +90,7 @@ class Catalog:
         if not self._watchers:
             return
         self._missed = self._missed or missed
-        self._dirty.update(bell.task_id for bell in bells)
+        self._dirty.update(bell.task_id for bell in bells if bell.what != "room")
         self._work.set()
 
     async def run(self) -> None:

@@ -10,7 +10,6 @@ Must never know: HTTP, Socket.IO, what Redis holds (it is given a function that 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 import time
@@ -19,15 +18,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from livetask.errors import (
-    ArgumentInvalid,
-    BrokerUnavailable,
-    NotFound,
-    TaskNotAllowed,
-    TooLarge,
-    Unavailable,
-)
+from livetask.errors import BrokerUnavailable, NotFound, TaskNotAllowed, Unavailable
 from livetask.keys import task_id_checked
+from livetask.parcel import packed, unpacked
+from livetask.server.calls import Call, Sender, Sent
 from livetask.server.lane import Lane, StillWanted
 from livetask.settings import without_password
 
@@ -42,46 +36,15 @@ Note = Callable[[str, str, Mapping[str, str]], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 _CALLS_AT_ONCE = 4
-_NAME_LIMIT = 255
 _SHOWN_LIMIT = 1024
 _GLOB_SIGNS = "*?["
-_FIELDS = ("task_name", "args", "kwargs", "room", "chain")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A checked wish to start a task. ``name``: of the task. ``args``, ``kwargs``: as JSON has them."""
-
-    name: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-
-    @classmethod
-    def parse(cls, message: object, limit_bytes: int) -> Call:
-        """Read ``{task_name, args?, kwargs?}``; raises ArgumentInvalid or TooLarge."""
-        if not isinstance(message, dict):
-            raise ArgumentInvalid("message", message, "an object with task_name, args and kwargs")
-        for field in message:
-            if field not in _FIELDS:
-                raise ArgumentInvalid(str(field)[:80], message[field], "no such field")
-        if message.get("chain"):
-            raise ArgumentInvalid("chain", message["chain"], "none: chains are not supported yet")
-        name = message.get("task_name")
-        if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT:
-            raise ArgumentInvalid("task_name", name, f"the name of a task, 1 to {_NAME_LIMIT} characters")
-        args = _or_empty(message.get("args"), [])
-        if not isinstance(args, list):
-            raise ArgumentInvalid("args", args, "a list")
-        kwargs = _or_empty(message.get("kwargs"), {})
-        if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
-            raise ArgumentInvalid("kwargs", kwargs, "an object")
-        _check_size([args, kwargs], limit_bytes)
-        return cls(name, args, kwargs)
+ROOM_HEADER, OWN_HEADER = "livetask_room", "livetask_own"
+"""Headers of a task's message that tell its worker where the events of the task go."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFate:
-    """What Celery's result backend knows. ``state``: Celery's word. ``result``: the value, or None; fit for JSON."""
+    """What Celery's result backend knows. ``state``: Celery's word. ``result``: the value, or None; see parcel.py."""
 
     state: str
     result: Any
@@ -99,8 +62,10 @@ class Control:
     """Sends, revokes and asks after tasks.
 
     ``celery_app``: None when livetask serves without one; then the broker is ``redis_url`` and any allowed name is
-    sent. ``available_tasks``: names and globs. ``timeout_s``: patience for one call. ``limit_bytes``: the most that
-    arguments may take as JSON. ``show_arguments``: whether arguments are noted. ``note``: see Note.
+    sent; so it is by an app that has no tasks of its own. ``available_tasks``: names and globs. ``timeout_s``: patience
+    for one call. ``limit_bytes``: the most that arguments may take as JSON. ``show_arguments``: whether arguments are
+    noted. ``note``: see Note. ``header_task_map``: (task, header, argument). ``custom_rooms``: a call may
+    name its room.
     """
 
     def __init__(
@@ -113,9 +78,13 @@ class Control:
         limit_bytes: int,
         show_arguments: bool,
         note: Note,
+        header_task_map: Iterable[tuple[str, str, str]] = (),
+        custom_rooms: bool = False,
     ) -> None:
         self._app = celery_app
-        self._registers = celery_app is not None
+        self._given = celery_app
+        self._header_task_map = tuple(header_task_map)
+        self._custom_rooms = custom_rooms
         self._redis_url = redis_url
         self._available = tuple(available_tasks)
         self._timeout_s = timeout_s
@@ -134,26 +103,33 @@ class Control:
     # ---- starting
 
     async def send(self, message: object) -> str:
-        """Start the task that ``message`` names, as Call.parse reads it, and return its id.
+        """Start the task that ``message`` names, for nobody in particular, and return its id; see ``start``."""
+        return (await self.start(message, Sender())).task_id
 
-        Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable.
+    async def start(self, message: object, sender: Sender) -> Sent:
+        """Start the task that ``message`` names, as Call.parse reads it, and those chained onto it.
+
+        Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable; then
+        nothing was sent.
         """
         call = Call.parse(message, self._limit_bytes)
-        if not self._allows(call.name):
-            raise TaskNotAllowed(call.name)
-        fields = {"name": call.name, "queued_at": str(int(time.time() * 1000))}
-        task_id = await self._run(self._publishing, lambda wanted: self._send(call, wanted))
+        for one in call.all():
+            if not self._allows(one.name):
+                raise TaskNotAllowed(one.name)
+        queued_at = str(int(time.time() * 1000))
+        sent = await self._run(self._publishing, lambda wanted: self._send(call, sender, wanted))
+        fields = {"name": call.name, "queued_at": queued_at}
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
-        await self._noted(task_id, "queued", fields)
-        return task_id
+        await self._noted(sent.task_id, "queued", fields)
+        return sent
 
     async def startable(self) -> list[Startable]:
         """The tasks that may be started: those that the app has, or, without an app, the names in the allow-list."""
         return await self._run(self._asking, lambda wanted: self._startable())
 
     def _startable(self) -> list[Startable]:
-        if self._app is None or not self._registers:
+        if self._app is None or not self._registers():
             plain = {name for name in self._available if not set(name) & set(_GLOB_SIGNS)}
             return [Startable(name, "") for name in sorted(plain)]
         return [
@@ -165,24 +141,55 @@ class Control:
     def _allows(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self._available)
 
-    def _send(self, call: Call, wanted: StillWanted) -> str:
+    def _registers(self) -> bool:
+        """Whether the app knows which tasks there are; one that is there for its configuration has none."""
+        return self._given is not None and any(not name.startswith("celery.") for name in self._given.tasks)
+
+    def _send(self, call: Call, sender: Sender, wanted: StillWanted) -> Sent:
+        from celery.canvas import Signature
         from celery.utils import uuid
 
         app = self._celery()
-        if self._registers and call.name not in app.tasks:
-            raise NotFound(f"the Celery app has no task {call.name!r}: is its module among the imports?")
-        task_id = uuid()
+        for one in call.all() if self._registers() else ():
+            if one.name not in app.tasks:
+                raise NotFound(f"the Celery app has no task {one.name!r}: is its module among the imports?")
+        sent = Sent(uuid(), tuple(uuid() for _ in call.chain))
+        chain = [
+            Signature(
+                one.name,
+                args=tuple(one.args),
+                kwargs=self._kwargs(one, sender),
+                options={"task_id": task_id, "headers": self._headers(one, sender)},
+                app=app,
+            )
+            for one, task_id in zip(call.chain, sent.chained, strict=True)
+        ]
         with self._connection(app, wanted) as connection, _results_unclaimed:
             app.send_task(
                 call.name,
                 args=call.args,
-                kwargs=call.kwargs,
-                task_id=task_id,
+                kwargs=self._kwargs(call, sender),
+                task_id=sent.task_id,
+                headers=self._headers(call, sender),
+                chain=chain or None,
                 connection=connection,
                 retry=False,
                 add_to_parent=False,
             )
-        return task_id
+        return sent
+
+    def _kwargs(self, call: Call, sender: Sender) -> dict[str, Any]:
+        """The call's own, and those that stand in the sender's headers, which win."""
+        found = dict(call.kwargs)
+        for name, header, argument in self._header_task_map:
+            if name == call.name and header in sender.headers:
+                found[argument] = sender.headers[header]
+        return found
+
+    def _headers(self, call: Call, sender: Sender) -> dict[str, Any]:
+        if self._custom_rooms and call.room is not None:
+            return {ROOM_HEADER: call.room}
+        return {ROOM_HEADER: sender.room, OWN_HEADER: sender.own} if sender.room else {}
 
     # ---- stopping
 
@@ -230,7 +237,7 @@ class Control:
             return TaskFate("PENDING", None)
         found: AsyncResult[Any] = AsyncResult(task_id, app=app)
         state, result = found.state, found.result
-        return TaskFate(str(state), _fit_for_json(result))
+        return TaskFate(str(state), unpacked(packed(_plain(result))))
 
     # ---- the broker
 
@@ -337,19 +344,6 @@ _PATIENCE = {
 """By transport, the options that keep a blocking call from waiting without an end."""
 
 
-def _or_empty(value: object, empty: object) -> object:
-    return empty if value is None else value
-
-
-def _check_size(value: object, limit_bytes: int) -> None:
-    try:
-        size = len(json.dumps(value))
-    except (TypeError, ValueError, RecursionError):
-        raise ArgumentInvalid("args", type(value).__name__, "values that JSON can hold") from None
-    if size > limit_bytes:
-        raise TooLarge(limit_bytes)
-
-
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_LIMIT else text[: _SHOWN_LIMIT - 3] + "..."
@@ -359,12 +353,6 @@ def _first_line(doc: str | None) -> str:
     return (doc or "").strip().split("\n", 1)[0].strip()
 
 
-def _fit_for_json(value: Any) -> Any:
-    """The value if JSON can hold it, an exception as its one line, anything else as its repr."""
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return _shown(value)
-    return value
+def _plain(value: Any) -> Any:
+    """An exception as its one line; anything else as it is."""
+    return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else value

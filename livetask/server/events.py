@@ -5,9 +5,11 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from livetask.position import Cursor, Gap, Position
+from livetask.position import Cursor, EventCursor, Gap, Position
 from livetask.server.tasks import Run, Task
 
 
@@ -77,5 +79,16 @@ class TaskChanged:
     task: Task
 
 
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """An event of the task itself. ``cursor``: stands after it. ``room``, ``room_cursor``: when it came by a room."""
+
+    name: str
+    data: Mapping[str, Any]
+    cursor: EventCursor
+    room: str | None = None
+    room_cursor: str | None = None
+
+
 Piece = Output | Missing
-Event = Output | Missing | CaughtUp | RunChanged | Reset | Ended | Grown | TaskChanged
+Event = Output | Missing | CaughtUp | RunChanged | Reset | Ended | Grown | TaskChanged | Emitted

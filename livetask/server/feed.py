@@ -9,6 +9,7 @@ from typing import Protocol
 
 from livetask.position import Position
 from livetask.server.frames import Told
+from livetask.server.reels import Reel
 from livetask.server.subscription import Subscription
 from livetask.server.tasks import Run, Task
 
@@ -31,15 +32,18 @@ class Sink(Protocol):
 class Follower:
     """One viewer of one task. ``due_s``: output is not sent before it, monotonic. ``waits``: a timer will wake it.
 
-    ``blocked``: there is output for it, and its window is full.
+    ``blocked``: there is output for it, and its window is full. ``reel``: how far it is among the task's events, None
+    if it wants none. ``over``: the task has ended, and the viewer was told.
     """
 
-    __slots__ = ("blocked", "closed", "due_s", "feed", "sink", "sub", "waits")
+    __slots__ = ("blocked", "closed", "due_s", "feed", "over", "reel", "sink", "sub", "waits")
 
-    def __init__(self, feed: Feed, sub: Subscription, sink: Sink) -> None:
+    def __init__(self, feed: Feed, sub: Subscription, sink: Sink, reel: Reel | None = None) -> None:
         self.feed = feed
         self.sub = sub
         self.sink = sink
+        self.reel = reel
+        self.over = False
         self.due_s = 0.0
         self.waits = False
         self.blocked = False

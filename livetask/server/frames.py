@@ -13,26 +13,51 @@ import struct
 from functools import cached_property
 from typing import Any
 
-from livetask.server.events import Event, Output
+from livetask.server.events import Emitted, Event, Output
 from livetask.server.wire import Json, event_json
 
 _TEXT, _BINARY, _FINAL = 0x1, 0x2, 0x80
-_PLACE: Json = {"_placeholder": True, "num": 0}
+_EVENT = 2
 
 
 class Packet:
-    """One event of the default namespace. ``attachment``: bytes that stand for the one placeholder in ``data``."""
+    """One event of the default namespace. ``binary``: there may be bytes in ``data``; they become ``attachments``."""
 
-    def __init__(self, name: str, data: Json, attachment: bytes | None = None) -> None:
-        head = "2" if attachment is None else "51-"
-        self.text = head + _dumped([name, data])
-        self.attachment = attachment
+    def __init__(self, name: str, data: Json, *, binary: bool = False) -> None:
+        self._name = name
+        self._data = data
+        self._attachments: list[bytes] = []
+        self._shown = _without_bytes(data, self._attachments) if binary else data
+
+    @property
+    def attachments(self) -> list[bytes]:
+        """What follows the text, in this order."""
+        return self._attachments
+
+    @cached_property
+    def text(self) -> str:
+        """The packet as the default serializer has it."""
+        head = f"5{len(self._attachments)}-" if self._attachments else "2"
+        return head + _dumped([self._name, self._shown])
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The packet as the serializer 'msgpack' has it: one message, bytes included."""
+        import msgpack  # only where it is asked for is it installed
+
+        found: bytes = msgpack.packb({"type": _EVENT, "data": [self._name, self._data], "nsp": "/"})
+        return found
 
     @cached_property
     def frames(self) -> bytes:
-        """The packet as one or two WebSocket frames, with Engine.IO's mark of a message."""
+        """The text and its attachments as WebSocket frames, with Engine.IO's mark of a message."""
         text = _frame(_TEXT, b"4" + self.text.encode("utf-8", "replace"))
-        return text if self.attachment is None else text + _frame(_BINARY, self.attachment)
+        return text + b"".join(_frame(_BINARY, held) for held in self._attachments)
+
+    @cached_property
+    def packed_frames(self) -> bytes:
+        """The same for the serializer 'msgpack'."""
+        return _frame(_BINARY, self.packed)
 
 
 class Told:
@@ -51,16 +76,34 @@ class Told:
         packet = self._packets.get(binary)
         if packet is None:
             name, data = event_json(self.task_id, self.event, binary)
-            attachment = data["data"] if binary else None
-            if binary:
-                data["data"] = _PLACE
-            packet = self._packets[binary] = Packet(name, data, attachment)
+            has_bytes = binary or isinstance(self.event, Emitted)
+            packet = self._packets[binary] = Packet(name, data, binary=has_bytes)
         return packet
 
 
 def answer_text(ack_id: str, data: Json) -> str:
     """The packet that answers a client's event of that number."""
     return f"3{ack_id}" + _dumped([data])
+
+
+def packed_answer(ack_id: int, data: Json) -> bytes:
+    """The same for the serializer 'msgpack'."""
+    import msgpack
+
+    found: bytes = msgpack.packb({"type": 3, "data": [data], "nsp": "/", "id": ack_id})
+    return found
+
+
+def _without_bytes(value: Any, found: list[bytes]) -> Any:
+    """The value with a placeholder for each of the bytes in it, which are added to ``found``."""
+    if isinstance(value, bytes):
+        found.append(value)
+        return {"_placeholder": True, "num": len(found) - 1}
+    if isinstance(value, dict):
+        return {key: _without_bytes(held, found) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_without_bytes(held, found) for held in value]
+    return value
 
 
 def _dumped(value: Any) -> str:

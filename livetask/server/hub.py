@@ -27,6 +27,7 @@ from livetask.server.backoff import Backoff
 from livetask.server.feed import Feed, Follower, Sink
 from livetask.server.follow import Following
 from livetask.server.pump import Pump
+from livetask.server.reels import Reel
 from livetask.server.running import Running
 from livetask.server.starts import tail_start
 from livetask.server.store import Store
@@ -83,17 +84,25 @@ class Hub:
         self._on_state.append(call)
 
     def on_rung(self, call: Callable[[Sequence[Bell], bool], None]) -> None:
-        """Have ``call`` called with all bells that rang but those for output; True: there may have been others."""
+        """Have ``call`` called with the bells that rang, but for output and events; True: there may be others."""
         self._on_rung.append(call)
 
     # ---- following
 
     async def subscribe(
-        self, task_id: str, sink: Sink, wish: Wish, whence: str | Cursor = "start", *, wait: bool = False
+        self,
+        task_id: str,
+        sink: Sink,
+        wish: Wish,
+        whence: str | Cursor = "start",
+        *,
+        wait: bool = False,
+        reel: Reel | None = None,
     ) -> Follower:
         """Follow a task; nothing is told before ``begin`` is called with what comes back.
 
-        ``whence``: 'start', 'now', 'tail:N' or a cursor. ``wait``: the task need not be known yet. Raises TaskUnknown,
+        ``whence``: 'start', 'now', 'tail:N' or a cursor. ``wait``: the task need not be known yet. ``reel``: where to
+        begin among the task's events, None to be told none. Raises TaskUnknown,
         RunUnknown, PositionUnknown, FormatUnknown, RedisUnavailable.
         """
         await self.store.watch([task_id], self._lease_ms)
@@ -103,7 +112,14 @@ class Hub:
         cursor = await self._begin_at(task_id, task, wish, whence)
         feed = Feed(task_id)
         feed.saw(task)
-        return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink)
+        return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink, reel)
+
+    def await_events(self, task_id: str, sink: Sink) -> Follower:
+        """Follow the events of a task that was just sent, from the first one on; ``begin`` as after ``subscribe``.
+
+        Redis is not asked: it may be away, and the task is on its way all the same.
+        """
+        return Follower(Feed(task_id), Subscription(Wish(mode="events"), None, self._window_bytes), sink, Reel())
 
     def begin(self, follower: Follower) -> None:
         """Tell the follower from now on."""
@@ -112,6 +128,9 @@ class Hub:
         seen = follower.feed
         feed = follower.feed = self._feeds.setdefault(seen.task_id, seen)
         feed.followers.add(follower)
+        if seen.task is None:
+            self._unleased.add(seen.task_id)
+            self._ask.set()
         self._pump.catch_up(follower, seen.task)
         self._pump.look(feed)
 
@@ -210,7 +229,7 @@ class Hub:
                 await backoff.wait()
 
     def _heard(self, rung: Rung) -> None:
-        news = [bell for bell in rung.bells if bell.what != "output"]
+        news = [bell for bell in rung.bells if bell.what not in ("output", "event")]
         for bell in rung.bells:
             feed = self._feeds.get(bell.task_id)
             if feed is not None:
@@ -222,6 +241,9 @@ class Hub:
                 call(news, rung.overrun)
 
     def _rang(self, feed: Feed, bell: Bell) -> None:
+        if bell.what == "event":
+            self._pump.reel(feed.followers)
+            return
         if bell.what == "progress":
             self._pump.look_later(feed)
             return

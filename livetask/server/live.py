@@ -13,11 +13,13 @@ How the application uses it::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from livetask.server.catalog import Catalog
 from livetask.server.hub import Hub
+from livetask.server.rooms import Rooms
 from livetask.server.running import Running
 from livetask.server.sockets import Call, Sockets
 from livetask.server.store import Store
@@ -45,14 +47,19 @@ class Live:
         inbound_per_s: int = 200,
         max_viewers: int = 10_000,
         max_subscriptions: int = 256,
+        custom_rooms: bool = False,
+        socketio: Mapping[str, Any] | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._store = store
         self.hub = Hub(store, window_bytes=window_bytes, sweep_s=sweep_s, hold_s=hold_s, on_failure=on_failure)
         self.catalog = Catalog(self.hub)
+        self.rooms = Rooms(store.events, sweep_s)
+        self.hub.on_rung(self.rooms.rang)
         self.sockets = Sockets(
             self.hub,
             self.catalog,
+            self.rooms,
             calls=calls,
             origins=origins,
             heartbeat_ms=heartbeat_ms,
@@ -60,6 +67,8 @@ class Live:
             inbound_per_s=inbound_per_s,
             max_viewers=max_viewers,
             max_subscriptions=max_subscriptions,
+            custom_rooms=custom_rooms,
+            options=socketio,
         )
         self._running = Running(on_failure)
 
@@ -73,7 +82,7 @@ class Live:
     async def start(self) -> None:
         """Start the loops. Redis may be away."""
         await self.hub.start()
-        self._running.start(self.catalog.run(), sweep_leases(self._store), self.sockets.beat())
+        self._running.start(self.catalog.run(), self.rooms.run(), sweep_leases(self._store), self.sockets.beat())
 
     async def close_viewers(self) -> None:
         """Say goodbye to the viewers and end their connections, within a second."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from livetask.errors import ArgumentInvalid
 from livetask.keys import task_id_checked
-from livetask.position import Cursor
+from livetask.position import Cursor, EventCursor
 from livetask.server.subscription import MODES, Wish
 
 _TAIL = re.compile(r"tail:([1-9][0-9]{0,4})")
@@ -24,12 +24,18 @@ MOST_TAIL = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """``whence``: 'start', 'now', 'tail:N' or a cursor. ``wait``: the task need not be known yet."""
+    """``whence``: 'start', 'now', 'tail:N' or a cursor. ``wait``: the task need not be known yet.
+
+    ``events``: whether the task's own events are wanted; None if the message says nothing of them. ``events_from``: the
+    last one that the viewer has.
+    """
 
     task_id: str
     whence: str | Cursor
     wish: Wish
     wait: bool
+    events: bool | None = None
+    events_from: EventCursor | None = None
 
 
 def fields_of_message(args: tuple[Any, ...]) -> Mapping[str, Any]:
@@ -52,7 +58,13 @@ def subscribe_read(fields: Mapping[str, Any]) -> Subscribe:
         rate=_whole(fields, "rate", 1, 30, 30) or 30,
         lines=_whole(fields, "lines", 1, 200, 200) or 200,
     )
-    return Subscribe(task_id, whence_read(fields.get("from", "start")), wish, _flag(fields, "wait"))
+    after = fields.get("events_from")
+    events_from = None if after is None else EventCursor.parse(after)
+    events = True if mode == "events" or events_from is not None else None
+    if "events" in fields:
+        events = _flag(fields, "events") or bool(events)
+    whence = whence_read(fields.get("from", "start"))
+    return Subscribe(task_id, whence, wish, _flag(fields, "wait"), events, events_from)
 
 
 def ack_read(fields: Mapping[str, Any]) -> tuple[str, Cursor]:

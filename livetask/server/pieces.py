@@ -108,6 +108,22 @@ def since(found: Slice, position: Position) -> Slice:
     return replace(found, start=position, items=tuple(items))
 
 
+def until(found: Slice, position: Position) -> Slice:
+    """The part of a slice before a position; a gap that goes beyond it stays whole."""
+    items: list[Entry | Gap] = []
+    for item in found.items:
+        if item.start.byte >= position.byte:
+            break
+        if isinstance(item, Entry) and item.end.byte > position.byte:
+            item = Entry(item.start, item.data[: position.byte - item.start.byte], item.at_ms, item.sgr)
+        items.append(item)
+    return (
+        found
+        if len(items) == len(found.items) and items[-1:] == list(found.items[-1:])
+        else replace(found, items=tuple(items))
+    )
+
+
 def _is_open(found: Slice) -> bool:
     """The slice ends within a line."""
     last = found.items[-1] if found.items else None

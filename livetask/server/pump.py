@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.position import Cursor
-from livetask.server.events import Ended, Event, Output, RunChanged, TaskChanged
+from livetask.server.events import Emitted, Ended, Event, Output, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
-from livetask.server.pieces import Pieces, cut, newest
+from livetask.server.pieces import Pieces, cut, newest, until
+from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.starts import newest_slice
 from livetask.server.store import Store
@@ -55,6 +56,8 @@ class Pump:
         self._stale: set[Feed] = set()
         self._ready: set[Follower] = set()
         self._clogged: set[Follower] = set()
+        self._reeling: set[Follower] = set()
+        self._reeler = Reeler(store.events, self._tell)
 
     # ---- what may be new
 
@@ -74,6 +77,11 @@ class Pump:
         self._ready.update(followers)
         self._work.set()
 
+    def reel(self, followers: Iterable[Follower]) -> None:
+        """There may be events of the task for those of the viewers who want them."""
+        self._reeling.update(follower for follower in followers if follower.reel is not None)
+        self._work.set()
+
     def catch_up(self, follower: Follower, task: Task | None) -> None:
         """Tell a new viewer, who knows ``task``, what the other viewers were told since that was read."""
         feed = follower.feed
@@ -87,6 +95,7 @@ class Pump:
         follower.closed = True
         self._ready.discard(follower)
         self._clogged.discard(follower)
+        self._reeling.discard(follower)
 
     # ---- the loop
 
@@ -113,7 +122,9 @@ class Pump:
             await self._look_at(stale)
         except BaseException:
             self._stale |= stale
+            self._work.set()
             raise
+        await self._reel_all()
         ready, self._ready = self._ready, set()
         try:
             for places in _batches(self._places(ready)):
@@ -158,6 +169,9 @@ class Pump:
         """Let each subscription draw its conclusions."""
         same: dict[tuple[type[Event], str], Told] = {}
         for follower in list(feed.followers):
+            if follower.reel is not None:
+                self._reeling.add(follower)
+                continue
             for event in follower.sub.see(feed.task, now_s):
                 told = Told(feed.task_id, event)
                 if isinstance(event, Ended):
@@ -165,6 +179,48 @@ class Pump:
                 self._tell(follower, told)
             if follower.sub.reads:
                 self._ready.add(follower)
+
+    # ---- events of tasks
+
+    async def _reel_all(self) -> None:
+        reeling, self._reeling = self._reeling, set()
+        try:
+            for follower in list(reeling):
+                await self._reel(follower)
+                reeling.discard(follower)
+        except BaseException:
+            self._reeling |= reeling
+            self._work.set()
+            raise
+
+    async def _reel(self, follower: Follower) -> None:
+        """Tell one viewer the events that are due, and let its subscription draw its conclusions between them."""
+        while not follower.closed:
+            if not await self._reeler.tell_due(follower):
+                self._clogged.add(follower)
+                return
+            event = follower.sub.step(follower.feed.task, time.monotonic())
+            if event is None:
+                break
+            follower.over = isinstance(event, Ended) and event.last
+            self._tell(follower, Told(follower.feed.task_id, event))
+        if follower.sub.reads and not follower.closed:
+            self._ready.add(follower)
+
+    async def _give_exactly(self, place: Place, follower: Follower, found: Slice) -> None:
+        """Give the output up to the next event of the task, so that the event comes just after it."""
+        if not await self._reeler.tell_due(follower):
+            self._clogged.add(follower)
+            return
+        stop = follower.reel.stop if follower.reel is not None else None
+        part = found if stop is None else until(found, stop)
+        pieces = cut(part, place.cursor, text=not follower.sub.wish.binary, max_bytes=place.max_bytes)
+        if not pieces.pieces and part is not found and stop is not None:
+            await self._reeler.tell_due(follower, stop.byte)  # it stands within a character, where no cursor can
+            self.kick([follower])
+        else:
+            self._send([follower], pieces, 0)
+        self.reel([follower])
 
     # ---- reading
 
@@ -210,11 +266,15 @@ class Pump:
         forms: dict[tuple[bool, int], list[Follower]] = defaultdict(list)
         for follower in followers:
             wish = follower.sub.wish
+            if follower.reel is not None and wish.mode == "all":
+                await self._give_exactly(place, follower, found)
+                continue
             forms[(wish.binary, wish.lines if wish.mode == "screen" else 0)].append(follower)
         for (binary, lines), some in forms.items():
             shown = await self._shown(place, found, lines) if lines else found
             pieces = cut(shown, place.cursor, text=not binary, max_bytes=place.max_bytes)
             self._send(some, pieces, shown.start.byte - place.cursor.position.byte)
+            self.reel(some)
 
     async def _shown(self, place: Place, found: Slice, lines: int) -> Slice:
         """What a screen is shown of a slice, or in its place."""
@@ -287,6 +347,7 @@ class Pump:
         if free:
             self._clogged -= free
             self.kick(free)
+            self.reel(free)
 
 
 def _batches(places: dict[Place, list[Follower]]) -> Iterator[dict[Place, list[Follower]]]:
@@ -316,5 +377,7 @@ def _next_tick(now_s: float, rate: int) -> float:
 
 
 def _concerns(follower: Follower, event: Event) -> bool:
-    """A viewer who follows one run is not told of the others."""
+    """A viewer who follows one run is not told of the others, and one who wants events only is told nothing else."""
+    if follower.sub.wish.mode == "events":
+        return isinstance(event, Emitted)
     return not isinstance(event, RunChanged) or follower.wants_run(event.run.run)

@@ -5,7 +5,8 @@
 | subscribe | task, run, cursor | | output, gap, caught_up, reset, end, grown, run, task | see ``events`` |
 | ack, unsubscribe | ok | | heartbeat | every ``heartbeat_ms`` |
 | watch, unwatch | tasks, counts | | store | Redis went away or came back |
-| the events given | theirs | | bye | the server stops |
+| join, leave | room, cursor | | bye | the server stops |
+| the events given | theirs | | on_progress, ... | a task emits them: see ``reels`` and ``rooms`` |
 
 Every call is answered by its acknowledgement, ``{"ok": true, ...}`` or ``{"ok": false, "code", "error"}``, and what is
 wrong with one message never ends a connection. State of a viewer: its cursors and windows.
@@ -25,18 +26,24 @@ import socketio
 from aiohttp import web
 
 from livetask.errors import BadRequest, LivetaskError, TooMany
-from livetask.server.catalog import Catalog, Watcher
+from livetask.keys import room_checked
+from livetask.server.calls import Sender
+from livetask.server.catalog import Catalog
 from livetask.server.feed import Follower, Gone
-from livetask.server.frames import Packet, Told
+from livetask.server.frames import Packet
 from livetask.server.hub import Hub
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
+from livetask.server.reels import Reel
+from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.transport import SocketDriver, Transport
+from livetask.server.viewers import TaskSink, Viewer
 from livetask.server.wire import Json, error_json, task_json
 
 log = logging.getLogger(__name__)
 
-Call = Callable[[object], Awaitable[Json]]
-"""An event that another part answers: it takes the message, gives the acknowledgement, and never raises."""
+Call = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
+"""An event that another part answers: it takes the message and who sent it, and never raises. It gives the
+acknowledgement, and the tasks whose events the sender is told from then on."""
 
 PING_INTERVAL_S = 20
 PING_TIMEOUT_S = 30
@@ -45,58 +52,10 @@ PING_TIMEOUT_S = 30
 BYE_RETRY_MS = 500
 _BYE_S = 0.3
 _BEATS_AT_ONCE = 50
+_SENT_KEPT, _SENT_MOST = 64, 2560
+"""Of the tasks that a connection sent: beyond how many those that are over are forgotten, and the most there are."""
 _ACKS = 10
 """Acknowledgements cost next to nothing: this many times more of them are read than of other messages."""
-
-
-class Viewer:
-    """One connection. ``inbound_per_s``: how many messages a second it may send."""
-
-    def __init__(self, sid: str, transport: Transport, inbound_per_s: int) -> None:
-        self.sid = sid
-        self.transport = transport
-        self.followers: dict[str, Follower] = {}
-        self.watcher: Watcher | None = None
-        self._limit = inbound_per_s
-        self._allowance = float(inbound_per_s)
-        self._counted_at_s = time.monotonic()
-
-    @property
-    def drained(self) -> bool:
-        """As a sink for the list of tasks."""
-        return self.transport.drained
-
-    def tell(self, told: Told) -> None:
-        """As a sink for the list of tasks."""
-        self.transport.send(told.packet(False))
-
-    def count(self, cost: float) -> None:
-        """Count a message against the limit; raises TooMany."""
-        now_s = time.monotonic()
-        self._allowance = min(self._limit, self._allowance + (now_s - self._counted_at_s) * self._limit)
-        self._counted_at_s = now_s
-        if self._allowance < cost:
-            raise TooMany("messages a second", self._limit)
-        self._allowance -= cost
-
-
-class TaskSink:
-    """The way to one viewer for one task. ``binary``: output goes as bytes."""
-
-    __slots__ = ("_binary", "_transport")
-
-    def __init__(self, transport: Transport, binary: bool) -> None:
-        self._transport = transport
-        self._binary = binary
-
-    @property
-    def drained(self) -> bool:
-        """See Sink."""
-        return self._transport.drained
-
-    def tell(self, told: Told) -> None:
-        """See Sink."""
-        self._transport.send(told.packet(self._binary))
 
 
 class Sockets:
@@ -104,12 +63,14 @@ class Sockets:
 
     ``calls``: further events, by name. ``origins``: other origins whose pages may connect; empty: none.
     ``inbound_bytes``: the largest message. ``max_viewers``, ``max_subscriptions``: for the process, for one viewer.
+    ``custom_rooms``: viewers may join rooms. ``options``: more of the Socket.IO server's.
     """
 
     def __init__(
         self,
         hub: Hub,
         catalog: Catalog,
+        rooms: Rooms,
         *,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
@@ -118,9 +79,13 @@ class Sockets:
         inbound_per_s: int = 200,
         max_viewers: int = 10_000,
         max_subscriptions: int = 256,
+        custom_rooms: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._hub = hub
         self._catalog = catalog
+        self._rooms = rooms
+        self._custom_rooms = custom_rooms
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
         self._inbound_per_s = inbound_per_s
@@ -128,7 +93,8 @@ class Sockets:
         self._max_subscriptions = max_subscriptions
         self._viewers: dict[str, Viewer] = {}
         self._stopping = False
-        self._server = _server(tuple(origins), inbound_bytes)
+        self._server = _server(tuple(origins), inbound_bytes, options or {})
+        self._packed = (options or {}).get("serializer") == "msgpack"
         self._listen()
         hub.on_store_state(self._tell_store)
 
@@ -187,19 +153,23 @@ class Sockets:
             "unsubscribe": self._unsubscribe,
             "watch": self._watch,
             "unwatch": self._unwatch,
+            "join": self._join,
+            "leave": self._leave_room,
         }
         for name, call in own.items():
             self._server.on(name, self._answered(call))
         self._server.on("ack", self._ack)
         for name, foreign in self._calls.items():
-            self._server.on(name, self._answered(_by(foreign)))
+            self._server.on(name, self._answered(self._by(foreign)))
         self._server.on("*", self._unknown)
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
         if self._stopping or len(self._viewers) >= self._max_viewers:
             raise socketio.exceptions.ConnectionRefusedError("this server takes no more viewers")
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
-        self._viewers[sid] = Viewer(sid, Transport(socket), self._inbound_per_s)
+        self._viewers[sid] = Viewer(sid, Transport(socket, self._packed), self._inbound_per_s, _headers(environ))
+        if self._custom_rooms:
+            self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))
 
     async def _disconnected(self, sid: str, reason: object = None) -> None:
@@ -210,9 +180,11 @@ class Sockets:
         viewer = self._viewers.pop(sid, None)
         if viewer is None:
             return
-        for follower in viewer.followers.values():
+        for follower in (*viewer.followers.values(), *viewer.sent.values()):
             self._hub.leave(follower)
         viewer.followers.clear()
+        viewer.sent.clear()
+        self._rooms.leave_all(viewer)
         viewer.transport.release()
         if viewer.watcher is not None:
             self._catalog.leave(viewer.watcher)
@@ -246,7 +218,13 @@ class Sockets:
         follower = await self._hub.subscribe(asked.task_id, sink, asked.wish, asked.whence, wait=asked.wait)
         if viewer.sid not in self._viewers:
             return {}  # it went while it was being answered
-        self._leave(viewer, asked.task_id)
+        before = self._leave(viewer, asked.task_id)
+        if asked.events_from is not None:
+            follower.reel = Reel(asked.events_from)
+        elif before is not None and before.reel is not None and asked.events is not False:
+            follower.reel = Reel(before.reel.after)  # it goes on where this connection was
+        elif asked.events:
+            follower.reel = Reel()
         viewer.followers[asked.task_id] = follower
         # the answer comes first: it is queued when this returns, and what is told later stays behind it
         asyncio.get_running_loop().call_soon(self._hub.begin, follower)
@@ -263,10 +241,51 @@ class Sockets:
         self._leave(viewer, str(fields.get("task_id")))
         return {"ok": True}
 
-    def _leave(self, viewer: Viewer, task_id: str) -> None:
-        follower = viewer.followers.pop(task_id, None)
-        if follower is not None:
+    def _leave(self, viewer: Viewer, task_id: str) -> Follower | None:
+        found = [one.pop(task_id) for one in (viewer.followers, viewer.sent) if task_id in one]
+        for follower in found:
             self._hub.leave(follower)
+        return found[0] if found else None
+
+    def _by(self, call: Call) -> Callable[..., Awaitable[Json]]:
+        """What another part answers; after it, the viewer is told the events of the tasks that it has sent."""
+
+        async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
+            if len(viewer.sent) >= _SENT_MOST:
+                error = TooMany("tasks under way that one connection sent", _SENT_MOST)
+                return {"status": "failed", "data": str(error), "code": error.code}
+            sender = Sender(viewer.sid, True, viewer.headers)
+            answer, sent = await call(args[0] if args else None, sender)
+            if viewer.sid in self._viewers:
+                self._await_events(viewer, sent)
+            return answer
+
+        return handle
+
+    def _await_events(self, viewer: Viewer, task_ids: tuple[str, ...]) -> None:
+        if task_ids:
+            self._rooms.put(viewer.sid, viewer)
+        for task_id in task_ids:
+            follower = self._hub.await_events(task_id, TaskSink(viewer.transport, False))
+            viewer.sent[task_id] = follower
+            asyncio.get_running_loop().call_soon(self._hub.begin, follower)
+        if len(viewer.sent) > _SENT_KEPT:
+            for task_id in [task_id for task_id, follower in viewer.sent.items() if follower.over]:
+                self._hub.leave(viewer.sent.pop(task_id))
+
+    async def _join(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        fields = fields_of_message(args)
+        room = room_checked(fields.get("room"))
+        if not self._custom_rooms:
+            raise BadRequest("rooms cannot be joined: the setting custom_rooms is off")
+        cursor, complete = await self._rooms.join(room, viewer, whence_of_room(fields.get("from", "now")))
+        if viewer.sid not in self._viewers:
+            self._rooms.leave(room, viewer)
+        return {"ok": True, "room": room, "room_cursor": cursor, "complete": complete}
+
+    async def _leave_room(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        self._rooms.leave(room_checked(fields_of_message(args).get("room")), viewer)
+        return {"ok": True}
 
     async def _watch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         if viewer.watcher is not None:
@@ -316,15 +335,17 @@ class Sockets:
             self._forget(viewer.sid)
 
 
-def _by(call: Call) -> Callable[..., Awaitable[Json]]:
-    async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-        return await call(args[0] if args else None)
+def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a connection's first request, names in lower case with ``-``."""
+    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}
 
-    return handle
 
+def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, Any]) -> Any:
+    """A Socket.IO server with our driver. Its own logs are off: they would show what clients send.
 
-def _server(origins: tuple[str, ...], inbound_bytes: int) -> Any:
-    """A Socket.IO server with our driver. Its own logs are off: they would show what clients send."""
+    ``options``: more of its options; they win over ours.
+    """
     quiet = logging.getLogger("livetask.server.socketio")
     quiet.setLevel(logging.CRITICAL)
     server = socketio.AsyncServer(
@@ -332,10 +353,9 @@ def _server(origins: tuple[str, ...], inbound_bytes: int) -> Any:
         async_handlers=False,  # a viewer's messages are answered one after the other
         cors_allowed_origins=list(origins) or None,  # None: the page's own origin
         max_http_buffer_size=inbound_bytes,
-        ping_interval=PING_INTERVAL_S,
-        ping_timeout=PING_TIMEOUT_S,
         logger=quiet,
         engineio_logger=quiet,
+        **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options},
     )
     server.eio._async = dict(server.eio._async, websocket=SocketDriver)
     return server

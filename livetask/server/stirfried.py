@@ -8,6 +8,7 @@ Must never know: Celery itself, Redis.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,81 +16,119 @@ from aiohttp import web
 
 from livetask.errors import ArgumentInvalid, BrokerUnavailable, LivetaskError, RedisUnavailable, TaskUnknown
 from livetask.keys import task_id_checked
+from livetask.server.calls import Sender
 from livetask.server.control import Control
 from livetask.server.edge import json_body, log_bug
 from livetask.server.tasks import Task
 
-Event = Callable[[object], Awaitable[dict[str, Any]]]
+Json = dict[str, Any]
+Event = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
+"""Takes a message and who sent it; gives the acknowledgement, and the tasks whose events the sender awaits."""
+
 Look = Callable[[str], Awaitable[Task | None]]
 
 _CELERY_STATES = {"QUEUED": "PENDING", "RUNNING": "STARTED"}
 
 
 class Stirfried:
-    """The calls. ``control``: does them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a body."""
+    """The calls. ``control``: does them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a body.
 
-    def __init__(self, control: Control, look: Look, limit_bytes: int) -> None:
+    The rest are settings of the same names.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        look: Look,
+        limit_bytes: int,
+        *,
+        error_info: bool = False,
+        sentinel_room: str = "NO_EMIT",
+        enable_http: bool = True,
+        enable_socketio: bool = True,
+        enable_task_info: bool = True,
+        enable_revoke_task: bool = True,
+    ) -> None:
         self._control = control
         self._look = look
         self._limit_bytes = limit_bytes
+        self._error_info = error_info
+        self._sentinel_room = sentinel_room
+        self._enable_http = enable_http
+        self._enable_socketio = enable_socketio
+        self._enable_task_info = enable_task_info
+        self._enable_revoke_task = enable_revoke_task
 
     def events(self) -> Mapping[str, Event]:
-        """The Socket.IO events by name: each takes the message and gives the acknowledgement; none raises."""
-        return {
-            "send_task": self._answered(self._send),
-            "revoke_task": self._answered(self._revoke),
-            "task_info": self._answered(self._info),
-        }
+        """The Socket.IO events by name, those that are enabled; none raises."""
+        if not self._enable_socketio:
+            return {}
+        found = {"send_task": self._answered(self._send)}
+        if self._enable_revoke_task:
+            found["revoke_task"] = self._answered(self._revoke)
+        if self._enable_task_info:
+            found["task_info"] = self._answered(self._info)
+        return found
 
     def routes(self) -> list[web.RouteDef]:
-        """The HTTP routes."""
-        return [
-            web.post("/task", self.post),
-            web.get("/task/{task_id}", self.get),
-            web.delete("/task/{task_id}", self.delete),
-            web.get("/api/startable", self.startable),
-        ]
+        """The HTTP routes, those that are enabled."""
+        found = [web.get("/api/startable", self.startable)]
+        if self._enable_http:
+            found.append(web.post("/task", self.post))
+        if self._enable_http and self._enable_task_info:
+            found.append(web.get("/task/{task_id}", self.get))
+        if self._enable_http and self._enable_revoke_task:
+            found.append(web.delete("/task/{task_id}", self.delete))
+        return found
 
     # ---- Socket.IO
 
     def _answered(self, call: Event) -> Event:
-        async def answer(message: object) -> dict[str, Any]:
+        async def answer(message: object, sender: Sender) -> tuple[Json, tuple[str, ...]]:
             try:
-                return await call(message)
+                return await call(message, sender)
             except LivetaskError as error:
-                return {"status": "failed", "data": str(error), "code": error.code}
+                return {"status": "failed", "data": str(error), "code": error.code}, ()
             except Exception as error:
                 log_bug(call.__name__, error)
-                return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}
+                return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}, ()
 
         return answer
 
-    async def _send(self, message: object) -> dict[str, Any]:
-        return {"status": "success", "data": await self._control.send(message)}
+    async def _send(self, message: object, sender: Sender) -> tuple[Json, tuple[str, ...]]:
+        sent = await self._control.start(message, sender)
+        answer: Json = {"status": "success", "data": sent.task_id}
+        if sent.chained:
+            answer["chain"] = list(sent.chained)
+        return answer, (sent.task_id, *sent.chained)
 
-    async def _revoke(self, message: object) -> dict[str, Any]:
+    async def _revoke(self, message: object, _: Sender) -> tuple[Json, tuple[str, ...]]:
         task_id, terminate = _revocation(message)
         await self._control.revoke(task_id, terminate=terminate)
-        return {"status": "success", "data": task_id}
+        return {"status": "success", "data": task_id}, ()
 
-    async def _info(self, message: object) -> dict[str, Any]:
+    async def _info(self, message: object, _: Sender) -> tuple[Json, tuple[str, ...]]:
         task_id = task_id_checked(message.get("task_id") if isinstance(message, dict) else message)
         try:
-            return await self._found(task_id)
+            return await self._found(task_id), ()
         except TaskUnknown:
-            return {"id": task_id, "state": "PENDING", "result": None}
+            return {"id": task_id, "state": "PENDING", "result": None}, ()
 
     # ---- HTTP
 
     async def post(self, request: web.Request) -> web.Response:
-        """Start a task: ``{task_name, args, kwargs}``; 201 with its id."""
-        task_id = await self._control.send(await json_body(request, self._limit_bytes))
-        return web.json_response({"status": "success", "data": task_id}, status=201)
+        """Start a task: ``{task_name, args, kwargs, room, chain}``; 201 with its id."""
+        headers = {name.lower().replace("_", "-"): value for name, value in request.headers.items()}
+        sender = Sender(self._sentinel_room, False, headers)
+        answer, _ = await self._send(await json_body(request, self._limit_bytes), sender)
+        return web.json_response(answer, status=201)
 
     async def get(self, request: web.Request) -> web.Response:
         """What is known of a task: ``{id, state, result}``, whatever has become of it; 404 if nothing is."""
         task_id = task_id_checked(request.match_info["task_id"])
-        return web.json_response(await self._found(task_id), headers={"Cache-Control": "no-store"})
+        found = await self._found(task_id)
+        found["result"] = shown_in_json(found["result"])
+        return web.json_response(found, headers={"Cache-Control": "no-store"})
 
     async def delete(self, request: web.Request) -> web.Response:
         """Revoke a task, with ``?terminate=1`` also where it runs; 404 if nothing is known of it."""
@@ -114,7 +153,7 @@ class Stirfried:
         try:
             fate = await self._control.info(task_id)
             if fate.state != "PENDING":
-                return {"id": task_id, "state": fate.state, "result": fate.result}
+                return {"id": task_id, "state": fate.state, "result": self._result(fate.state, fate.result)}
         except BrokerUnavailable as error:
             away = error
         try:
@@ -123,7 +162,21 @@ class Stirfried:
             raise (away or error) from None
         if task is None:
             raise away or TaskUnknown(task_id)
-        return {"id": task_id, "state": _CELERY_STATES.get(task.state, task.state), "result": task.result}
+        state = _CELERY_STATES.get(task.state, task.state)
+        return {"id": task_id, "state": state, "result": self._result(state, task.result)}
+
+    def _result(self, state: str, result: Any) -> Any:
+        """What a task failed with is told only where error_info allows it."""
+        return None if state == "FAILURE" and not self._error_info else result
+
+
+def shown_in_json(result: Any) -> Any:
+    """A result as HTTP has it: what JSON cannot hold, bytes above all, as its repr."""
+    try:
+        json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError):
+        return repr(result)
+    return result
 
 
 def _revocation(message: object) -> tuple[str, bool]:

@@ -38,6 +38,7 @@ from livetask.keys import BUCKETS, Keys, alive_parsed, bucket_of
 from livetask.position import Cursor
 from livetask.scripts import script
 from livetask.server.answers import Recent, Rung, bell_of, entries_of, fields_of, head_of, text_of
+from livetask.server.event_reads import EventReads
 from livetask.server.slices import BeforeNeeded, Head, RawEntry, ReadAt, Slice, sliced, sliced_within
 from livetask.server.tasks import Task, task_parsed
 
@@ -81,6 +82,7 @@ class Store:
         self._recent_cap = max(1, recent_cap // BUCKETS)
         self._redis = _opened(url, timeout_s, connections)
         self._bell_reader = _opened(url, timeout_s, 2)
+        self.events = EventReads(self._piped, self._keys)
 
     async def __aenter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from livetask.position import START, Cursor
 from livetask.server.events import CaughtUp, Ended, Event, Grown, Output, Piece, Reset
 from livetask.server.tasks import Run, Task
 
-MODES = ("all", "screen", "ends")
+MODES = ("all", "screen", "ends", "events")
 
 PIECE_SIZES = (128 * 1024, 64 * 1024, 16 * 1024, 4 * 1024)
 """How much is sent at once: few sizes, so that viewers at the same place also share the piece."""
@@ -83,7 +83,7 @@ class Subscription:
     @property
     def reads(self) -> bool:
         """Output is to be read for it, from its cursor on."""
-        return self.cursor is not None and self._told is None and self.wish.mode != "ends"
+        return self.cursor is not None and self._told is None and self.wish.mode in ("all", "screen")
 
     @property
     def under_way_bytes(self) -> int:
@@ -119,7 +119,7 @@ class Subscription:
     def see(self, task: Task | None, now_s: float) -> list[Event]:
         """What is stored of the task now. To be called when anything but output may have changed."""
         events: list[Event] = []
-        while (event := self._step(task, now_s)) is not None:
+        while (event := self.step(task, now_s)) is not None:
             events.append(event)
         return events
 
@@ -131,24 +131,24 @@ class Subscription:
         self._behind = True
         return Reset(self.cursor.run, self.cursor, "position_unknown")
 
-    def _step(self, task: Task | None, now_s: float) -> Event | None:
+    def step(self, task: Task | None, now_s: float) -> Event | None:
         """One step of the table in the module's docstring, if one can be made."""
         if self.cursor is None:
             self._go_to(self._first_run(task))
-            return self._step(task, now_s) if self.cursor is not None else None
+            return self.step(task, now_s) if self.cursor is not None else None
         run = task.run(self.cursor.run) if task is not None else None
         if run is None or task is None or run.nonce != self.cursor.nonce:
             return self._without_run(task, run, now_s)
         if self._told is not None and run.how != self._told:
             self._told = None  # taken back, or another end in place of LOST
         if self._told is not None:
-            return self._step(task, now_s) if self._go_on(task) else None
+            return self.step(task, now_s) if self._go_on(task) else None
         return self._within(task, run, now_s)
 
     def _within(self, task: Task, run: Run, now_s: float) -> Event | None:
         """Within a run that is stored, whose end the viewer does not know yet."""
         cursor = run.cursor(run.end)
-        if self.wish.mode == "ends" and cursor != self.cursor:
+        if self.wish.mode in ("ends", "events") and cursor != self.cursor:
             self.cursor = cursor
             return Grown(cursor)
         assert self.cursor is not None
@@ -166,7 +166,7 @@ class Subscription:
     def _without_run(self, task: Task | None, other: Run | None, now_s: float) -> Event | None:
         """The cursor's run is not stored. ``other``: a run of another nonce that has its ordinal."""
         if self._told is not None:
-            return self._step(task, now_s) if task is not None and self._go_on(task) else None
+            return self.step(task, now_s) if task is not None and self._go_on(task) else None
         if other is not None:
             return self._reset(other, "replaced")
         if not self._held_long(now_s):

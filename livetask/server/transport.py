@@ -20,7 +20,7 @@ from engineio.async_drivers import aiohttp as driver
 
 from livetask.errors import TooLarge
 from livetask.server.feed import Gone
-from livetask.server.frames import Packet, answer_text
+from livetask.server.frames import Packet, answer_text, packed_answer
 from livetask.server.wire import error_json
 
 DRAINED_BYTES = 64 * 1024
@@ -78,10 +78,27 @@ class SocketDriver(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
                 return data
 
     async def _refuse(self, data: str | bytes) -> None:
-        match = _EVENT.match(data) if isinstance(data, str) else None
+        refusal = {"ok": False, **error_json(TooLarge(self.server.max_http_buffer_size))}
+        if isinstance(data, bytes):
+            ack_id = _packed_id(data)
+            if ack_id is not None:
+                await self.send(packed_answer(ack_id, refusal))
+            return
+        match = _EVENT.match(data)
         if match is not None:
-            refusal = {"ok": False, **error_json(TooLarge(self.server.max_http_buffer_size))}
             await self.send("4" + answer_text(match[1], refusal))
+
+
+def _packed_id(data: bytes) -> int | None:
+    """The number of an event of the serializer 'msgpack' that wants an answer."""
+    try:
+        import msgpack
+
+        found = msgpack.unpackb(data)
+    except (ImportError, ValueError, TypeError):
+        return None
+    number = found.get("id") if isinstance(found, dict) else None
+    return number if isinstance(number, int) else None
 
 
 class _Poll:
@@ -113,12 +130,13 @@ class _Poll:
 
 
 class Transport:
-    """The way to one viewer. ``socket``: Engine.IO's."""
+    """The way to one viewer. ``socket``: Engine.IO's. ``packed``: packets go as the serializer 'msgpack' has them."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_packed", "_socket")
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: Any, packed: bool = False) -> None:
         self._socket = socket
+        self._packed = packed
 
     @property
     def drained(self) -> bool:
@@ -141,11 +159,10 @@ class Transport:
             self.release()
             raise Gone
         if link is not None and not socket.writing and socket.queue.empty():
-            link.write(packet.frames)
+            link.write(packet.packed_frames if self._packed else packet.frames)
             return
-        socket.queue.put_nowait(engine.Packet(engine.MESSAGE, packet.text))
-        if packet.attachment is not None:
-            socket.queue.put_nowait(engine.Packet(engine.MESSAGE, packet.attachment))
+        for message in [packet.packed] if self._packed else [packet.text, *packet.attachments]:
+            socket.queue.put_nowait(engine.Packet(engine.MESSAGE, message))
 
     def release(self) -> None:
         """Let a poll that waits return, once all that is queued is taken: nothing more will come."""

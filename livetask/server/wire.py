@@ -11,7 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 from livetask.errors import LivetaskError
-from livetask.server.events import CaughtUp, Ended, Event, Grown, Missing, Output, Reset, RunChanged, TaskChanged
+from livetask.server.events import (
+    CaughtUp,
+    Emitted,
+    Ended,
+    Event,
+    Grown,
+    Missing,
+    Output,
+    Reset,
+    RunChanged,
+    TaskChanged,
+)
 from livetask.server.tasks import Run, Task
 
 Json = dict[str, Any]
@@ -92,6 +103,8 @@ def event_json(task_id: str, event: Event, binary: bool = False) -> tuple[str, J
             return "end", _ended(task_id, event)
         case TaskChanged(task):
             return "task", {"task": task_json(task)}
+        case Emitted():
+            return event.name, _emitted(event)
 
 
 def _output(task_id: str, event: Output, binary: bool) -> Json:
@@ -107,6 +120,14 @@ def _output(task_id: str, event: Output, binary: bool) -> Json:
         found["data"] = event.data
     else:
         found["text"] = text_of_output(event.data)
+    return found
+
+
+def _emitted(event: Emitted) -> Json:
+    """Stirfried's fields, and where the viewer stands after it."""
+    found: Json = {**event.data, "cursor": str(event.cursor)}
+    if event.room is not None:
+        found |= {"room": event.room, "room_cursor": event.room_cursor}
     return found
 
 

@@ -10,10 +10,11 @@ appends it in Redis (``writing``) and shows it on the old console (``teeing``). 
 """
 
 from livetask.worker.installing import connect as _connect
+from livetask.worker.live_task import LiveTask
 from livetask.worker.process import run
 from livetask.worker.progress import emit_progress
 
-__all__ = ["emit_progress", "install", "run"]
+__all__ = ["LiveTask", "emit_progress", "install", "run"]
 
 
 def install(app: object) -> None:

@@ -27,6 +27,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
+from livetask.worker.event_log import EventLog
 from livetask.worker.spool import RunFacts, RunSpool
 from livetask.worker.streams import Router, SpoolRaw, SpoolText
 
@@ -47,7 +48,7 @@ class OpenRun:
 
     ``detail``: what is known of its end so far. ``outer``: the run within which it was called, or None.
     ``size_bytes``: how much it has written, once it has ended. ``has_commands``: commands were started in it that must
-    not outlive it.
+    not outlive it. ``events``: where a LiveTask's events are written, else None.
     """
 
     def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None) -> None:
@@ -58,6 +59,7 @@ class OpenRun:
         self.outer = outer
         self.spool = RunSpool(directory, facts)
         self.detail: dict[str, Any] = {}
+        self.events: EventLog | None = None
         self.ended = False
         self.has_commands = False
         self.size_bytes = 0
@@ -93,6 +95,9 @@ class OpenRun:
 
     def end(self, end: dict[str, Any]) -> None:
         """Write down the end; from here on the run's output is complete."""
+        if self.events is not None:
+            with suppress(OSError):
+                self.events.close()
         self.ended = True
         self.size_bytes = self.spool.size_bytes()
         try:

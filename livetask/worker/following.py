@@ -119,6 +119,10 @@ class Following:
             raise ValueError(f"{end} is not a position of this run: the byte stands at {found.at}")
         self.gap_from, self.scan = None, found
 
+    def position_of(self, byte: int) -> Position:
+        """The position of a byte that has been written; that of the oldest one held, if it stands before that."""
+        return self._scan_at(max(byte, self.base.at.byte)).at
+
     def begin_again(self) -> Position:
         """Go to the oldest byte that is held; returns its position."""
         self.gap_from, self.scan = None, self.base

@@ -206,6 +206,10 @@ class Household:
 
     def _set_end(self, run: Shipping, end: End) -> None:
         kill_tree(run.paths)
+        if end.how == "KILLED":
+            reason = str(end.detail.get("exception") or end.detail.get("reason") or "the task's process was killed")
+            with suppress(OSError):
+                run.events.fail(run.facts.task_id, run.final or 0, reason)
         run.end = end
 
     def _is_alive(self, facts: RunFacts, watch: _Watch) -> bool:

@@ -33,6 +33,7 @@ from livetask.worker import facts
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
 from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs
+from livetask.worker.live_task import open_events
 from livetask.worker.order import Order
 from livetask.worker.process import kill_tree
 from livetask.worker.progress import note_state_updates
@@ -271,7 +272,16 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         locked=not _worker.is_main,
         shown=_worker.settings.show_arguments,
     )
-    capture.begin(_worker.directory, run)
+    opened = capture.begin(_worker.directory, run)
+    settings = _worker.settings
+    opened.events = open_events(
+        task,
+        opened,
+        sentinel_room=settings.sentinel_room,
+        error_info=settings.error_info,
+        most=settings.events_kept,
+        most_bytes=settings.events_bytes,
+    )
     _worker.teller.tell("run", nonce=run.nonce)
 
 

@@ -33,6 +33,7 @@ class Order:
     lease_s: int
     recent_cap: int
     runs_kept: int
+    events_kept: int
 
     def as_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -53,4 +54,5 @@ class Order:
             lease_ms=self.lease_s * 1000,
             recent_cap=self.recent_cap,
             runs_kept=self.runs_kept,
+            events_kept=self.events_kept,
         )

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from livetask.keys import Keys, bucket_of
 from livetask.position import START, Position
 from livetask.worker.ending import End
+from livetask.worker.event_tail import EventRead, EventTail
 from livetask.worker.following import Following, Piece
 from livetask.worker.spool import RunFacts, RunPaths
 from livetask.worker.writing import Call
@@ -29,7 +30,7 @@ from livetask.worker.writing import Call
 logger = logging.getLogger("livetask")
 
 PIECES_IN_A_TURN = 32
-"""How many entries of one run go into one round trip; then the other runs have their turn."""
+"""How many entries, or events, of one run go into one round trip; then the other runs have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Terms:
     lease_ms: int
     recent_cap: int
     runs_kept: int
+    events_kept: int
 
 
 class Shipping:
@@ -56,6 +58,7 @@ class Shipping:
         self.paths = paths
         self.facts = facts
         self.following = Following(paths)
+        self.events = EventTail(paths)
         self.end: End | None = None
         self.final: int | None = None
         self.is_finished = False
@@ -65,6 +68,7 @@ class Shipping:
         self._renew_at_s = 0.0
         self._now_s = 0.0
         self._place = self.following.place()
+        self._events_place = 0
         self._asked: list[str] = []
         self._gone_nonce = ""
 
@@ -78,21 +82,25 @@ class Shipping:
         return not self.is_finished and (
             self.ordinal is None
             or self.following.has_more(self.until)
+            or self.events.has_more
             or (self.end is not None and self.final is not None)
         )
 
     def calls(self, now_s: float, now_ms: int) -> list[Call]:
         """What to ask Redis next. ``now_s``: monotonic. To be followed by ``answered`` or ``unanswered``."""
         self._now_s = now_s
-        self._place = self.following.place()
+        self._place, self._events_place = self.following.place(), self.events.sent
         asked: list[tuple[str, Call]] = []
         if self.is_finished:
             pass
         elif self.ordinal is None:
             asked.append(("begin", self._begin()))
         else:
-            asked = [("append", self._append(piece, now_ms)) for piece in self._pieces()]
-            if self.end is not None and self.final is not None and not self.following.has_more(self.final):
+            self.events.look()  # after the size was taken: no event stands before what is sent and comes after it
+            asked = list(self._output_and_events(now_ms))
+            is_sent = not self.following.has_more(self.until) and not self.events.has_more
+            # After events only in a round of its own: their answers decide whether they are all there.
+            if self.end is not None and self.final is not None and is_sent and not _has_events(asked):
                 asked.append(("finish", self._finish(self.end, str(self.following.scan.at))))
             elif now_s >= self._renew_at_s:
                 asked.append(("renew", self._renew()))
@@ -104,6 +112,7 @@ class Shipping:
     def unanswered(self) -> None:
         """The calls may or may not have taken effect."""
         self.following.back_to(self._place)
+        self.events.sent = self._events_place
 
     def answered(self, replies: Sequence[Any]) -> None:
         """What Redis said to each of the calls."""
@@ -133,6 +142,12 @@ class Shipping:
         word = bytes(reply[0])
         if kind == "renew" and word == b"OK":
             self._renew_at_s = self._now_s + self._terms.lease_ms / 4000
+        if kind in ("emit", "share"):
+            if word == b"GAP":
+                self.events.sent = min(self.events.sent, int(reply[1]))
+            elif word == b"NORUN":
+                self._forgotten()
+            return word != b"NORUN"
         if word == b"GAP":
             self._go_to(Position.parse(reply[1]))
             return False
@@ -165,9 +180,26 @@ class Shipping:
     def _forgotten(self) -> None:
         self.ordinal = None
         self.following.begin_again()
+        self.events.sent = 0
 
-    def _pieces(self) -> list[Piece]:
-        return list(self.following.pieces(self.until, self._terms.chunk_bytes, PIECES_IN_A_TURN))
+    def _output_and_events(self, now_ms: int) -> Iterator[tuple[str, Call]]:
+        """What comes next, in the order in which it stands: output, and events within it."""
+        left = PIECES_IN_A_TURN
+        events = self.events.next()
+        event = next(events, None)
+        while left > 0:
+            stop = self.until if event is None else min(self.until, event.size_bytes)
+            for piece in self.following.pieces(stop, self._terms.chunk_bytes, left):
+                left -= 1
+                yield "append", self._append(piece, now_ms)
+            if event is None or left <= 0 or self.following.has_more(stop):
+                return
+            left -= 1
+            self.events.sent = event.seq
+            yield "emit", self._emit(event)
+            if self.events.facts is not None and self.events.facts.room and not self.events.facts.own:
+                yield "share", self._share(event, self.events.facts.room)
+            event = next(events, None)
 
     # ---- the calls
 
@@ -232,6 +264,32 @@ class Shipping:
             ),
         )
 
+    def _emit(self, event: EventRead) -> Call:
+        keys, facts = self._terms.keys, self.facts
+        return Call(
+            "emit",
+            (
+                *(self._task_key, keys.events(facts.task_id, facts.nonce)),
+                *(keys.bell(self._bucket), keys.watched(self._bucket)),
+            ),
+            (
+                *(facts.task_id, self.ordinal or 0, facts.nonce, event.seq, self._terms.keep_ms),
+                *("name", event.name, "data", event.data, "at", str(self.following.position_of(event.size_bytes))),
+            ),
+        )
+
+    def _share(self, event: EventRead, room: str) -> Call:
+        keys, facts, bucket = self._terms.keys, self.facts, bucket_of(room)
+        return Call(
+            "share",
+            (keys.room(room), keys.room_mark(room, facts.nonce), keys.bell(bucket)),
+            (
+                *(room, event.seq, self._terms.keep_ms, self._terms.events_kept),
+                *("name", event.name, "data", event.data, "task", facts.task_id),
+                *("run", self.ordinal or 0, "nonce", facts.nonce, "seq", event.seq),
+            ),
+        )
+
     def _renew(self) -> Call:
         keys = self._terms.keys
         return Call(
@@ -263,4 +321,10 @@ class Shipping:
         )
 
     def _unlink(self) -> Call:
-        return Call("", (), ("UNLINK", self._terms.keys.output(self.facts.task_id, self._gone_nonce)))
+        keys, task_id = self._terms.keys, self.facts.task_id
+        return Call("", (), ("UNLINK", keys.output(task_id, self._gone_nonce), keys.events(task_id, self._gone_nonce)))
+
+
+def _has_events(asked: Sequence[tuple[str, Call]]) -> bool:
+    """Whether events are among what is asked."""
+    return any(kind == "emit" for kind, _ in asked)

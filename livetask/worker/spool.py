@@ -8,6 +8,7 @@ One directory for each worker, held by its main process through a lock on ``owne
 | ``<nonce>.run`` | the process that runs the task | what it is, later its end (JSON lines); locked by a pool child |
 | ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
+| ``<nonce>.events`` | the task | what a LiveTask emits, a line of JSON each, after a line about the run |
 | ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
 | ``<nonce>.base`` | the shipper | where the oldest byte that is still held stands (JSON) |
 
@@ -100,7 +101,7 @@ class RunPaths:
 
     def remove(self) -> None:
         """Delete all files of the run; the one that makes it visible goes first."""
-        for kind in ("run", "out", "quiet", "progress", "groups", "base", "new"):
+        for kind in ("run", "out", "quiet", "progress", "events", "groups", "base", "new"):
             Path(self.of(kind)).unlink(missing_ok=True)
 
 

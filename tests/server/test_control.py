@@ -174,7 +174,13 @@ async def test_startable_names_the_allowed_tasks_of_the_app_with_the_first_line_
         {"task_name": "add", "kwargs": []},
         {"task_name": "add", "kwargs": {1: 2}},
         {"task_name": "add", "arg": [1]},
-        {"task_name": "add", "chain": [{"task_name": "add"}]},
+        {"task_name": "add", "chain": {"task_name": "add"}},
+        {"task_name": "add", "chain": ["add"]},
+        {"task_name": "add", "chain": [{"task_name": "add", "chain": [{"task_name": "add"}]}]},
+        {"task_name": "add", "chain": [{"task_name": "add"}] * 101},
+        {"task_name": "add", "chain": [{"task_name": "add", "args": "1"}]},
+        {"task_name": "add", "room": 5},
+        {"task_name": "add", "room": "x" * 201},
         {"task_name": "add", "args": [{1, 2}]},
     ],
 )
@@ -182,6 +188,19 @@ async def test_a_malformed_message_is_refused_and_nothing_is_sent(app: Celery, m
     with pytest.raises(ArgumentInvalid):
         await control_of(app, "*").send(message)
     assert waiting(app) == 0
+
+
+async def test_a_chain_with_a_task_that_is_not_allowed_or_not_there_is_refused_whole(app: Celery) -> None:
+    with pytest.raises(TaskNotAllowed):
+        await control_of(app, "add").send({"task_name": "add", "args": [1], "chain": [{"task_name": "fails"}]})
+    with pytest.raises(NotFound):
+        await control_of(app, "*").send({"task_name": "add", "args": [1], "chain": [{"task_name": "nowhere"}]})
+    assert waiting(app) == 0
+
+
+async def test_an_app_without_tasks_of_its_own_sends_by_name(store: Redis) -> None:
+    bare = Celery("bare", broker=store.url, backend=store.url, set_as_current=False)
+    assert await control_of(bare, "far.*").send({"task_name": "far.away"})
 
 
 async def test_arguments_beyond_the_limit_are_refused(app: Celery) -> None:

@@ -1,0 +1,169 @@
+"""Rooms: whoever is in one is told the events of all tasks that were sent to it, on whichever server process it is.
+
+A room is a stream in Redis that keeps its last events, so a member that comes back names its cursor in the room and is
+told what it missed, in order, once. Bells say which rooms have more; every ``sweep_s`` all that have members here are
+looked at without one.
+
+A connection is always in the room of its own id: so it hears of tasks that its own tasks started and handed the room
+on to. Of a task that a member follows by its id it is told there, and not again here.
+
+It must never know: Celery, Redis itself, the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from livetask.errors import ArgumentInvalid, RedisUnavailable
+from livetask.server.answers import Bell
+from livetask.server.backoff import Backoff
+from livetask.server.event_reads import EventReads, RoomEvent
+from livetask.server.events import Emitted
+from livetask.server.feed import Gone
+from livetask.server.frames import Told
+
+log = logging.getLogger(__name__)
+
+BEGIN = "0-0"
+_CURSOR = re.compile(r"(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
+_COUNT = 100
+_AGAIN_S = 0.05
+
+
+class Member(Protocol):
+    """One viewer."""
+
+    @property
+    def drained(self) -> bool:
+        """It can be told more."""
+
+    def tell(self, told: Told) -> None:
+        """Send it. Raises Gone."""
+
+    def hears_of(self, task_id: str) -> bool:
+        """Whether it is told this task's events because it follows the task."""
+
+
+class Rooms:
+    """See the module's docstring. ``run`` is its one loop."""
+
+    def __init__(self, reads: EventReads, sweep_s: float) -> None:
+        self._reads = reads
+        self._sweep_s = sweep_s
+        self._rooms: dict[str, dict[Member, str]] = {}
+        self._stale: set[str] = set()
+        self._work = asyncio.Event()
+
+    async def join(self, room: str, member: Member, whence: str) -> tuple[str, bool]:
+        """Be told the room's events from now on; the cursor where that begins, and whether all after it is kept.
+
+        ``whence``: 'start', 'now' or a cursor of this room. Raises RedisUnavailable.
+        """
+        complete = True
+        cursor = BEGIN if whence == "start" else whence
+        if whence == "now":
+            cursor = await self._reads.room_end(room)
+        elif whence != "start":
+            complete = await self._reads.room_keeps(room, cursor)
+        self.put(room, member, cursor)
+        return cursor, complete
+
+    def put(self, room: str, member: Member, cursor: str = BEGIN) -> None:
+        """The same, without a look at the room; does nothing to one that is in it already, unless it names a place."""
+        members = self._rooms.setdefault(room, {})
+        if cursor != BEGIN or member not in members:
+            members[member] = cursor
+            self._look(room)
+
+    def leave(self, room: str, member: Member) -> None:
+        """Be told nothing more."""
+        members = self._rooms.get(room)
+        if members is not None:
+            members.pop(member, None)
+            if not members:
+                del self._rooms[room]
+
+    def leave_all(self, member: Member) -> None:
+        """The same, for all rooms it is in."""
+        for room in [room for room, members in self._rooms.items() if member in members]:
+            self.leave(room, member)
+
+    def rang(self, bells: Sequence[Bell], missed: bool) -> None:
+        """What the bells said. ``missed``: there may have been others."""
+        for bell in bells:
+            if bell.what == "room" and bell.task_id in self._rooms:
+                self._look(bell.task_id)
+        if missed:
+            self._look(*self._rooms)
+
+    def _look(self, *rooms: str) -> None:
+        self._stale.update(rooms)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Tell the members what is new, for ever."""
+        backoff = Backoff()
+        while True:
+            try:
+                async with asyncio.timeout(self._sweep_s):
+                    await self._work.wait()
+            except TimeoutError:
+                self._stale.update(self._rooms)
+            self._work.clear()
+            stale, self._stale = self._stale & self._rooms.keys(), set()
+            try:
+                await self._read(stale)
+            except RedisUnavailable as error:
+                log.debug("rooms: %s", error)
+                self._look(*stale)
+                await backoff.wait()
+            else:
+                backoff.reset()
+
+    async def _read(self, rooms: set[str]) -> None:
+        asked = [
+            (room, min(members.values(), key=_order)) for room in rooms if (members := dict(self._rooms.get(room, {})))
+        ]
+        if not asked:
+            return
+        for (room, _), events in zip(asked, await self._reads.of_rooms(asked, _COUNT), strict=True):
+            all_told = [self._tell(room, member, events) for member in list(self._rooms.get(room, {}))]
+            if not all(all_told):
+                asyncio.get_running_loop().call_later(_AGAIN_S, self._look, room)
+            elif len(events) == _COUNT:
+                self._look(room)
+
+    def _tell(self, room: str, member: Member, events: Sequence[RoomEvent]) -> bool:
+        """Tell a member what it has not; False if it cannot take all of it now."""
+        members = self._rooms[room]
+        for event in events:
+            if _order(event.room_cursor) <= _order(members[member]):
+                continue
+            if not member.drained:
+                return False
+            members[member] = event.room_cursor
+            if member.hears_of(event.task_id):
+                continue
+            try:
+                shown = Emitted(event.name, event.data, event.cursor, room, event.room_cursor)
+                member.tell(Told(event.task_id, shown))
+            except Gone:
+                self.leave(room, member)
+                return True
+        return True
+
+
+def whence_of_room(value: object) -> str:
+    """Where to begin in a room: 'start', 'now' or a cursor of it; raises ArgumentInvalid."""
+    if isinstance(value, str) and (value in ("start", "now") or _CURSOR.fullmatch(value)):
+        return value
+    raise ArgumentInvalid("from", value, "'start', 'now' or the room_cursor of an event")
+
+
+def _order(cursor: str) -> tuple[int, int]:
+    ms, _, number = cursor.partition("-")
+    return int(ms), int(number)

@@ -1,0 +1,76 @@
+"""One connection, as the live half of the server knows it: what it follows, what it sent, and how to tell it.
+
+It must never know: Celery, Redis, what output looks like.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from livetask.errors import TooMany
+from livetask.server.catalog import Watcher
+from livetask.server.feed import Follower
+from livetask.server.frames import Told
+from livetask.server.transport import Transport
+
+
+class Viewer:
+    """One connection. ``inbound_per_s``: how many messages a second it may send. ``headers``: those it came with.
+
+    ``followers``: what it subscribed to. ``sent``: the tasks it has sent and not subscribed to, whose
+    events it is told.
+    """
+
+    def __init__(self, sid: str, transport: Transport, inbound_per_s: int, headers: Mapping[str, str]) -> None:
+        self.sid = sid
+        self.transport = transport
+        self.headers = headers
+        self.followers: dict[str, Follower] = {}
+        self.sent: dict[str, Follower] = {}
+        self.watcher: Watcher | None = None
+        self._limit = inbound_per_s
+        self._allowance = float(inbound_per_s)
+        self._counted_at_s = time.monotonic()
+
+    @property
+    def drained(self) -> bool:
+        """As a sink for the list of tasks, and as a member of rooms."""
+        return self.transport.drained
+
+    def tell(self, told: Told) -> None:
+        """As a sink for the list of tasks, and as a member of rooms."""
+        self.transport.send(told.packet(False))
+
+    def hears_of(self, task_id: str) -> bool:
+        """As a member of rooms."""
+        follower = self.sent.get(task_id) or self.followers.get(task_id)
+        return follower is not None and follower.reel is not None
+
+    def count(self, cost: float) -> None:
+        """Count a message against the limit; raises TooMany."""
+        now_s = time.monotonic()
+        self._allowance = min(self._limit, self._allowance + (now_s - self._counted_at_s) * self._limit)
+        self._counted_at_s = now_s
+        if self._allowance < cost:
+            raise TooMany("messages a second", self._limit)
+        self._allowance -= cost
+
+
+class TaskSink:
+    """The way to one viewer for one task. ``binary``: output goes as bytes."""
+
+    __slots__ = ("_binary", "_transport")
+
+    def __init__(self, transport: Transport, binary: bool) -> None:
+        self._transport = transport
+        self._binary = binary
+
+    @property
+    def drained(self) -> bool:
+        """See Sink."""
+        return self._transport.drained
+
+    def tell(self, told: Told) -> None:
+        """See Sink."""
+        self._transport.send(told.packet(self._binary))
