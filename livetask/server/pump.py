@@ -36,6 +36,7 @@ AGAIN_S = 0.25
 _DRAINED_S = 0.03
 _ROUND_BYTES = 2 * 1024 * 1024
 _LIVE_BYTES = 8 * 1024
+_REELED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +186,14 @@ class Pump:
     async def _reel_all(self) -> None:
         reeling, self._reeling = self._reeling, set()
         try:
-            for follower in list(reeling):
-                await self._reel(follower)
-                reeling.discard(follower)
+            waiting = list(reeling)
+            for start in range(0, len(waiting), _REELED_AT_ONCE):
+                some = waiting[start : start + _REELED_AT_ONCE]
+                done = await asyncio.gather(*map(self._reel, some), return_exceptions=True)
+                for follower, error in zip(some, done, strict=True):
+                    if isinstance(error, BaseException):
+                        raise error
+                    reeling.discard(follower)
         except BaseException:
             self._reeling |= reeling
             self._work.set()

@@ -17,8 +17,8 @@ import pytest
 HOUSE = Path(__file__).resolve().parents[2] / "livetask"
 ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"))
 
-GROUND = ["errors.py", "position.py", "keys.py", "settings.py"]
-PURE = [*GROUND, "server/subscription.py", "server/wire.py"]
+GROUND = ["errors.py", "position.py", "keys.py", "parcel.py", "settings.py"]
+PURE = [*GROUND, "server/subscription.py", "server/reels.py", "server/calls.py", "server/wire.py"]
 OUTSIDE = {
     "aiohttp", "asyncio", "celery", "datetime", "io", "kombu", "logging", "os", "pathlib", "random", "redis", "select",
     "selectors", "shutil", "signal", "socket", "socketio", "ssl", "subprocess", "sys", "tempfile", "threading", "time",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livetask.errors import CursorInvalid
-from livetask.position import START, Cursor, Entry, Gap, Position
+from livetask.errors import CursorInvalid, EventCursorInvalid
+from livetask.position import START, Cursor, Entry, EventCursor, Gap, Position
 
 positions = st.builds(Position, st.integers(1, 10**15), st.integers(0, 10**15))
 nonces = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=8, max_size=32)
@@ -71,3 +71,16 @@ def test_an_entry_does_not_give_what_lies_outside_it() -> None:
 def test_a_gap_tells_how_much_is_missing() -> None:
     gap = Gap(Position(10, 1000), Position(25, 2200), "trimmed")
     assert (gap.size_bytes, gap.lines) == (1200, 15)
+
+
+@pytest.mark.parametrize("text", ["1.abcdefghijkl.0", "3.k3v9x0q2m4t8.120"])
+def test_a_cursor_of_an_event_is_read_back(text: str) -> None:
+    assert str(EventCursor.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", None, 5, "0.abcdefghijkl.1", "1.abc.1", "1.abcdefghijkl.1-0", "1.abcdefghijkl.01"]
+)
+def test_what_is_no_cursor_of_an_event_is_refused(text: object) -> None:
+    with pytest.raises(EventCursorInvalid):
+        EventCursor.parse(text)

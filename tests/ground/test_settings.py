@@ -84,6 +84,30 @@ def test_texts_from_the_environment_become_values() -> None:
     assert (settings.tee, settings.available_tasks, settings.chunk_bytes) == (False, ("a.*", "b"), 4096)
 
 
+def test_options_of_the_socket_io_server_stand_beside_the_settings_and_those_that_break_a_promise_are_refused() -> None:
+    settings = Settings.load({"socketio_serializer": "msgpack", "socketio_logger": False, "livetask_port": 1})
+    assert (dict(settings.socketio), settings.port) == ({"serializer": "msgpack"}, 1)
+    assert dict(Settings.load({}, {"LIVETASK_SOCKETIO": '{"ping_timeout": 9}'}).socketio) == {"ping_timeout": 9}
+    refused = ["async_handlers", "client_manager", "namespaces", "cors_allowed_origins", "max_http_buffer_size", "json"]
+    for name in refused:
+        with pytest.raises(SettingInvalid, match=f"socketio_{name}"):
+            Settings.load({f"socketio_{name}": True})
+    with pytest.raises(SettingInvalid, match="socketio_logger: expected False"):
+        Settings.load({"socketio_logger": True})
+    with pytest.raises(SettingInvalid, match="'default' or 'msgpack'"):
+        Settings.load({"socketio_serializer": "pickle"})
+    with pytest.raises(SettingUnknown, match="did you mean socketio_ping_timeout"):
+        Settings.load({"socketio_ping_timeot": 1})
+
+
+def test_headers_are_mapped_whatever_their_case() -> None:
+    settings = Settings.load({"livetask_header_task_map": {"mail": {"X_User": "user", "date": "when"}}})
+    assert settings.header_task_map == (("mail", "x-user", "user"), ("mail", "date", "when"))
+    for wrong in ("x", [1], {"mail": 1}, {"mail": {"a": 1}}, "[]"):
+        with pytest.raises(SettingInvalid, match="header_task_map"):
+            Settings.load({"livetask_header_task_map": wrong})
+
+
 def test_no_password_is_shown() -> None:
     url = "redis://user:very-secret@host:1/0"
     assert without_password(url) == "redis://user:***@host:1/0"

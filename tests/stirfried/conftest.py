@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +26,22 @@ class Place:
     """A Redis and a worker on it. ``environ``: of the processes that serve them."""
 
     url: str
+    directory: Path
+    pool: str
     environ: dict[str, str]
+    worker: Running | None = None
+
+    def start_worker(self) -> None:
+        words = [sys.executable, "-m", "celery", "-A", "tests.stirfried.app", "worker", "-P", self.pool, "-c", "3"]
+        words += ["--without-mingle", "--without-gossip", "-l", "INFO"]
+        self.worker = Running.start(words, self.directory / f"log-{time.monotonic_ns()}", self.environ)
+        self.worker.wait_for_log("ready.")
+
+    def kill_worker(self) -> None:
+        """SIGKILL to all its processes at once."""
+        assert self.worker is not None
+        os.killpg(self.worker.process.pid, signal.SIGKILL)
+        self.worker.process.wait(30)
 
     @asynccontextmanager
     async def server(self) -> AsyncIterator[ServerProcess]:
@@ -44,7 +62,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def a_place(directory: Path, **environ: str) -> Iterator[Place]:
+def a_place(directory: Path, pool: str = "prefork", **environ: str) -> Iterator[Place]:
     store = Redis(directory / "redis").start("no")
     known = {
         "LIVETASK_TEST_STIRFRIED_URL": store.url,
@@ -52,14 +70,13 @@ def a_place(directory: Path, **environ: str) -> Iterator[Place]:
         "LIVETASK_FLUSH_MS": "5",
         **environ,
     }
-    words = [sys.executable, "-m", "celery", "-A", "tests.stirfried.app", "worker", "-P", "prefork", "-c", "3"]
-    words += ["--without-mingle", "--without-gossip", "-l", "INFO"]
-    worker = Running.start(words, directory / "log", known)
+    place = Place(store.url, directory, pool, known)
     try:
-        worker.wait_for_log("ready.")
-        yield Place(store.url, known)
+        place.start_worker()
+        yield place
     finally:
-        worker.stop()
+        if place.worker is not None:
+            place.worker.stop()
         store.stop()
 
 
