@@ -128,7 +128,7 @@ class Hub:
         seen = follower.feed
         feed = follower.feed = self._feeds.setdefault(seen.task_id, seen)
         feed.followers.add(follower)
-        if seen.task is None:
+        if seen.task is None and follower.sub.wish.mode == "events":
             self._unleased.add(seen.task_id)
             self._ask.set()
         self._pump.catch_up(follower, seen.task)
@@ -290,16 +290,17 @@ class Hub:
         while True:
             self._ask.clear()
             again, everything = self._unleased & self._feeds.keys(), self._renew_all or time.monotonic() >= due_s
+            self._unleased -= again  # now: a bell that rings meanwhile asks for one more
             try:
                 await self.store.ping()
                 await self.store.watch(list(self._feeds if everything else again), self._lease_ms)
             except RedisUnavailable as error:
+                self._unleased |= again
                 self._is(UNREACHABLE, str(error))
                 await backoff.wait()
                 self._ask.set()
                 continue
             backoff.reset()
-            self._unleased -= again
             if self._renew_all:
                 self._renew_all = False
                 self._sweep()

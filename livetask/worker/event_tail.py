@@ -71,8 +71,12 @@ class EventTail:
     def next(self) -> Iterator[EventRead]:
         """The events that were not sent, in order."""
         for seq in range(self.sent + 1, self.count + 1):
-            found = json.loads(self._line(seq))
-            yield EventRead(seq, str(found["name"]), str(found["data"]), int(found["size"]))
+            yield self.read(seq)
+
+    def read(self, seq: int) -> EventRead:
+        """The event of that number, which must be there."""
+        found = json.loads(self._line(seq))
+        return EventRead(seq, str(found["name"]), str(found["data"]), int(found["size"]))
 
     def fail(self, task_id: str, size_bytes: int, reason: str) -> None:
         """Write down, in place of a process that is gone, that the task has failed. Raises OSError."""

@@ -69,6 +69,7 @@ class Shipping:
         self._now_s = 0.0
         self._place = self.following.place()
         self._events_place = 0
+        self._has_all_events = False  # Redis, as it has said itself
         self._asked: list[str] = []
         self._gone_nonce = ""
 
@@ -101,7 +102,10 @@ class Shipping:
             is_sent = not self.following.has_more(self.until) and not self.events.has_more
             # After events only in a round of its own: their answers decide whether they are all there.
             if self.end is not None and self.final is not None and is_sent and not _has_events(asked):
-                asked.append(("finish", self._finish(self.end, str(self.following.scan.at))))
+                if self.events.count and not self._has_all_events:
+                    asked.append(("last", self._emit(self.events.read(self.events.count))))
+                else:
+                    asked.append(("finish", self._finish(self.end, str(self.following.scan.at))))
             elif now_s >= self._renew_at_s:
                 asked.append(("renew", self._renew()))
             if self._gone_nonce:
@@ -142,7 +146,8 @@ class Shipping:
         word = bytes(reply[0])
         if kind == "renew" and word == b"OK":
             self._renew_at_s = self._now_s + self._terms.lease_ms / 4000
-        if kind in ("emit", "share"):
+        if kind in ("emit", "share", "last"):
+            self._has_all_events = kind == "last" and word != b"GAP"
             if word == b"GAP":
                 self.events.sent = min(self.events.sent, int(reply[1]))
             elif word == b"NORUN":
@@ -181,6 +186,7 @@ class Shipping:
         self.ordinal = None
         self.following.begin_again()
         self.events.sent = 0
+        self._has_all_events = False
 
     def _output_and_events(self, now_ms: int) -> Iterator[tuple[str, Call]]:
         """What comes next, in the order in which it stands: output, and events within it."""

@@ -270,7 +270,7 @@ BODIES: list[tuple[bytes | str, int]] = [
     ('{"task_name": "add", "args": "x"}', 400),
     ('{"task_name": "add", "kwargs": [1]}', 400),
     ('{"task_name": "add", "argz": []}', 400),
-    ('{"task_name": "add", "chain": [{"task_name": "add"}]}', 400),
+    ('{"task_name": "add", "chain": [{"task_name": "add", "chain": [{"task_name": "add"}]}]}', 400),
     ('{"task_name": "hidden"}', 403),
     ('{"task_name": "\\ud800"}', 403),
     ('{"task_name": "nowhere"}', 404),

@@ -198,11 +198,6 @@ async def test_a_chain_with_a_task_that_is_not_allowed_or_not_there_is_refused_w
     assert waiting(app) == 0
 
 
-async def test_an_app_without_tasks_of_its_own_sends_by_name(store: Redis) -> None:
-    bare = Celery("bare", broker=store.url, backend=store.url, set_as_current=False)
-    assert await control_of(bare, "far.*").send({"task_name": "far.away"})
-
-
 async def test_arguments_beyond_the_limit_are_refused(app: Celery) -> None:
     with pytest.raises(TooLarge):
         await control_of(app, "*").send({"task_name": "add", "args": ["x" * 5000]})

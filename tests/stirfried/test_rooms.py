@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from celery import Celery
-
+from tests.server import small_app
 from tests.server.serving import served
 from tests.stirfried.conftest import Client, Place
 
@@ -65,9 +64,9 @@ async def test_a_cursor_that_the_room_no_longer_keeps_is_said_to_be_incomplete(p
 
 
 async def test_without_custom_rooms_no_room_is_joined_and_none_is_named(place: Place) -> None:
-    bare = Celery("bare", broker=place.url, set_as_current=False)
-    bare.conf.task_default_queue = "stirfried"
-    async with served(place.url, bare, available_tasks=["*"]) as client:
+    app = small_app.make(place.url)
+    app.conf.task_default_queue = "stirfried"
+    async with served(place.url, app, available_tasks=["*"]) as client:
         url = str(client.make_url("/"))
         async with Client(url) as sender, Client(url) as other:
             assert (await other.ask("join", {"room": "kitchen"}))["code"] == "bad_request"

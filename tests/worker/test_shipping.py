@@ -37,7 +37,7 @@ class Case:
         )
         self.spool = RunSpool(directory, facts)
         self.paths = RunPaths(directory, facts.nonce)
-        self.terms = Terms(Keys("ship"), chunk_bytes, 8 * MIB, 60_000, 10_000, 100, 50)
+        self.terms = Terms(Keys("ship"), chunk_bytes, 8 * MIB, 60_000, 10_000, 100, 50, 1000)
         self.writing = Writing(url)
         self.stored = Stored(redis.Redis.from_url(url), self.terms.keys)
         self.shipping = Shipping(self.paths, facts, self.terms)
