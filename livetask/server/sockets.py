@@ -33,6 +33,7 @@ from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
+from livetask.server.packets import packed_here, serializer_named
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.transport import SocketDriver, Transport
@@ -94,7 +95,6 @@ class Sockets:
         self._viewers: dict[str, Viewer] = {}
         self._stopping = False
         self._server = _server(tuple(origins), inbound_bytes, options or {})
-        self._packed = (options or {}).get("serializer") == "msgpack"
         self._listen()
         hub.on_store_state(self._tell_store)
 
@@ -135,6 +135,7 @@ class Sockets:
         for viewer in viewers:
             self._send(viewer, bye)
         for viewer in viewers:
+            packed_here.set(viewer.transport.packed)
             await self._server.disconnect(viewer.sid)
         if viewers:
             await asyncio.sleep(_BYE_S)  # what was written goes out meanwhile
@@ -167,7 +168,7 @@ class Sockets:
         if self._stopping or len(self._viewers) >= self._max_viewers:
             raise socketio.exceptions.ConnectionRefusedError("this server takes no more viewers")
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
-        self._viewers[sid] = Viewer(sid, Transport(socket, self._packed), self._inbound_per_s, _headers(environ))
+        self._viewers[sid] = Viewer(sid, Transport(socket, packed_here.get()), self._inbound_per_s, _headers(environ))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))
@@ -346,6 +347,7 @@ def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, 
 
     ``options``: more of its options; they win over ours.
     """
+    serializer = serializer_named(options.get("serializer", "default"))
     quiet = logging.getLogger("livetask.server.socketio")
     quiet.setLevel(logging.CRITICAL)
     server = socketio.AsyncServer(
@@ -355,7 +357,7 @@ def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, 
         max_http_buffer_size=inbound_bytes,
         logger=quiet,
         engineio_logger=quiet,
-        **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options},
+        **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options, "serializer": serializer},
     )
     server.eio._async = dict(server.eio._async, websocket=SocketDriver)
     return server

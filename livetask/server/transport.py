@@ -132,11 +132,11 @@ class _Poll:
 class Transport:
     """The way to one viewer. ``socket``: Engine.IO's. ``packed``: packets go as the serializer 'msgpack' has them."""
 
-    __slots__ = ("_packed", "_socket")
+    __slots__ = ("_socket", "packed")
 
     def __init__(self, socket: Any, packed: bool = False) -> None:
         self._socket = socket
-        self._packed = packed
+        self.packed = packed
 
     @property
     def drained(self) -> bool:
@@ -159,9 +159,9 @@ class Transport:
             self.release()
             raise Gone
         if link is not None and not socket.writing and socket.queue.empty():
-            link.write(packet.packed_frames if self._packed else packet.frames)
+            link.write(packet.packed_frames if self.packed else packet.frames)
             return
-        for message in [packet.packed] if self._packed else [packet.text, *packet.attachments]:
+        for message in [packet.packed] if self.packed else [packet.text, *packet.attachments]:
             socket.queue.put_nowait(engine.Packet(engine.MESSAGE, message))
 
     def release(self) -> None:

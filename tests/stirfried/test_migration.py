@@ -62,7 +62,7 @@ def test_a_row_of_the_table_is_true(old: str, new: str, differs: str) -> None:
         assert given == {old.removeprefix("socketio_"): value}
         server = _server((), 1000, given)
         if old == "socketio_serializer":
-            assert server.packet_class.__name__ == "MsgPackPacket"
+            assert server.packet_class.__name__ == "EitherPacket"
         else:
             assert getattr(server.eio, old.removeprefix("socketio_")) == value
     else:

@@ -77,6 +77,21 @@ async def test_errors_are_told_where_that_is_wanted(packed_place: Place) -> None
         assert dict(await client.until(killed))["on_return"]["retval"]
 
 
+async def test_with_msgpack_clients_without_that_parser_are_served_beside_the_others(packed_place: Place) -> None:
+    async with packed_place.server() as server:
+        async with Client(server.url) as plain, Client(server.url, "msgpack") as packed:
+            for _ in range(3):
+                ids = [await client.send("reverse", b"\x00\xff") for client in (plain, packed)]
+                for client, task_id in zip((plain, packed), ids, strict=True):
+                    assert dict(await client.until(task_id))["on_success"]["retval"] == b"\xff\x00"
+                    assert (await client.ask("task_info", task_id))["result"] == b"\xff\x00"
+        polling = Client(server.url, "msgpack")
+        await polling.io.connect(server.url, transports=["polling"])
+        task_id = await polling.send("reverse", b"ab")
+        assert dict(await polling.until(task_id))["on_success"]["retval"] == b"ba"
+        await polling.io.disconnect()
+
+
 async def test_with_msgpack_output_is_followed_and_what_is_too_large_is_refused(packed_place: Place) -> None:
     async with packed_place.server() as server, Client(server.url, "msgpack") as client:
         task_id = await client.send("count", 2)

@@ -1,0 +1,57 @@
+"""Socket.IO packets in either form: as text, or packed by msgpack, as each connection begins.
+
+With ``socketio_serializer = "msgpack"`` clients with the msgpack parser are served beside those without it, livetask's
+own pages and terminal commands among them. The form of a connection is that of what it sent last. It is kept in a
+context variable: a message is decoded, handled and answered in one context, that of its connection or its request.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, EVENT, Packet
+
+from livetask.errors import SettingInvalid
+
+packed_here: ContextVar[bool] = ContextVar("livetask_packed_here", default=False)
+"""Whether the connection whose message is being handled packs its packets."""
+
+
+class EitherPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+    """A packet that is read in the form it has, and written in that of the connection."""
+
+    def encode(self) -> Any:
+        """The packet in the form of this context."""
+        if not packed_here.get():
+            return super().encode()
+        import msgpack
+
+        kind = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}.get(self.packet_type, self.packet_type)
+        found = {"type": kind, "data": self.data, "nsp": self.namespace or "/"}
+        return msgpack.packb(found if self.id is None else {**found, "id": self.id})
+
+    def decode(self, encoded_packet: Any) -> Any:
+        """Read a packet; raises ValueError if it is none."""
+        packed_here.set(isinstance(encoded_packet, bytes))
+        if not isinstance(encoded_packet, bytes):
+            return super().decode(encoded_packet)
+        import msgpack
+
+        found = msgpack.unpackb(encoded_packet)
+        if not isinstance(found, dict) or not isinstance(found.get("type"), int):
+            raise ValueError("not a packet")
+        self.packet_type = found["type"]
+        self.data, self.id, self.namespace = found.get("data"), found.get("id"), found.get("nsp", "/")
+        return 0
+
+
+def serializer_named(name: str) -> Any:
+    """What the Socket.IO server is given for 'default' or 'msgpack'; raises SettingInvalid if that is not installed."""
+    if name != "msgpack":
+        return name
+    try:
+        import msgpack  # noqa: F401
+    except ImportError:
+        raise SettingInvalid("socketio_serializer", name, "'default', or livetask[msgpack] to be installed") from None
+    return EitherPacket
