@@ -83,8 +83,14 @@ class Household:
         return not self.runs
 
     def in_turn(self) -> Iterator[Shipping]:
-        """The runs that are not finished; each time another one comes first."""
-        open_runs = [run for run in self.runs.values() if not run.is_finished]
+        """The runs that are not finished; each time another one comes first.
+
+        Before all others come those that Redis does not know yet, in the order in which they began: that gives them
+        their ordinals, and a retry without a countdown begins before its first run has ended.
+        """
+        new_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is None]
+        yield from sorted(new_runs, key=lambda run: run.facts.begun_ms)
+        open_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
         for place in range(len(open_runs)):
             yield open_runs[(place + self._turn) % len(open_runs)]

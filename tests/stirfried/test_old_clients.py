@@ -96,7 +96,9 @@ async def test_with_msgpack_output_is_followed_and_what_is_too_large_is_refused(
     async with packed_place.server() as server, Client(server.url, "msgpack") as client:
         task_id = await client.send("count", 2)
         assert (await client.ask("subscribe", {"task_id": task_id, "binary": True, "events": True}))["ok"]
-        await client.until(task_id)
+        async with asyncio.timeout(40):
+            while not any(name == "end" for name, _ in client.told):  # noqa: ASYNC110 - told by another task
+                await asyncio.sleep(0.01)
         text = b"".join(data["data"] for name, data in client.told if name == "output")
         assert text == b"line 1\nline 2\nthe end\n"
         answer = await client.ask("send_task", {"task_name": "reverse", "args": [b"x" * 300_000]})

@@ -120,10 +120,15 @@ class Worker:
         return found
 
     def shipper_pid(self) -> int:
-        for pid in self.children():
-            if b"livetask.worker.shipper" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-        raise LookupError("the worker has no shipper")
+        """The worker's shipper; another worker on this broker may have answered that it is ready."""
+
+        def found() -> int | None:
+            for pid in self.children():
+                if b"livetask.worker.shipper" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+            return None
+
+        return wait_for("the worker has a shipper", found)
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -8,9 +8,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from livetask.keys import Keys
 from livetask.parcel import unpacked
 from livetask.position import START
 from livetask.worker.event_log import EventFacts, EventLog
+from livetask.worker.household import Household
+from livetask.worker.shipping import Terms
+from livetask.worker.spool import RunFacts, RunSpool, new_nonce
 from tests.real.redis_servers import RealRedis
 from tests.worker.test_shipping import Case
 
@@ -105,3 +109,22 @@ def test_events_that_redis_has_lost_at_their_end_are_sent_again_before_the_run_e
     finally:
         log.close()
         case.close()
+
+
+def test_runs_that_redis_does_not_know_are_begun_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    terms = Terms(Keys("ship"), 1000, 1 << 20, 60_000, 10_000, 100, 50, 1000)
+    spools = []
+    for begun_ms in (30, 10, 20):
+        facts = RunFacts(
+            *("task-1", "tests.case", new_nonce(), "first", "queue", "root", "", "()", "{}"),
+            *(1, "host", "worker", begun_ms, False),
+        )
+        spools.append(RunSpool(tmp_path, facts))
+    house = Household(tmp_path, terms, None, main_is_alive=True)
+    house.find_runs(0.0)
+    for _ in range(5):
+        assert [run.facts.begun_ms for run in house.in_turn()] == [10, 20, 30]
+    for run in house.runs.values():
+        run.following.close()
+    for spool in spools:
+        spool.close()
