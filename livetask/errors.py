@@ -12,6 +12,9 @@
     ├── PositionUnknown           a cursor of another run, or one beyond the end
     ├── PositionTrimmed           a cursor below what is kept
     ├── TaskNotAllowed            the allow-list does not hold this task name
+    ├── ArgumentsUnknown          a task cannot be run again: what it was called with is not kept
+    ├── StopRefused               a running task was to be terminated, and that did not happen
+    ├── Cancelled                 raised inside a task, at a checkpoint, when it was cancelled
     ├── TooMany                   a limit for one viewer is reached
     ├── Unavailable
     │   ├── RedisUnavailable
@@ -184,6 +187,51 @@ class TaskNotAllowed(LivetaskError):
 
     def __str__(self) -> str:
         return f"task {_shown(self.name)} may not be started here: the setting available_tasks does not list it"
+
+
+class ArgumentsUnknown(LivetaskError):
+    """A task cannot be run again as it was: its arguments are not kept. ``why``: 'too_large', 'not_json' or ''."""
+
+    code = "arguments_unknown"
+    status = 409
+
+    def __init__(self, task_id: str, why: str) -> None:
+        super().__init__(task_id, why)
+        self.task_id = task_id
+        self.why = why
+
+    def __str__(self) -> str:
+        known = {"too_large": "they are too large", "not_json": "JSON cannot hold them"}
+        return (
+            f"the arguments of task {self.task_id} are not kept ({known.get(self.why, 'nobody noted them')}): give args"
+        )
+
+
+class StopRefused(LivetaskError):
+    """A running task was to be terminated, and that did not happen. ``sentence``: why.
+
+    ``code`` of each: cannot_terminate (its pool cannot), no_answer (its worker says nothing) or not_running.
+    """
+
+    code = "stop_refused"
+    status = 409
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Cancelled(LivetaskError):
+    """The task was cancelled, and has come to a checkpoint. ``by``: who cancelled it, '' if unknown."""
+
+    code = "cancelled"
+
+    def __init__(self, by: str = "") -> None:
+        super().__init__(by)
+        self.by = by
+
+    def __str__(self) -> str:
+        return f"cancelled by {self.by}" if self.by else "cancelled"
 
 
 class TooMany(LivetaskError):

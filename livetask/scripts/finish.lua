@@ -32,7 +32,10 @@ if open <= 0 then
   if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
   if state == 'KILLED' then state = 'FAILURE' end
   redis.call('HSET', task, 'state', state)
-  if state ~= 'RETRY' then redis.call('HSET', task, 'ended_at', whole(now)) end
+  if state ~= 'RETRY' then
+    redis.call('HSET', task, 'ended_at', whole(now))
+    stopped(task, state)
+  end
 end
 for key, value in pairs(cjson.decode(ARGV[12])) do redis.call('HSET', task, key, value) end
 redis.call('PEXPIRE', task, ARGV[9])

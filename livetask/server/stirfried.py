@@ -13,10 +13,13 @@ from typing import Any
 
 from aiohttp import web
 
-from livetask.errors import ArgumentInvalid, BrokerUnavailable, LivetaskError, RedisUnavailable, TaskUnknown
+from livetask.errors import BrokerUnavailable, LivetaskError, RedisUnavailable, TaskUnknown
 from livetask.keys import task_id_checked
+from livetask.server.asker import asked_by
 from livetask.server.control import Control
 from livetask.server.edge import json_body, log_bug
+from livetask.server.stop_words import StopWish, stopped_json
+from livetask.server.stops import Stops
 from livetask.server.tasks import Task
 
 Event = Callable[[object], Awaitable[dict[str, Any]]]
@@ -26,19 +29,22 @@ _CELERY_STATES = {"QUEUED": "PENDING", "RUNNING": "STARTED"}
 
 
 class Stirfried:
-    """The calls. ``control``: does them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a body."""
+    """The calls. ``control``, ``stops``: do them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a
+    body.
+    """
 
-    def __init__(self, control: Control, look: Look, limit_bytes: int) -> None:
+    def __init__(self, control: Control, stops: Stops, look: Look, limit_bytes: int) -> None:
         self._control = control
+        self._stops = stops
         self._look = look
         self._limit_bytes = limit_bytes
 
     def events(self) -> Mapping[str, Event]:
         """The Socket.IO events by name: each takes the message and gives the acknowledgement; none raises."""
         return {
-            "send_task": self._answered(self._send),
-            "revoke_task": self._answered(self._revoke),
-            "task_info": self._answered(self._info),
+            "send_task": answered(self._send),
+            "revoke_task": answered(self._revoke),
+            "task_info": answered(self._info),
         }
 
     def routes(self) -> list[web.RouteDef]:
@@ -52,25 +58,15 @@ class Stirfried:
 
     # ---- Socket.IO
 
-    def _answered(self, call: Event) -> Event:
-        async def answer(message: object) -> dict[str, Any]:
-            try:
-                return await call(message)
-            except LivetaskError as error:
-                return {"status": "failed", "data": str(error), "code": error.code}
-            except Exception as error:
-                log_bug(call.__name__, error)
-                return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}
-
-        return answer
-
     async def _send(self, message: object) -> dict[str, Any]:
         return {"status": "success", "data": await self._control.send(message)}
 
     async def _revoke(self, message: object) -> dict[str, Any]:
-        task_id, terminate = _revocation(message)
-        await self._control.revoke(task_id, terminate=terminate)
-        return {"status": "success", "data": task_id}
+        wish = StopWish.parse(message)
+        (stopped,) = await self._stops.stop(
+            [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
+        )
+        return stopped_json(stopped.checked())
 
     async def _info(self, message: object) -> dict[str, Any]:
         task_id = task_id_checked(message.get("task_id") if isinstance(message, dict) else message)
@@ -92,14 +88,17 @@ class Stirfried:
         return web.json_response(await self._found(task_id), headers={"Cache-Control": "no-store"})
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Revoke a task, with ``?terminate=1`` also where it runs; 404 if nothing is known of it."""
+        """Revoke a task, with ``?terminate=1`` also where it runs, with ``&grace_s=5`` when it has not ended by then.
+
+        404 if nothing is known of it; 409 if it runs and its pool cannot end it.
+        """
         task_id = task_id_checked(request.match_info["task_id"])
-        terminate = request.query.get("terminate", "0")
-        if terminate not in ("0", "1"):
-            raise ArgumentInvalid("terminate", terminate, "0 or 1")
+        wish = StopWish.of_query(task_id, request.query)
         await self._found(task_id)
-        await self._control.revoke(task_id, terminate=terminate == "1")
-        return web.json_response({"status": "success", "data": task_id})
+        (stopped,) = await self._stops.stop(
+            [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
+        )
+        return web.json_response(stopped_json(stopped.checked()))
 
     async def startable(self, request: web.Request) -> web.Response:
         """The tasks that may be started here."""
@@ -126,11 +125,16 @@ class Stirfried:
         return {"id": task_id, "state": _CELERY_STATES.get(task.state, task.state), "result": task.result}
 
 
-def _revocation(message: object) -> tuple[str, bool]:
-    """A task id, or ``{task_id, terminate?}``."""
-    if not isinstance(message, dict):
-        return task_id_checked(message), False
-    terminate = message.get("terminate", False)
-    if not isinstance(terminate, bool):
-        raise ArgumentInvalid("terminate", terminate, "true or false")
-    return task_id_checked(message.get("task_id")), terminate
+def answered(call: Event) -> Event:
+    """The call as an event that never raises: an error is an answer with its code."""
+
+    async def answer(message: object) -> dict[str, Any]:
+        try:
+            return await call(message)
+        except LivetaskError as error:
+            return {"status": "failed", "data": str(error), "code": error.code}
+        except Exception as error:
+            log_bug(call.__name__, error)
+            return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}
+
+    return answer

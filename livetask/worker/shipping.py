@@ -24,6 +24,7 @@ from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.following import Following, Piece
 from livetask.worker.spool import RunFacts, RunPaths
+from livetask.worker.wishes import Wish
 from livetask.worker.writing import Call
 
 logger = logging.getLogger("livetask")
@@ -49,6 +50,7 @@ class Shipping:
     """One run.
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows.
+    ``wish``: that it stops, once it has been told.
     """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms) -> None:
@@ -59,6 +61,7 @@ class Shipping:
         self.end: End | None = None
         self.final: int | None = None
         self.is_finished = False
+        self.wish: Wish | None = None
         self.ordinal: int | None = None
         self._wanted = 0
         self._terms = terms
@@ -195,12 +198,14 @@ class Shipping:
             "parent_id": facts.parent_id,
             "args": facts.args,
             "kwargs": facts.kwargs,
+            **facts.call,
         }
         run_fields = {
             "why": facts.why,
             "host": facts.host,
             "pid": str(facts.pid),
             "worker": facts.worker,
+            "pool": facts.pool,
             "begun_at": str(facts.begun_ms),
         }
         return Call(

@@ -116,7 +116,7 @@ async def test_a_revoked_task_that_waits_is_never_run(app: Celery, worker: Runni
     control = control_of(app, "add", noted=noted)
     task = app.tasks["add"].apply_async((1,), countdown=3600)
     await until("the worker holds it", lambda: asyncio.to_thread(_scheduled, app))
-    await control.revoke(task.id)
+    await control.revoke([task.id])
 
     async def is_revoked() -> bool:
         return (await control.info(task.id)).state == "REVOKED"
@@ -201,7 +201,7 @@ async def test_arguments_beyond_the_limit_are_refused(app: Celery) -> None:
 async def test_a_strange_task_id_is_refused(app: Celery, task_id: object) -> None:
     control = control_of(app, "*")
     with pytest.raises(TaskIdInvalid):
-        await control.revoke(task_id)
+        await control.revoke([task_id])
     with pytest.raises(TaskIdInvalid):
         await control.info(task_id)
 
@@ -210,7 +210,7 @@ async def test_a_broker_that_is_away_is_told_at_once() -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     noted: Noted = []
     control = control_of(None, "*", redis_url=url, noted=noted)
-    for call in (lambda: control.send({"task_name": "x"}), lambda: control.revoke("x"), lambda: control.info("x")):
+    for call in (lambda: control.send({"task_name": "x"}), lambda: control.revoke(["x"]), lambda: control.info("x")):
         began = time.monotonic()
         with pytest.raises(BrokerUnavailable) as caught:
             await call()
@@ -225,7 +225,7 @@ async def test_a_broker_that_hangs_neither_blocks_the_loop_nor_is_waited_for_too
         with slow_callbacks() as slow:
             began = time.monotonic()
             asked: list[Any] = [control.send({"task_name": "x"}) for _ in range(6)]
-            asked += [control.revoke("x"), control.info("x")]
+            asked += [control.revoke(["x"]), control.info("x")]
             answers = await asyncio.gather(*asked, return_exceptions=True)
             took_s = time.monotonic() - began
         assert all(isinstance(answer, BrokerUnavailable) for answer in answers), answers
