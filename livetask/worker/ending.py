@@ -22,9 +22,6 @@ WORD_GRACE_S = 0.8
 of a lost process comes 10 seconds late, so the exit code, which is told at once, must do."""
 
 _OWN_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS)
-REVOKED_REASON = "revoked"
-"""What the main process says of a run that was terminated; it does not know by whom."""
-
 _REMEMBERED = 1000
 _REMEMBERED_S = 30.0
 
@@ -106,10 +103,3 @@ def killed(detail: dict[str, Any], exit_detail: dict[str, Any] | None, main_is_a
     if exit_detail is not None:
         return End("KILLED", {**detail, **exit_detail})
     return End("KILLED", detail or {"reason": "the process that ran the task died"})
-
-
-def wished(end: End, by: str) -> End:
-    """The end of a run that somebody had wished to stop. ``by``: who, '' if unknown."""
-    if end.how != "REVOKED" or end.detail.get("reason") != REVOKED_REASON or not by:
-        return end
-    return End(end.how, {**end.detail, "reason": f"terminated by {by}"}, end.result)

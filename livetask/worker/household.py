@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_itself, wished, written_end
+from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_itself, written_end
 from livetask.worker.facts import exit_detail
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
@@ -208,7 +208,7 @@ class Household:
         kill_tree(run.paths)
         if end.how == "REVOKED":
             kill_inherited(run.paths)
-        run.end = wished(end, run.wish.by) if run.wish is not None else end
+        run.end = end
 
     def _is_alive(self, facts: RunFacts, watch: _Watch) -> bool:
         return is_locked(watch.run_fd) if facts.locked else self.main_is_alive

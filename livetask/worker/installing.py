@@ -32,7 +32,6 @@ from livetask.settings import Settings
 from livetask.worker import facts
 from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
-from livetask.worker.ending import REVOKED_REASON
 from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs, mark_children
 from livetask.worker.order import Order
@@ -240,7 +239,7 @@ def _on_revoked(
     task_id = task_id_checked(request.id)
     if terminated:
         detail = {"signal": facts.signal_name(signum) if isinstance(signum, int) else str(signum)}
-        _worker.teller.tell("verdict", task=task_id, how="REVOKED", detail={**detail, "reason": REVOKED_REASON})
+        _worker.teller.tell("verdict", task=task_id, how="REVOKED", detail={**detail, "reason": "revoked"})
     else:
         fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
         fields["result"] = "expired" if expired else "revoked"

@@ -24,7 +24,6 @@ from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.following import Following, Piece
 from livetask.worker.spool import RunFacts, RunPaths
-from livetask.worker.wishes import Wish
 from livetask.worker.writing import Call
 
 logger = logging.getLogger("livetask")
@@ -50,7 +49,7 @@ class Shipping:
     """One run.
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows.
-    ``wish``: that it stops, once it has been told.
+    ``told_to_stop``: its task can see that it is cancelled.
     """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms) -> None:
@@ -61,7 +60,7 @@ class Shipping:
         self.end: End | None = None
         self.final: int | None = None
         self.is_finished = False
-        self.wish: Wish | None = None
+        self.told_to_stop = False
         self.ordinal: int | None = None
         self._wanted = 0
         self._terms = terms

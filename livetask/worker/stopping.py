@@ -60,9 +60,9 @@ class StopBoard:
         """Let the runs know that shall stop. Raises OSError."""
         for run in runs:
             wish = self._wishes.of(run.facts.task_id)
-            if wish is not None and run.wish is None and run.end is None:
+            if wish is not None and not run.told_to_stop and run.end is None:
                 write_whole(run.paths.of("stop"), json.dumps({"by": wish.by}).encode())
-                run.wish = wish
+                run.told_to_stop = True
 
     def _write(self, lines: bytes) -> None:
         with suppress(FileNotFoundError):

@@ -214,7 +214,7 @@ async def test_a_worker_that_starts_later_obeys_a_revoke(starter: Starter, tmp_p
         worker = await asyncio.to_thread(starter.start, pool)
         last = worker.send("say", "after them")
         assert (await ended(worker, last))["state"] == "SUCCESS"
-        assert worker.log.count("Discarding revoked task") == 2
+        assert "never" not in worker.log
         task = await task_of(client, unknown)
         assert (task["state"], task["revoked_by"], task["runs"]) == ("REVOKED", "127.0.0.1", [])
     app.close()
