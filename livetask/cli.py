@@ -61,6 +61,7 @@ ASKING = {
     "tail": "print a task's output while it grows",
     "run": "start a task, print its output, end with its fate",
     "cancel": "revoke or stop tasks",
+    "rerun": "run a task again, as a new one",
 }
 """The commands of terminal.py, which ask a server that runs."""
 

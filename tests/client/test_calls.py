@@ -50,6 +50,36 @@ async def test_a_running_task_is_terminated(url: str, worker: Running, place: Pa
         assert item.state == "REVOKED"
 
 
+async def test_a_task_that_runs_is_given_a_grace_and_then_run_again(url: str, worker: Running, place: Path) -> None:
+    async with Client(url) as client, asyncio.timeout(60):
+        task_id = await client.send("clients.wait_for", [str(place / "flag")])
+        async for item in client.output(task_id, wait=True):
+            if isinstance(item, Output) and b"waiting" in item.data:
+                stopped = await client.revoke(task_id, terminate=True, grace_s=0.5)
+                assert stopped.outcome == "stopping"
+                assert (await client.task(task_id)).stopping_by == "127.0.0.1"
+        assert isinstance(item, TaskEnded)
+        assert item.state == "REVOKED"
+        assert (await client.task(task_id)).revoked_by == "127.0.0.1"
+        (place / "flag").touch()
+        again = await client.rerun(task_id)
+        async for item in client.output(again, wait=True):
+            pass
+        assert isinstance(item, TaskEnded)
+        assert item.state == "SUCCESS"
+        new, old = await client.task(again), await client.task(task_id)
+        assert (new.rerun_of, old.reruns, new.args) == (task_id, (again,), old.args)
+
+
+async def test_a_refusal_to_stop_or_to_run_again_has_its_own_error(url: str, begun: Callable[..., Writer]) -> None:
+    async with Client(url) as client:
+        with pytest.raises(StopRefused, match="did not answer") as caught:
+            await client.revoke(begun().task_id, terminate=True)
+        assert caught.value.code == "no_answer"
+        with pytest.raises(ArgumentsUnknown, match="nobody noted them"):
+            await client.rerun(begun().finish().task_id)
+
+
 async def test_the_list_can_be_narrowed(url: str, begun: Callable[..., Writer]) -> None:
     good, bad = begun().finish(), begun().finish("FAILURE")
     async with Client(url) as client:
