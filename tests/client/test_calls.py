@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from livetask.client import AddressInvalid, Client, Output, RunEnded, ServerUnreachable, TaskEnded
-from livetask.errors import NotFound, TaskNotAllowed, TaskUnknown
+from livetask.errors import ArgumentsUnknown, NotFound, StopRefused, TaskNotAllowed, TaskUnknown
 from livetask.position import Position
 from tests.server.serving import Writer
 from tests.system.rig import Running, free_port
@@ -63,10 +63,9 @@ async def test_a_task_that_runs_is_given_a_grace_and_then_run_again(url: str, wo
         assert (await client.task(task_id)).revoked_by == "127.0.0.1"
         (place / "flag").touch()
         again = await client.rerun(task_id)
-        async for item in client.output(again, wait=True):
-            pass
-        assert isinstance(item, TaskEnded)
-        assert item.state == "SUCCESS"
+        items = [item async for item in client.output(again, wait=True)]
+        assert isinstance(items[-1], TaskEnded)
+        assert items[-1].state == "SUCCESS"
         new, old = await client.task(again), await client.task(task_id)
         assert (new.rerun_of, old.reruns, new.args) == (task_id, (again,), old.args)
 

@@ -11,7 +11,12 @@ import pytest
 from livetask.arguments import KEPT_BYTES, call_parsed, kept_call
 
 PLAIN: list[Any] = [
-    [], [1, -2.5, "ü\n", None, True], [[1, [2, {"a": {"b": []}}]]], ["x" * (KEPT_BYTES - 40)], [10**300], ["\U0001f600"],
+    [],
+    [1, -2.5, "ü\n", None, True],
+    [[1, [2, {"a": {"b": []}}]]],
+    ["x" * (KEPT_BYTES - 40)],
+    [10**300],
+    ["\U0001f600"],
 ]
 
 
@@ -28,7 +33,17 @@ def test_a_tuple_comes_back_as_the_list_that_celery_would_send() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [{1, 2}, b"bytes", datetime(2024, 5, 1), object(), {1: "key"}, math.nan, math.inf, "\ud800", type("S", (str,), {})("x")],
+    [
+        {1, 2},
+        b"bytes",
+        datetime(2024, 5, 1),
+        object(),
+        {1: "key"},
+        math.nan,
+        math.inf,
+        "\ud800",
+        type("S", (str,), {})("x"),
+    ],
 )
 def test_values_that_would_come_back_as_others_are_not_kept(value: object) -> None:
     assert kept_call([[value]], {}) == {"call_not": "not_json"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def processes_with(mark: bytes) -> list[str]:
+    """The processes that have it in their environment."""
+    found = []
+    for item in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in item.read_bytes().split(b"\0"):
+                found.append(item.parent.name)
+    return found
+
+
 @pytest.mark.parametrize("pool", POOLS)
 async def test_a_cancelled_task_ends_at_its_next_checkpoint_within_a_second(
     starter: Starter, tmp_path: Path, pool: str
@@ -108,19 +118,20 @@ async def test_a_pool_that_can_terminates_a_running_task_and_its_whole_tree(
     worker = await asyncio.to_thread(starter.start, pool)
     children = tmp_path / "children"
     async with serving(starter, worker.app) as client:
-        task_id = worker.send("family" if pool == "prefork" else "wait_until", str(children))
-        seen = children.exists if pool == "prefork" else lambda: worker.stored.output(task_id) == b"waiting\n"
-        await waited("its begin", seen)
+        task_id = worker.send("family", str(children))
+        await waited("its children", lambda: children.exists() and children.read_text())
+        mark = f"_LIVETASK_WITHIN={(await task_of_stored(worker, task_id))['1.nonce']}".encode()
+        assert len(processes_with(mark)) >= 5
         status, answer = await stopped(client, task_id, terminate=1)
         assert (status, answer["outcome"]) == (200, "terminated")
         await ended(worker, task_id)
         task = await task_of(client, task_id)
     assert task["state"] == "REVOKED"
     assert task["runs"][0]["detail"]["reason"] == "terminated by 127.0.0.1"
-    if pool == "prefork":
-        pids = [int(text) for text in children.read_text().split()]
-        assert len(pids) == 5
-        await waited(f"the end of {pids}", lambda: not any(is_alive(pid) for pid in pids), 10)
+    pids = [int(text) for text in children.read_text().split()]
+    assert len(pids) == (5 if pool == "prefork" else 4)
+    await waited(f"the end of {pids}", lambda: not any(is_alive(pid) for pid in pids), 10)
+    await waited("the end of what they had started", lambda: not processes_with(mark), 10)
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])
