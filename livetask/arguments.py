@@ -9,7 +9,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 KEPT_BYTES = 8 * 1024
@@ -18,18 +18,18 @@ KEPT_BYTES = 8 * 1024
 _DEEPEST = 32
 
 
-def kept_call(args: object, kwargs: object) -> dict[str, str]:
+def kept_call(args: object, kwargs: object, limit_bytes: int = KEPT_BYTES) -> dict[str, str]:
     """The fields of a task hash that keep its arguments: ``call``, or ``call_not`` with the reason why not.
 
     The reason is 'too_large' or 'not_json'. Large arguments are not looked at to their end.
     """
-    if not isinstance(args, Sequence) or not isinstance(kwargs, Mapping):
+    if not isinstance(args, (list, tuple)) or type(kwargs) is not dict:
         return {"call_not": "not_json"}
-    left = _counted([list(args), dict(kwargs)], KEPT_BYTES, 0)
+    left = _counted([args, kwargs], limit_bytes, 0)
     if left is None:
         return {"call_not": "not_json"}
-    text = json.dumps({"args": list(args), "kwargs": dict(kwargs)}, separators=(",", ":")) if left >= 0 else ""
-    return {"call": text} if 0 < len(text) <= KEPT_BYTES else {"call_not": "too_large"}
+    text = json.dumps({"args": args, "kwargs": kwargs}, separators=(",", ":")) if left >= 0 else ""
+    return {"call": text} if 0 < len(text) <= limit_bytes else {"call_not": "too_large"}
 
 
 def call_parsed(text: str) -> tuple[list[Any], dict[str, Any]]:

@@ -70,8 +70,7 @@ def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
     if shown:
         fields["args"] = shortened(getattr(request, "argsrepr", None) or "")
         fields["kwargs"] = shortened(getattr(request, "kwargsrepr", None) or "")
-        call = kept_call(request.args, request.kwargs).get("call", "")
-        fields["call"] = call if len(call) <= _TOLD_BYTES else ""
+        fields["call"] = kept_call(request.args, request.kwargs, _TOLD_BYTES).get("call", "")
     return {key: value for key, value in fields.items() if value}
 
 

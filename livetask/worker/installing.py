@@ -201,7 +201,9 @@ def _on_received(request: Any = None, **_: Any) -> None:
     if _worker.stops is not None:
         _worker.stops.look()
     fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.settings.show_arguments)
-    _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
+    told = _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
+    if not told and fields.pop("call", ""):  # what is needed least, and takes the most room
+        _worker.teller.tell("queued", task=request.id, fields=fields)
 
 
 @guarded("the shipper could not be looked after")
