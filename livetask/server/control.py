@@ -192,13 +192,14 @@ class Control:
 
     # ---- stopping
 
-    async def revoke(self, task_ids: Sequence[str]) -> None:
-        """Tell all workers not to begin these tasks. Raises BrokerUnavailable."""
+    async def revoke(self, task_ids: Sequence[object]) -> None:
+        """Tell all workers not to begin these tasks. Raises TaskIdInvalid, BrokerUnavailable."""
+        checked = [task_id_checked(task_id) for task_id in task_ids]
 
         def tell(wanted: StillWanted) -> None:
             app = self._celery()
             with self._connection(app, wanted) as connection:
-                tell_to_revoke(app, connection, task_ids)
+                tell_to_revoke(app, connection, checked)
 
         await self._run(self._publishing, tell)
 

@@ -65,6 +65,7 @@ async def test_tasks_are_listed_newest_first_with_counts(client: Client, store: 
         "host": "here",
         "pid": 7,
         "worker": "w",
+        "pool": None,
         "begun_at": 0,
         "ended_at": None,
         "how": None,
@@ -284,7 +285,7 @@ async def test_a_bad_body_is_refused_and_nothing_is_sent(client: Client, store: 
         async with client.post("/task", data=body) as answer:
             assert answer.status == status, (body[:60], await answer.text())
             found = await answer.json()
-            assert (set(found), found["status"]) == ({"status", "data"}, "failed")
+            assert (set(found), found["status"]) == ({"status", "data", "code"}, "failed")
     for method, url, status in [
         ("GET", "/task/unknown", 404),
         ("DELETE", "/task/unknown", 404),
