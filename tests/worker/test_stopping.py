@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,6 @@ from tests.worker.conftest import Starter, Worker
 from tests.worker.tasks import make_app
 
 POOLS = ["prefork", "threads", "gevent", "solo"]
-
-
-@pytest.fixture
-def starter(valkey: Any, tmp_path: Path) -> Iterator[Starter]:
-    found = Starter(valkey.url, tmp_path)
-    yield found
-    found.stop()
 
 
 @asynccontextmanager
