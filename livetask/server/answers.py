@@ -17,7 +17,7 @@ from livetask.server.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """One ring. ``what``: begin, output, progress, end, queued or state. ``run``: an ordinal, 0 for none."""
+    """One ring. ``what``: begin, output, progress, end, queued, state, stopping or rerun. ``run``: an ordinal, 0 for none."""
 
     task_id: str
     run: int
