@@ -17,7 +17,10 @@ from livetask.server.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """One ring. ``what``: begin, output, progress, end, queued, state, stopping or rerun. ``run``: an ordinal, 0 for none."""
+    """One ring. ``run``: an ordinal, 0 for none.
+
+    ``what``: begin, output, progress, end, queued, state, stopping or rerun.
+    """
 
     task_id: str
     run: int

@@ -210,7 +210,7 @@ class Shipper:
         try:
             self._stops.answered(reply, now_s)
             self._stops.tell(self._own.runs.values())
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:
             logger.error("livetask: a task could not be told to stop: %s", error)
 
     def _in_turn(self) -> Iterator[Shipping]:
