@@ -167,6 +167,7 @@ async def test_nothing_of_arguments_or_output_is_logged(
 # ---- how it stops
 
 
+@pytest.mark.alone
 async def test_viewers_are_told_goodbye_and_the_server_is_gone_within_2_s(store: Redis) -> None:
     Writer(store.url, "watched").begin().write(b"text\n")
     async with a_server("--redis-url", store.url) as server:

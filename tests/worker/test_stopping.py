@@ -69,6 +69,7 @@ def processes_with(mark: bytes) -> list[str]:
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("pool", POOLS)
 async def test_a_cancelled_task_ends_at_its_next_checkpoint_within_a_second(
     starter: Starter, tmp_path: Path, pool: str
@@ -171,6 +172,7 @@ async def test_a_grace_ends_early_when_the_task_does(starter: Starter, tmp_path:
     assert worker.stored.detail(task_id)["reason"] == "cancelled by 127.0.0.1"
 
 
+@pytest.mark.alone
 async def test_after_the_grace_a_task_is_terminated_although_its_client_is_gone(
     starter: Starter, tmp_path: Path
 ) -> None:
