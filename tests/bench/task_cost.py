@@ -30,8 +30,7 @@ STEPS = 40_000
 
 ROUNDS = 15
 ROUNDS_A_START = 3
-"""After so many rounds all workers are started anew: one process does the same work some per cent slower than another
-of its kind, for as long as it lives, which would be taken for a difference of the ways."""
+"""After so many rounds all workers are started anew, so that the luck of one process is not taken for its way."""
 
 WAYS: dict[str, list[str]] = {"livetask": ["-I", "livetask.worker"], "celery": [], "straight": []}
 TITLES = {"livetask": "livetask", "celery": "Celery as it comes", "straight": "print straight to the file"}
