@@ -8,6 +8,7 @@ BIN := .venv/bin
 TESTS ?= tests
 PYTEST_ARGS ?=
 WORKERS ?= 4
+SIDE_BY_SIDE = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 SETUP := bootstrap.py pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
@@ -38,10 +39,12 @@ demo: .venv/run.stamp ## start eight demo tasks at once in what `make run` start
 
 test: .venv/dev.stamp ## set everything up and run all tests, a real browser included
 	@$(BIN)/python -m tests.real.browser
-	@LIVETASK_TEST_BROWSER_REQUIRED=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -q -m alone $(PYTEST_ARGS) $(TESTS) || [ $$? = 5 ]
+	@LIVETASK_TEST_BROWSER_REQUIRED=1 $(SIDE_BY_SIDE) -m 'not alone' $(PYTEST_ARGS) $(TESTS)
 
 test-nobrowser: .venv/dev.stamp ## the tests that need no browser
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not browser' $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -q -m 'alone and not browser' $(PYTEST_ARGS) $(TESTS) || [ $$? = 5 ]
+	@$(SIDE_BY_SIDE) -m 'not alone and not browser' $(PYTEST_ARGS) $(TESTS)
 
 check: .venv/dev.stamp ## what CI checks: format, lint, types, JavaScript, tests
 	@$(BIN)/ruff format --check .

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import livetask
-from livetask.errors import LivetaskError, SettingInvalid
+from livetask.errors import LivetaskError
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings, described
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ ASKING = {
     "tail": "print a task's output while it grows",
     "run": "start a task, print its output, end with its fate",
     "cancel": "revoke or stop tasks",
+    "rerun": "run a task again, as a new one",
 }
 """The commands of terminal.py, which ask a server that runs."""
 

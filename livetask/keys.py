@@ -15,6 +15,7 @@ number of masters gets its share.
 | watched | zset | tasks that some server watches, by the end of its lease |
 | alive | zset | runs that have not ended, by the end of their worker's lease |
 | recent | zset, capped | tasks by their last change of state |
+| stops | stream, capped | wishes that a task stops: read by every worker, also by one that starts later |
 
 Pure: no I/O, no clock.
 """
@@ -89,6 +90,9 @@ class Keys:
 
     def recent(self, bucket: int) -> str:
         return self._in(bucket, "recent")
+
+    def stops(self, bucket: int) -> str:
+        return self._in(bucket, "stops")
 
     def _in(self, bucket: int, rest: str) -> str:
         return f"{self.prefix}:{{{_TAGS[bucket]}}}:{rest}"

@@ -1,4 +1,4 @@
-"""The commands that ask a running livetask server: ``ls``, ``tail``, ``run`` and ``cancel``, and their help.
+"""The commands that ask a running livetask server: ``ls``, ``tail``, ``run``, ``cancel`` and ``rerun``.
 
 They stand under ``livetask`` and under ``celery -A proj livetask``, and need nothing but the server's address. Celery's
 command line loads this module for every one of its subcommands, so what the commands do is loaded when one is called.
@@ -167,9 +167,53 @@ def _read(option: str, text: str, kind: type, expected: str) -> Any:
 @commands.command("cancel")
 @click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--terminate", is_flag=True, help="Also stop the task where it runs, as far as the pool can.")
+@click.option(
+    "--grace",
+    "grace_s",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    help="Like --terminate, but only if the task has not ended by itself after so long. The server sees to it.",
+)
 @_asks_server
-def cancel(task_ids: tuple[str, ...], terminate: bool, url: str, token: str | None) -> None:
-    """Tell all workers not to begin a task, or, with --terminate, to stop it."""
+def cancel(task_ids: tuple[str, ...], terminate: bool, grace_s: float | None, url: str, token: str | None) -> None:
+    """Stop tasks.
+
+    One that waits will not begin. One that runs ends at its next checkpoint, if it has any; with --terminate or --grace
+    its pool ends it, as far as it can: prefork, gevent and eventlet can, threads and solo cannot.
+
+    The exit status is 1 if a task was to be terminated and was not.
+    """
     from livetask.client import showing
 
-    sys.exit(showing.cancel_tasks(showing.Server(url, token), task_ids, terminate))
+    stop = terminate or grace_s is not None
+    sys.exit(showing.cancel_tasks(showing.Server(url, token), task_ids, stop, grace_s or 0.0))
+
+
+@commands.command("rerun")
+@click.argument("task_id", metavar="ID")
+@click.option("--args", "args", metavar="JSON", help="Other positional arguments, as a JSON list.")
+@click.option("--kwargs", "kwargs", metavar="JSON", help="Other named arguments, as a JSON object.")
+@click.option("--no-follow", is_flag=True, help="Print the new task's id, and end.")
+@_json_option
+@_raw_option
+@_asks_server
+def rerun(
+    task_id: str,
+    args: str | None,
+    kwargs: str | None,
+    no_follow: bool,
+    as_json: bool,
+    raw: bool,
+    url: str,
+    token: str | None,
+) -> None:
+    """Run a task again, as a new task, and print its output.
+
+    It gets the arguments of the old one, which stays as it is. The exit status is that of run.
+    """
+    positional = None if args is None else _read("--args", args, list, "a JSON list, such as '[1, \"a\"]'")
+    named = None if kwargs is None else _read("--kwargs", kwargs, dict, "a JSON object, such as '{\"to\": 1}'")
+    from livetask.client import showing
+
+    server = showing.Server(url, token)
+    sys.exit(showing.rerun_task(server, task_id, positional, named, follow=not no_follow, as_json=as_json, raw=raw))

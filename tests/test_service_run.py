@@ -66,6 +66,7 @@ def runs() -> Iterator[list[Run]]:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.alone
 def test_ctrl_c_with_tasks_running_ends_all_within_3_s_and_leaves_nothing(tmp_path: Path, runs: list[Run]) -> None:
     run = Run(tmp_path)
     runs.append(run)

@@ -80,6 +80,7 @@ def ended() -> Iterator[list[Supervised]]:
         one.running.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_parts_and_their_children_within_3_s(
     tmp_path: Path, ended: list[Supervised], number: signal.Signals
@@ -133,6 +134,7 @@ def test_a_part_that_outlives_another_ends_after_it(tmp_path: Path, ended: list[
     assert not alive(pids["store"])
 
 
+@pytest.mark.alone
 def test_a_second_signal_kills_at_once(tmp_path: Path, ended: list[Supervised]) -> None:
     one = Supervised(tmp_path, ("stubborn", ["stubborn"], []))
     ended.append(one)

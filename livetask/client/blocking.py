@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from livetask.client.client import DEFAULT_URL, Client
 from livetask.client.items import Item
-from livetask.client.tasks import Task, TaskInfo
+from livetask.client.tasks import Stopped, Task, TaskInfo
 from livetask.position import Cursor
 
 T = TypeVar("T")
@@ -69,9 +69,13 @@ class SyncClient:
         """Start a task and return its id; see Client.send."""
         return self._waited_for(self._client.send(name, args, kwargs))
 
-    def revoke(self, task_id: str, terminate: bool = False) -> None:
+    def revoke(self, task_id: str, terminate: bool = False, grace_s: float = 0.0) -> Stopped:
         """Tell all workers not to begin the task, or to stop it; see Client.revoke."""
-        self._waited_for(self._client.revoke(task_id, terminate))
+        return self._waited_for(self._client.revoke(task_id, terminate, grace_s))
+
+    def rerun(self, task_id: str, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None) -> str:
+        """Run a task again, and return the id of the new one; see Client.rerun."""
+        return self._waited_for(self._client.rerun(task_id, args, kwargs))
 
     def info(self, task_id: str) -> TaskInfo:
         """What Celery's result backend knows of the task; see Client.info."""

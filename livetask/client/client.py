@@ -25,7 +25,7 @@ from livetask.client.following import Following, TryLater
 from livetask.client.items import Gap, Item, Notice, Output, RunBegan
 from livetask.client.line import Line, LineLost
 from livetask.client.pace import Acks, Silence, Tries
-from livetask.client.tasks import Task, TaskInfo
+from livetask.client.tasks import Stopped, Task, TaskInfo
 from livetask.position import Cursor
 
 DEFAULT_URL = "http://127.0.0.1:8400"
@@ -98,13 +98,29 @@ class Client:
         message = {"task_name": name, "args": list(args or ()), "kwargs": dict(kwargs or {})}
         return str((await self._call("POST", "/task", message, name=name))["data"])
 
-    async def revoke(self, task_id: str, terminate: bool = False) -> None:
-        """Tell all workers not to begin the task. ``terminate``: also to stop it where it runs.
+    async def revoke(self, task_id: str, terminate: bool = False, grace_s: float = 0.0) -> Stopped:
+        """Tell all workers not to begin the task, and, where it runs, the task itself to end at its next checkpoint.
 
-        What becomes of a running task shows in its state. Raises TaskUnknown.
+        ``terminate``: also end it where it runs, as far as the pool can. ``grace_s``: how long it may go on before
+        that, in seconds; the server sees to it. Raises TaskUnknown; StopRefused when it was to be terminated and was
+        not, which ``code`` and the sentence explain.
         """
-        path = f"/task/{_quoted(task_id)}" + ("?terminate=1" if terminate else "")
-        await self._call("DELETE", path, task_id=task_id)
+        query = {"terminate": "1"} if terminate else {}
+        query |= {"grace_s": f"{grace_s:g}"} if grace_s else {}
+        found = await self._call("DELETE", f"/task/{_quoted(task_id)}", query=query, task_id=task_id)
+        return Stopped(task_id, str(found.get("outcome") or ""), str(found.get("words") or ""))
+
+    async def rerun(
+        self, task_id: str, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None
+    ) -> str:
+        """Run a task again, as a new one, and return the id of that. ``args``, ``kwargs``: None for those it had.
+
+        Raises TaskUnknown, ArgumentsUnknown, and what ``send`` does.
+        """
+        message: dict[str, Any] = {} if args is None else {"args": list(args)}
+        message |= {} if kwargs is None else {"kwargs": dict(kwargs)}
+        path = f"/task/{_quoted(task_id)}/rerun"
+        return str((await self._call("POST", path, message, task_id=task_id))["data"])
 
     async def info(self, task_id: str) -> TaskInfo:
         """What Celery's result backend knows of the task, else what livetask does. Raises TaskUnknown."""

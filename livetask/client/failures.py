@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from livetask.errors import (
+    ArgumentsUnknown,
     BadRequest,
     BrokerUnavailable,
     LivetaskError,
     PositionUnknown,
     RedisUnavailable,
     RunUnknown,
+    StopRefused,
     TaskIdInvalid,
     TaskNotAllowed,
     TaskUnknown,
@@ -118,11 +121,22 @@ def _rest(sentence: str) -> str:
     return sentence.partition(": ")[2] or sentence
 
 
+def _why(sentence: str) -> str:
+    """Why arguments are not kept, out of the sentence that says so."""
+    return "too_large" if "too large" in sentence else "not_json" if "JSON" in sentence else ""
+
+
+def _stop_refused(code: str, _: Mapping[str, Any], sentence: str) -> StopRefused:
+    return StopRefused(code, sentence)
+
+
 _KNOWN: dict[str, Callable[[Mapping[str, Any], str], LivetaskError]] = {
     TaskIdInvalid.code: lambda about, _: TaskIdInvalid(about["task_id"]),
     TaskUnknown.code: lambda about, _: TaskUnknown(about["task_id"]),
     RunUnknown.code: lambda about, _: RunUnknown(about["task_id"], about["run"]),
     PositionUnknown.code: lambda about, _: PositionUnknown(about["cursor"]),
+    ArgumentsUnknown.code: lambda about, sentence: ArgumentsUnknown(about["task_id"], _why(sentence)),
+    **{code: partial(_stop_refused, code) for code in ("cannot_terminate", "no_answer", "not_running")},
     TaskNotAllowed.code: lambda about, _: TaskNotAllowed(about["name"]),
     RedisUnavailable.code: lambda _, sentence: RedisUnavailable(_rest(sentence)),
     BrokerUnavailable.code: lambda _, sentence: BrokerUnavailable(_rest(sentence)),

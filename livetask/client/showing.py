@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from livetask.client.escapes import printable
 from livetask.client.items import CaughtUp, RunEnded, TaskEnded
 from livetask.client.printing import JsonPrinter, Printer, TextPrinter
 from livetask.client.tasks import Run, Task
-from livetask.errors import LivetaskError
+from livetask.errors import LivetaskError, StopRefused
 
 SUCCESS, FAILED, IMPOSSIBLE, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141
 
@@ -139,12 +139,32 @@ def start_task(
     raw: bool,
 ) -> int:
     """Start a task and print its output, or, without ``follow``, its id; ends with the task's fate."""
+    return _shown_from_start(server, lambda client: client.send(name, args, kwargs), follow, as_json, raw)
+
+
+def rerun_task(
+    server: Server,
+    task_id: str,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    follow: bool,
+    as_json: bool,
+    raw: bool,
+) -> int:
+    """Run a task again, with other arguments where they are given; the rest as for ``start_task``."""
+    return _shown_from_start(server, lambda client: client.rerun(task_id, args, kwargs), follow, as_json, raw)
+
+
+def _shown_from_start(
+    server: Server, start: Callable[[Client], Awaitable[str]], follow: bool, as_json: bool, raw: bool
+) -> int:
     printer = _printer(as_json, raw)
     ids: list[str] = []
 
     async def started() -> int:
         async with server.client() as client:
-            task_id = await client.send(name, args, kwargs)
+            task_id = await start(client)
         ids.append(task_id)
         if not follow:
             print(json.dumps({"event": "sent", "task_id": task_id}) if as_json else task_id)
@@ -200,15 +220,20 @@ def _tell_how_to_go_on(wish: Wish, printer: Printer) -> None:
 # ---- stopping
 
 
-def cancel_tasks(server: Server, task_ids: Sequence[str], terminate: bool) -> int:
-    """Tell all workers not to begin the tasks, or to stop them."""
+def cancel_tasks(server: Server, task_ids: Sequence[str], terminate: bool, grace_s: float) -> int:
+    """Tell all workers not to begin the tasks, or to stop them; FAILED if one was to be terminated and was not."""
 
     async def asked() -> int:
+        status = SUCCESS
         async with server.client() as client:
             for task_id in task_ids:
-                await client.revoke(task_id, terminate)
-                _tell(f"{task_id}: the workers are told")
-        return SUCCESS
+                try:
+                    stopped = await client.revoke(task_id, terminate, grace_s)
+                    _tell(f"{task_id}: {stopped.words or 'the workers are told'}")
+                except StopRefused as error:
+                    _tell(f"{task_id}: {error}")
+                    status = FAILED
+        return status
 
     return _ending_well(asked())
 

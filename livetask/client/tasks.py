@@ -25,7 +25,8 @@ class Run:
     ``run``: its ordinal, from 1. ``nonce``: its name. ``why``: first, retry or redelivered. ``how``: how it ended,
     None while it has not. ``detail``: what is known of a bad end. ``first``: the position of the first byte kept,
     ``first_why``: why those before it are not. ``end``: the position of the byte that would come next. ``crc``: 8
-    hexadecimal digits, CRC-32 over all its bytes, None while it has not ended. Times are ms since the epoch.
+    hexadecimal digits, CRC-32 over all its bytes, None while it has not ended. ``pool``: the kind of pool it runs in.
+    Times are ms since the epoch.
     """
 
     run: int
@@ -42,6 +43,7 @@ class Run:
     first_why: str = ""
     end: Position = START
     crc: str | None = None
+    pool: str | None = None
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Run:
@@ -70,7 +72,10 @@ class Task:
 
     ``state``: QUEUED, RUNNING, RETRY, SUCCESS, FAILURE, REVOKED, IGNORED, REJECTED or LOST. ``args``, ``kwargs``,
     ``result``: short texts. ``progress``: current, total and info, if the task tells them. ``open``: how many runs
-    have not ended. ``runs``: those that are kept, by ordinal. Times are ms since the epoch, None if unknown.
+    have not ended. ``runs``: those that are kept, by ordinal. ``stopping_...``: while it runs and somebody wishes that
+    it stops: since when, who, 'cancel' or 'terminate', and why that cannot be. ``revoked_...``: the same of one that
+    was stopped. ``rerun_of``: the task that it repeats, ``reruns``: those that repeat it, ``can_rerun``: its arguments
+    are kept. Times are ms since the epoch, None if unknown.
     """
 
     task_id: str
@@ -90,12 +95,22 @@ class Task:
     progress: Mapping[str, Any] | None = None
     open: int = 0
     runs: tuple[Run, ...] = ()
+    stopping_at_ms: int | None = None
+    stopping_by: str | None = None
+    stopping_how: str | None = None
+    stopping_note: str | None = None
+    revoked_at_ms: int | None = None
+    revoked_by: str | None = None
+    rerun_of: str | None = None
+    reruns: tuple[str, ...] = ()
+    can_rerun: bool = False
 
     @classmethod
     def parse(cls, wire: Mapping[str, Any]) -> Task:
         """Read a task as JSON has it; raises CursorInvalid, KeyError."""
         values = _values(cls, wire)
         values["runs"] = tuple(Run.parse(run) for run in wire.get("runs") or ())
+        values["reruns"] = tuple(wire.get("reruns") or ())
         return cls(**values)
 
     @property
@@ -106,7 +121,7 @@ class Task:
     def as_json(self) -> dict[str, Any]:
         """The task as the server's JSON has it."""
         found = {wire: getattr(self, name) for name, wire in _names(type(self))}
-        return found | {"runs": [run.as_json() for run in self.runs]}
+        return found | {"runs": [run.as_json() for run in self.runs], "reruns": list(self.reruns)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,19 @@ class TaskInfo:
     task_id: str
     state: str
     result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What became of a wish to stop a task.
+
+    ``outcome``: revoked (it will not begin), cancelling, stopping (it will be terminated after its grace), terminated
+    or ended. ``words``: the same as a sentence.
+    """
+
+    task_id: str
+    outcome: str
+    words: str
 
 
 def _names(kind: type[Task] | type[Run]) -> list[tuple[str, str]]:

@@ -20,7 +20,8 @@ for key, value in pairs(cjson.decode(ARGV[10])) do
   fields[#fields + 1] = key
   fields[#fields + 1] = value
 end
-for key, value in pairs(cjson.decode(ARGV[11])) do
+local told = cjson.decode(ARGV[11])
+for key, value in pairs(told) do
   fields[#fields + 1] = name .. '.' .. key
   fields[#fields + 1] = value
 end
@@ -29,7 +30,8 @@ for key, value in pairs({ nonce = nonce, first = ARGV[4], first_why = ARGV[5], [
   fields[#fields + 1] = value
 end
 redis.call('HSET', task, 'nonce.' .. nonce, name, unpack(fields))
-redis.call('HSETNX', task, 'began_at', whole(now))
+-- A run that comes late, or again after a loss, began when its worker says, not now.
+redis.call('HSETNX', task, 'began_at', told.begun_at or whole(now))
 redis.call('HDEL', task, 'ended_at')
 redis.call('HINCRBY', task, 'open', 1)
 redis.call('PEXPIRE', task, ARGV[6])

@@ -22,7 +22,17 @@ if ARGV[11] == '1' then
 end
 if ARGV[4] ~= '' and ARGV[4] ~= known[2] then return { 'GAP', known[2] } end
 
-redis.call('HSET', task, run .. '.how', how, run .. '.detail', ARGV[6], run .. '.crc', ARGV[7],
+local detail = ARGV[6]
+local by = how == 'REVOKED' and redis.call('HGET', task, 'stopping_by')
+if by and by ~= '' then
+  -- The worker knows that the run was terminated, and not by whom.
+  local known_of_it = cjson.decode(detail)
+  if known_of_it.reason == 'revoked' then
+    known_of_it.reason = 'terminated by ' .. by
+    detail = cjson.encode(known_of_it)
+  end
+end
+redis.call('HSET', task, run .. '.how', how, run .. '.detail', detail, run .. '.crc', ARGV[7],
   run .. '.ended_at', whole(now), 'changed_at', whole(now))
 local open = tonumber(redis.call('HGET', task, 'open') or '0')
 if not known[3] then open = redis.call('HINCRBY', task, 'open', -1) end
@@ -32,7 +42,10 @@ if open <= 0 then
   if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
   if state == 'KILLED' then state = 'FAILURE' end
   redis.call('HSET', task, 'state', state)
-  if state ~= 'RETRY' then redis.call('HSET', task, 'ended_at', whole(now)) end
+  if state ~= 'RETRY' then
+    redis.call('HSET', task, 'ended_at', whole(now))
+    stopped(task, state)
+  end
 end
 for key, value in pairs(cjson.decode(ARGV[12])) do redis.call('HSET', task, key, value) end
 redis.call('PEXPIRE', task, ARGV[9])

@@ -27,6 +27,14 @@ local function remember(recent, task_id, cap)
   redis.call('ZREMRANGEBYRANK', recent, 0, -tonumber(cap) - 1)
 end
 
+-- A task has ended: nothing is being stopped any more. Of one that was revoked, who wished it and when stays.
+local function stopped(task, state)
+  local wish = redis.call('HMGET', task, 'stopping_at', 'stopping_by')
+  if not wish[1] then return end
+  if state == 'REVOKED' then redis.call('HSET', task, 'revoked_at', wish[1], 'revoked_by', wish[2]) end
+  redis.call('HDEL', task, 'stopping_at', 'stopping_by', 'stopping_how', 'stopping_note')
+end
+
 -- A run that was given up as lost has shown that it lives: the end is taken back.
 local function take_back(task, bell, task_id, run)
   redis.call('HDEL', task, run .. '.how', run .. '.ended_at', run .. '.detail', run .. '.crc', 'ended_at')

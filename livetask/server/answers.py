@@ -17,8 +17,11 @@ from livetask.server.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """One ring. ``what``: begin, output, event, progress, end, queued, state; or room, and then
-    ``task_id`` is the name of a room. ``run``: an ordinal, 0 for none."""
+    """One ring. ``run``: an ordinal, 0 for none.
+
+    ``what``: begin, output, event, progress, end, queued, state, stopping or rerun; or room, and then ``task_id`` is
+    the name of a room.
+    """
 
     task_id: str
     run: int

@@ -18,18 +18,25 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from livetask.errors import SettingInvalid
 from livetask.server import health, pages
+from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.asker import note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, cors_headers, mark_begun, origins_checked
 from livetask.server.figures import Figures
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
+from livetask.server.reruns import Reruns
+from livetask.server.running import Running
+from livetask.server.sockets import Call
 from livetask.server.sse import LiveLog
 from livetask.server.stirfried import Stirfried
+from livetask.server.stops import Stops
 from livetask.server.store import Store
+from livetask.server.wishes import Wishes
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,7 +108,7 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
     app = web.Application(
-        middlewares=[answer_errors, origins_checked(settings.cors_allowed_origins)],
+        middlewares=[note_asker, answer_errors, origins_checked(settings.cors_allowed_origins)],
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
@@ -113,8 +120,10 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         timeout_s=_REDIS_S,
     )
     control = app[CONTROL] = _control(settings, celery_app, store)
+    stops = Stops(control, _wishes(settings, store), store)
     stirfried = Stirfried(
         control,
+        stops,
         store.task,
         settings.inbound_bytes,
         error_info=settings.error_info,
@@ -124,7 +133,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_task_info=settings.enable_task_info,
         enable_revoke_task=settings.enable_revoke_task,
     )
-    live = app[LIVE] = _live(settings, store, stirfried, stopping)
+    actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
+    live = app[LIVE] = _live(settings, store, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
     tasks = TaskApi(store)
@@ -135,6 +145,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *tasks.routes(),
             *logs.routes(),
             *stirfried.routes(),
+            *actions.routes(),
             *health.routes(store.ping, Figures(live, logs)),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
@@ -144,20 +155,26 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
-    app.on_cleanup.append(lambda _: _close(store, control))
+    running = Running(stopping.fail)
+    app.on_startup.append(lambda _: _start(running, stops))
+    app.on_cleanup.append(lambda _: _close(running, stops, store, control))
     return app
 
 
-async def _close(store: Store, control: Control) -> None:
+async def _start(running: Running, stops: Stops) -> None:
+    running.start(stops.run())
+
+
+async def _close(running: Running, stops: Stops, store: Store, control: Control) -> None:
+    await running.stop()
+    await stops.close()
     control.close()
     await store.close()
 
 
 def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Control:
     async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
-        # that it was revoked is noted of a task that waits, and never makes a task known
-        if what == "queued" or await store.task(task_id) is not None:
-            await store.note(task_id, what, fields)
+        await store.note(task_id, what, fields)
 
     return Control(
         celery_app,
@@ -172,10 +189,14 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Con
     )
 
 
-def _live(settings: Settings, store: Store, stirfried: Stirfried, stopping: Stopping) -> Live:
+def _wishes(settings: Settings, store: Store) -> Wishes:
+    return Wishes(store, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap)
+
+
+def _live(settings: Settings, store: Store, calls: Mapping[str, Call], stopping: Stopping) -> Live:
     return Live(
         store,
-        calls=stirfried.events(),
+        calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,
         heartbeat_ms=settings.heartbeat_ms,

@@ -13,16 +13,18 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from livetask.arguments import kept_call
 from livetask.errors import BrokerUnavailable, NotFound, TaskNotAllowed, Unavailable
 from livetask.keys import task_id_checked
 from livetask.parcel import packed, unpacked
 from livetask.server.calls import Call, Sender, Sent
 from livetask.server.lane import Lane, StillWanted
+from livetask.server.revoking import Answer, ask_to_terminate, tell_to_revoke
 from livetask.settings import without_password
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ Note = Callable[[str, str, Mapping[str, str]], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 _CALLS_AT_ONCE = 4
+_ANSWER_S = 2.0
 _SHOWN_LIMIT = 1024
 _GLOB_SIGNS = "*?["
 ROOM_HEADER, OWN_HEADER = "livetask_room", "livetask_own"
@@ -91,6 +94,8 @@ class Control:
         self._limit_bytes = limit_bytes
         self._show_arguments = show_arguments
         self._note = note
+        self.answer_s = min(_ANSWER_S, timeout_s / 2)
+        """How long a worker may take to answer."""
         # A dead result backend must not keep anybody from starting a task.
         self._publishing = Lane("livetask-publish", _CALLS_AT_ONCE, timeout_s)
         self._asking = Lane("livetask-ask", _CALLS_AT_ONCE, timeout_s)
@@ -102,25 +107,25 @@ class Control:
 
     # ---- starting
 
-    async def send(self, message: object) -> str:
+    async def send(self, message: object, more: Mapping[str, str] | None = None) -> str:
         """Start the task that ``message`` names, for nobody in particular, and return its id; see ``start``."""
-        return (await self.start(message, Sender())).task_id
+        return (await self.start(message, Sender(), more)).task_id
 
-    async def start(self, message: object, sender: Sender) -> Sent:
+    async def start(self, message: object, sender: Sender, more: Mapping[str, str] | None = None) -> Sent:
         """Start the task that ``message`` names, as Call.parse reads it, and those chained onto it.
 
-        Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable; then
-        nothing was sent.
+        ``more``: fields to note of the first. Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has
+        no such task), BrokerUnavailable; then nothing was sent.
         """
         call = Call.parse(message, self._limit_bytes)
         for one in call.all():
             if not self._allows(one.name):
                 raise TaskNotAllowed(one.name)
-        queued_at = str(int(time.time() * 1000))
+        fields = {"name": call.name, "queued_at": str(int(time.time() * 1000)), **(more or {})}
         sent = await self._run(self._publishing, lambda wanted: self._send(call, sender, wanted))
-        fields = {"name": call.name, "queued_at": queued_at}
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
+            fields |= kept_call(call.args, call.kwargs)
         await self._noted(sent.task_id, "queued", fields)
         return sent
 
@@ -193,30 +198,29 @@ class Control:
 
     # ---- stopping
 
-    async def revoke(self, task_id: object, *, terminate: bool = False) -> None:
-        """Tell all workers not to begin the task; with ``terminate`` also to stop it where it runs.
+    async def revoke(self, task_ids: Sequence[object]) -> None:
+        """Tell all workers not to begin these tasks. Raises TaskIdInvalid, BrokerUnavailable."""
+        checked = [task_id_checked(task_id) for task_id in task_ids]
 
-        Raises TaskIdInvalid, BrokerUnavailable. What becomes of a running task shows in its state, not here.
+        def tell(wanted: StillWanted) -> None:
+            app = self._celery()
+            with self._connection(app, wanted) as connection:
+                tell_to_revoke(app, connection, checked)
+
+        await self._run(self._publishing, tell)
+
+    async def terminate(self, task_ids: Sequence[str], worker: str | None) -> list[Answer]:
+        """What the worker of that name did to end these tasks where they run; of all workers, if None.
+
+        An empty list: nobody has answered. Raises BrokerUnavailable.
         """
-        checked = task_id_checked(task_id)
-        await self._run(self._publishing, lambda wanted: self._revoke(checked, terminate, wanted))
-        await self._noted(checked, "state", {"state": "REVOKED"})
 
-    def _revoke(self, task_id: str, terminate: bool, wanted: StillWanted) -> None:
-        from kombu.pidbox import Mailbox
+        def ask(wanted: StillWanted) -> list[Answer]:
+            app = self._celery()
+            with self._connection(app, wanted) as connection:
+                return ask_to_terminate(app, connection, task_ids, worker, self.answer_s)
 
-        app = self._celery()
-        arguments = {"task_id": task_id, "terminate": terminate, "signal": "TERM"}
-        with self._connection(app, wanted) as connection:
-            # app.control would publish through the app's pool, whose connections wait without an end
-            mailbox = Mailbox(
-                app.conf.control_exchange,
-                type="fanout",
-                connection=connection,
-                accept=app.conf.accept_content,
-                serializer=app.conf.task_serializer,
-            )
-            mailbox.cast(None, "revoke", arguments)  # type: ignore[arg-type]  # None: all workers
+        return await self._run(self._publishing, ask)
 
     # ---- asking
 

@@ -94,7 +94,7 @@ async def refusal(
 ) -> web.Response:
     """An error in the form that the clients of this path expect: JSON of the API or of Stirfried, or a page."""
     if request.path == "/task" or request.path.startswith("/task/"):
-        return web.json_response({"status": "failed", "data": text}, status=status, headers=headers)
+        return web.json_response({"status": "failed", "data": text, "code": code}, status=status, headers=headers)
     if not _is_page(request):
         return refusal_json(code, text, status, headers)
     title = {404: "Not found", 503: "Not reachable"}.get(status, "Not possible")

@@ -12,7 +12,7 @@ from typing import Any
 
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, EVENT, Packet
 
-from livetask.errors import SettingInvalid
+from livetask.setting_errors import SettingInvalid
 
 packed_here: ContextVar[bool] = ContextVar("livetask_packed_here", default=False)
 """Whether the connection whose message is being handled packs its packets."""

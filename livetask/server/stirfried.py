@@ -14,11 +14,14 @@ from typing import Any
 
 from aiohttp import web
 
-from livetask.errors import ArgumentInvalid, BrokerUnavailable, LivetaskError, RedisUnavailable, TaskUnknown
+from livetask.errors import BrokerUnavailable, LivetaskError, RedisUnavailable, TaskUnknown
 from livetask.keys import task_id_checked
+from livetask.server.asker import asked_by
 from livetask.server.calls import Sender
 from livetask.server.control import Control
 from livetask.server.edge import json_body, log_bug
+from livetask.server.stop_words import StopWish, stopped_json
+from livetask.server.stops import Stops
 from livetask.server.tasks import Task
 
 Json = dict[str, Any]
@@ -31,14 +34,14 @@ _CELERY_STATES = {"QUEUED": "PENDING", "RUNNING": "STARTED"}
 
 
 class Stirfried:
-    """The calls. ``control``: does them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a body.
-
-    The rest are settings of the same names.
+    """The calls. ``control``, ``stops``: do them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a
+    body. The rest are settings of the same names.
     """
 
     def __init__(
         self,
         control: Control,
+        stops: Stops,
         look: Look,
         limit_bytes: int,
         *,
@@ -50,6 +53,7 @@ class Stirfried:
         enable_revoke_task: bool = True,
     ) -> None:
         self._control = control
+        self._stops = stops
         self._look = look
         self._limit_bytes = limit_bytes
         self._error_info = error_info
@@ -63,11 +67,11 @@ class Stirfried:
         """The Socket.IO events by name, those that are enabled; none raises."""
         if not self._enable_socketio:
             return {}
-        found = {"send_task": self._answered(self._send)}
+        found = {"send_task": answered(self._send)}
         if self._enable_revoke_task:
-            found["revoke_task"] = self._answered(self._revoke)
+            found["revoke_task"] = answered(self._revoke)
         if self._enable_task_info:
-            found["task_info"] = self._answered(self._info)
+            found["task_info"] = answered(self._info)
         return found
 
     def routes(self) -> list[web.RouteDef]:
@@ -83,18 +87,6 @@ class Stirfried:
 
     # ---- Socket.IO
 
-    def _answered(self, call: Event) -> Event:
-        async def answer(message: object, sender: Sender) -> tuple[Json, tuple[str, ...]]:
-            try:
-                return await call(message, sender)
-            except LivetaskError as error:
-                return {"status": "failed", "data": str(error), "code": error.code}, ()
-            except Exception as error:
-                log_bug(call.__name__, error)
-                return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}, ()
-
-        return answer
-
     async def _send(self, message: object, sender: Sender) -> tuple[Json, tuple[str, ...]]:
         sent = await self._control.start(message, sender)
         answer: Json = {"status": "success", "data": sent.task_id}
@@ -103,9 +95,11 @@ class Stirfried:
         return answer, (sent.task_id, *sent.chained)
 
     async def _revoke(self, message: object, _: Sender) -> tuple[Json, tuple[str, ...]]:
-        task_id, terminate = _revocation(message)
-        await self._control.revoke(task_id, terminate=terminate)
-        return {"status": "success", "data": task_id}, ()
+        wish = StopWish.parse(message)
+        (stopped,) = await self._stops.stop(
+            [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
+        )
+        return stopped_json(stopped.checked()), ()
 
     async def _info(self, message: object, _: Sender) -> tuple[Json, tuple[str, ...]]:
         task_id = task_id_checked(message.get("task_id") if isinstance(message, dict) else message)
@@ -131,14 +125,17 @@ class Stirfried:
         return web.json_response(found, headers={"Cache-Control": "no-store"})
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Revoke a task, with ``?terminate=1`` also where it runs; 404 if nothing is known of it."""
+        """Revoke a task, with ``?terminate=1`` also where it runs, with ``&grace_s=5`` when it has not ended by then.
+
+        404 if nothing is known of it; 409 if it runs and its pool cannot end it.
+        """
         task_id = task_id_checked(request.match_info["task_id"])
-        terminate = request.query.get("terminate", "0")
-        if terminate not in ("0", "1"):
-            raise ArgumentInvalid("terminate", terminate, "0 or 1")
+        wish = StopWish.of_query(task_id, request.query)
         await self._found(task_id)
-        await self._control.revoke(task_id, terminate=terminate == "1")
-        return web.json_response({"status": "success", "data": task_id})
+        (stopped,) = await self._stops.stop(
+            [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
+        )
+        return web.json_response(stopped_json(stopped.checked()))
 
     async def startable(self, request: web.Request) -> web.Response:
         """The tasks that may be started here."""
@@ -179,11 +176,16 @@ def shown_in_json(result: Any) -> Any:
     return result
 
 
-def _revocation(message: object) -> tuple[str, bool]:
-    """A task id, or ``{task_id, terminate?}``."""
-    if not isinstance(message, dict):
-        return task_id_checked(message), False
-    terminate = message.get("terminate", False)
-    if not isinstance(terminate, bool):
-        raise ArgumentInvalid("terminate", terminate, "true or false")
-    return task_id_checked(message.get("task_id")), terminate
+def answered(call: Event) -> Event:
+    """The call as an event that never raises: an error is an answer with its code."""
+
+    async def answer(message: object, sender: Sender) -> tuple[Json, tuple[str, ...]]:
+        try:
+            return await call(message, sender)
+        except LivetaskError as error:
+            return {"status": "failed", "data": str(error), "code": error.code}, ()
+        except Exception as error:
+            log_bug(call.__name__, error)
+            return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}, ()
+
+    return answer

@@ -170,7 +170,7 @@ class Store:
         bucket = bucket_of(task_id)
         keys = (self._keys.task(task_id), self._keys.recent(bucket), self._keys.bell(bucket))
         args = (task_id, what, self._ttl_ms, self._recent_cap, json.dumps(dict(fields)))
-        ((answer, *_),) = await self._scripted([("note", keys, args)])
+        ((answer, *_),) = await self.scripted([("note", keys, args)])
         return bytes(answer) == _OK
 
     # ---- output
@@ -270,7 +270,7 @@ class Store:
         by_bucket: dict[int, list[str]] = {}
         for task_id in task_ids:
             by_bucket.setdefault(bucket_of(task_id), []).append(task_id)
-        await self._scripted(
+        await self.scripted(
             [
                 ("watch", (self._keys.watched(bucket),), (lease_ms, *some))
                 for bucket, ids in by_bucket.items()
@@ -299,12 +299,12 @@ class Store:
         )
         detail = json.dumps({"reason": reason})
         args = (task_id, run, nonce, "", "LOST", detail, "", "LOST", self._ttl_ms, self._recent_cap, "1", "{}")
-        ((answer, *_),) = await self._scripted([("finish", keys, args)])
+        ((answer, *_),) = await self.scripted([("finish", keys, args)])
         return bytes(answer) == _OK
 
     # ---- how Redis is asked
 
-    async def _scripted(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
+    async def scripted(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run scripts: (name, keys, arguments). All of them can be repeated, so a missing one is loaded and all run."""
         asked = [("EVALSHA", script(name).sha, len(keys), *keys, *args) for name, keys, args in calls]
         try:

@@ -29,6 +29,7 @@ class Run:
     ``first_why``: why those before it are not ('', 'trimmed' or 'lost'). ``end``: the position of the byte that would
     come next. ``how``: how it ended, None while it has not. ``detail``: what is known of a bad end, else None.
     ``crc``: 8 hexadecimal digits over all its bytes, None if unknown. Times are wall clock in ms, None if unknown.
+    ``pool``: Celery's name for the kind of pool it runs in.
     """
 
     run: int
@@ -45,6 +46,7 @@ class Run:
     first_why: str
     end: Position
     crc: str | None
+    pool: str | None = None
 
     def cursor(self, position: Position) -> Cursor:
         """A cursor of this run."""
@@ -53,7 +55,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is stored of one task. ``runs``: by ordinal, those that are kept. ``open``: how many have not ended."""
+    """What is stored of one task. ``runs``: by ordinal, those that are kept. ``open``: how many have not ended.
+
+    ``stopping_at_ms``, ``stopping_by``, ``stopping_how`` (cancel or terminate), ``stopping_note`` (why that cannot be):
+    while it runs and somebody wishes that it stops. ``revoked_at_ms``, ``revoked_by``: of one that was stopped.
+    ``rerun_of``: the task that it repeats; ``reruns``: those that repeat it. ``call``: its arguments, as
+    ``livetask.arguments`` keeps them, and ``call_not`` why it does not.
+    """
 
     task_id: str
     name: str | None
@@ -72,6 +80,16 @@ class Task:
     progress: Mapping[str, Any] | None
     open: int
     runs: tuple[Run, ...]
+    stopping_at_ms: int | None = None
+    stopping_by: str | None = None
+    stopping_how: str | None = None
+    stopping_note: str | None = None
+    revoked_at_ms: int | None = None
+    revoked_by: str | None = None
+    rerun_of: str | None = None
+    reruns: tuple[str, ...] = ()
+    call: str | None = None
+    call_not: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -116,6 +134,16 @@ def task_parsed(task_id: str, fields: Mapping[bytes, bytes]) -> Task | None:
         progress=_object(texts.get("progress")),
         open=_whole(texts.get("open")) or 0,
         runs=tuple(run for run in runs if run is not None),
+        stopping_at_ms=_whole(texts.get("stopping_at")),
+        stopping_by=texts.get("stopping_by") or None,
+        stopping_how=texts.get("stopping_how") or None,
+        stopping_note=texts.get("stopping_note") or None,
+        revoked_at_ms=_whole(texts.get("revoked_at")),
+        revoked_by=texts.get("revoked_by") or None,
+        rerun_of=texts.get("rerun_of") or None,
+        reruns=tuple(texts.get("reruns", "").split()),
+        call=texts.get("call") or None,
+        call_not=texts.get("call_not") or None,
     )
 
 
@@ -143,6 +171,7 @@ def _run_parsed(ordinal: int, texts: Mapping[str, str]) -> Run | None:
         first_why=text("first_why") or "",
         end=end,
         crc=text("crc"),
+        pool=text("pool"),
     )
 
 

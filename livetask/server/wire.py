@@ -47,6 +47,15 @@ def task_json(task: Task) -> Json:
         "result": task.result,
         "progress": None if task.progress is None else dict(task.progress),
         "open": task.open,
+        "stopping_at": task.stopping_at_ms,
+        "stopping_by": task.stopping_by,
+        "stopping_how": task.stopping_how,
+        "stopping_note": task.stopping_note,
+        "revoked_at": task.revoked_at_ms,
+        "revoked_by": task.revoked_by,
+        "rerun_of": task.rerun_of,
+        "reruns": list(task.reruns),
+        "can_rerun": task.call is not None,
         "runs": [run_json(run) for run in task.runs],
     }
 
@@ -60,6 +69,7 @@ def run_json(run: Run) -> Json:
         "host": run.host,
         "pid": run.pid,
         "worker": run.worker,
+        "pool": run.pool,
         "begun_at": run.begun_at_ms,
         "ended_at": run.ended_at_ms,
         "how": run.how,

@@ -9,12 +9,13 @@ A byte of output walks through these rooms: ``streams`` and ``records`` write it
 appends it in Redis (``writing``) and shows it on the old console (``teeing``). ``installing`` connects Celery.
 """
 
+from livetask.worker.cancelling import cancelled, checkpoint
 from livetask.worker.installing import connect as _connect
 from livetask.worker.live_task import LiveTask
 from livetask.worker.process import run
 from livetask.worker.progress import emit_progress
 
-__all__ = ["LiveTask", "emit_progress", "install", "run"]
+__all__ = ["LiveTask", "cancelled", "checkpoint", "emit_progress", "install", "run"]
 
 
 def install(app: object) -> None:

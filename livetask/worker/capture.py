@@ -35,6 +35,9 @@ MARK = struct.Struct("<qq")
 """One mark in the quiet file: (start, length) of a range that the console has already got; with a negative length it
 says that such a range will come, at ``start`` or later."""
 
+WITHIN = "_LIVETASK_WITHIN"
+"""In the environment of what a run starts by itself: how it is found when the run is terminated."""
+
 _FREE_LEAST_BYTES = 16 * 1024 * 1024
 """With less room than this on the spool's disk a run is not captured: its children would see their writes fail."""
 
@@ -48,7 +51,8 @@ class OpenRun:
 
     ``detail``: what is known of its end so far. ``outer``: the run within which it was called, or None.
     ``size_bytes``: how much it has written, once it has ended. ``has_commands``: commands were started in it that must
-    not outlive it. ``events``: where a LiveTask's events are written, else None.
+    not outlive it. ``stop_seen``: it is known to be cancelled; ``stop_looked_s``: when that was last looked for.
+    ``events``: where a LiveTask's events are written, else None.
     """
 
     def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None) -> None:
@@ -62,6 +66,8 @@ class OpenRun:
         self.events: EventLog | None = None
         self.ended = False
         self.has_commands = False
+        self.stop_seen = False
+        self.stop_looked_s = 0.0
         self.size_bytes = 0
         self._record_fd = -1
         self._quiet_fd = -1
@@ -141,6 +147,7 @@ class FdCapture:
             self._before = [sys.stdout, sys.stderr]
             sys.stdout, sys.stderr = self._streams
         self._run = run
+        os.environ[WITHIN] = facts.nonce
         return run
 
     def finish(self, run: OpenRun, end: dict[str, Any]) -> None:
@@ -150,8 +157,10 @@ class FdCapture:
         if outer is None:
             self._lead_to(*self.console)
             self._restore_streams()
+            os.environ.pop(WITHIN, None)
         else:
             self._lead_to(outer.spool.out_fd, outer.spool.out_fd)
+            os.environ[WITHIN] = outer.facts.nonce
         self._run = outer
         try:
             run.end(_with_losses(end, sum(stream.take_lost() for stream in self._streams)))

@@ -15,6 +15,7 @@ from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
+from livetask.arguments import kept_call
 from livetask.worker.spool import RunFacts, new_nonce
 
 SHOWN_CHARACTERS = 1000
@@ -27,7 +28,11 @@ STRONG = ("SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED")
 """The states of task_postrun that are an end; with another one, the main process knows what happened."""
 
 
-def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, shown: bool) -> RunFacts:
+_TOLD_BYTES = 1500
+"""How much of a queued task's arguments is told besides its other facts, for the same reason."""
+
+
+def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, shown: bool, pool: str) -> RunFacts:
     """The facts of the run that begins now. ``request``: Celery's. ``shown``: keep the arguments."""
     delivery = getattr(request, "delivery_info", None) or {}
     return RunFacts(
@@ -45,6 +50,8 @@ def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, 
         worker=str(getattr(request, "hostname", None) or ""),
         begun_ms=now_ms(),
         locked=locked,
+        pool=pool,
+        call=kept_call(request.args, request.kwargs) if shown else {},
     )
 
 
@@ -63,6 +70,7 @@ def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
     if shown:
         fields["args"] = shortened(getattr(request, "argsrepr", None) or "")
         fields["kwargs"] = shortened(getattr(request, "kwargsrepr", None) or "")
+        fields["call"] = kept_call(request.args, request.kwargs, _TOLD_BYTES).get("call", "")
     return {key: value for key, value in fields.items() if value}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_itself, written_end
 from livetask.worker.facts import exit_detail
-from livetask.worker.process import kill_tree
+from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.shipping import Shipping, Terms
 from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_end, read_json, runs_in
@@ -212,6 +212,8 @@ class Household:
 
     def _set_end(self, run: Shipping, end: End) -> None:
         kill_tree(run.paths)
+        if end.how == "REVOKED":
+            kill_inherited(run.paths)
         if end.how == "KILLED":
             reason = str(end.detail.get("exception") or end.detail.get("reason") or "the task's process was killed")
             with suppress(OSError):

@@ -1,20 +1,22 @@
 """Carrying the run along where Python does not: into threads, executors and child processes of a task.
 
-Needed only where several tasks share a process (``ContextCapture``); elsewhere the whole process is the run's. What is
-changed here acts within a run only: outside one, each of the functions does exactly what it did before.
+Needed only where several tasks share a process (``ContextCapture``); elsewhere the whole process is the run's, and
+children are but marked, so that they are found when the run is terminated. What is changed here acts within a run only:
+outside one, each of the functions does exactly what it did before.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from livetask.worker.capture import ContextCapture
+from livetask.worker.capture import WITHIN, Capture, ContextCapture
 
-_STDOUT, _STDERR = 4, 5
+_STDOUT, _STDERR, _ENV = 4, 5, 10
 """Where Popen has these arguments when they are given by position, behind ``self`` and without it counted."""
 
 
@@ -23,6 +25,23 @@ def carry_runs(capture: ContextCapture) -> None:
     _into_threads(capture)
     _into_executors(capture)
     _into_children(capture)
+
+
+def mark_children(capture: Capture) -> None:
+    """Let the children of a run carry its name in their environment. To be called once."""
+    init = subprocess.Popen.__init__
+    shared = isinstance(capture, ContextCapture)
+
+    @functools.wraps(init)
+    def init_marked(self: Any, *args: Any, **kwargs: Any) -> None:
+        run = capture.current()
+        if run is not None and len(args) <= _ENV:
+            env = kwargs.get("env")
+            if env is not None or shared:  # else the process' own environment has it
+                kwargs["env"] = {**(os.environ if env is None else env), WITHIN: run.facts.nonce}
+        init(self, *args, **kwargs)
+
+    subprocess.Popen.__init__ = init_marked  # type: ignore[method-assign]
 
 
 def _into_threads(capture: ContextCapture) -> None:

@@ -26,21 +26,24 @@ from typing import Any
 from billiard.popen_fork import Popen
 from celery import Celery, current_app, signals
 
-from livetask.errors import LivetaskError
-from livetask.keys import task_id_checked
+from livetask.errors import Cancelled, LivetaskError
+from livetask.keys import Keys, task_id_checked
 from livetask.settings import Settings
 from livetask.worker import facts
+from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
 from livetask.worker.guard import guarded, logger
-from livetask.worker.inheriting import carry_runs
+from livetask.worker.inheriting import carry_runs, mark_children
 from livetask.worker.live_task import open_events
 from livetask.worker.order import Order
-from livetask.worker.process import kill_tree
+from livetask.worker.process import kill_descendants, kill_inherited, kill_tree
 from livetask.worker.progress import note_state_updates
 from livetask.worker.records import console_file, show_records
 from livetask.worker.shipper_process import ShipperProcess
 from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
+from livetask.worker.stopping import StopList
 from livetask.worker.telling import Teller
+from livetask.worker.wishes import Wish
 
 _WHOLE_PROCESS_POOLS = ("prefork", "solo")
 
@@ -60,6 +63,7 @@ class _Worker:
         self.in_main_thread = threading.current_thread() is threading.main_thread()
         self.lock_fd: int | None = None
         self.shipper: ShipperProcess | None = None
+        self.stops: StopList | None = None
         self.capture: Capture | None = None
 
     @property
@@ -67,12 +71,19 @@ class _Worker:
         return os.getpid() == self.main_pid
 
     @property
+    def pool(self) -> str:
+        """The pool, as it is named on the command line; only prefork has children that were not forked."""
+        if self.celery_worker is None:
+            return "prefork"
+        module = str(self.celery_worker.pool_cls.__module__.rpartition(".")[2])
+        return "threads" if module == "thread" else module
+
+    @property
     def has_whole_process(self) -> bool:
         """Whether a task has this process for itself while it runs."""
         if not self.is_main:
             return True
-        pool = self.celery_worker.pool_cls.__module__.rpartition(".")[2]
-        return pool in _WHOLE_PROCESS_POOLS and self.in_main_thread
+        return self.pool in _WHOLE_PROCESS_POOLS and self.in_main_thread
 
     def open_run(self, task_id: str) -> OpenRun | None:
         """The run of that task in whose context this is called, or None."""
@@ -87,6 +98,7 @@ class _Worker:
             self.capture = FdCapture() if self.has_whole_process else ContextCapture()
             if isinstance(self.capture, ContextCapture):
                 carry_runs(self.capture)
+            mark_children(self.capture)
             show_records(self.capture, self.settings.capture_level, mark=self.settings.tee)
             note_state_updates()
             install_capture(self.capture)
@@ -156,7 +168,16 @@ def _started(celery_worker: Any) -> _Worker | None:
     worker.shipper = ShipperProcess(_order(settings, directory))
     worker.shipper.start()
     _watch_exits(worker)
+    worker.stops = StopList(directory, Keys(settings.prefix), _forbid)
+    worker.stops.ask(settings.redis_url)
     return worker
+
+
+def _forbid(wish: Wish) -> None:
+    """Let Celery discard the task, as it does with what was revoked while this worker was there."""
+    from celery.worker import state  # it is there in a worker, and nobody else shall load it
+
+    state.revoked.add(wish.task_id)
 
 
 def _order(settings: Settings, directory: Path) -> Order:
@@ -178,8 +199,12 @@ def _on_received(request: Any = None, **_: Any) -> None:
         return
     if _worker.shipper is not None:
         _worker.shipper.look_after()
+    if _worker.stops is not None:
+        _worker.stops.look()
     fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.settings.show_arguments)
-    _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
+    told = _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
+    if not told and fields.pop("call", ""):  # what is needed least, and takes the most room
+        _worker.teller.tell("queued", task=request.id, fields=fields)
 
 
 @guarded("the shipper could not be looked after")
@@ -221,6 +246,9 @@ def _on_revoked(
     else:
         fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
         fields["result"] = "expired" if expired else "revoked"
+        wish = _worker.stops.of(task_id) if _worker.stops is not None else None
+        if wish is not None and not expired:
+            fields |= {"revoked_by": wish.by, "revoked_at": str(wish.at_ms)}
         _worker.teller.tell("state", task=task_id, fields={key: text for key, text in fields.items() if text})
 
 
@@ -271,6 +299,7 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         pid=os.getpid(),
         locked=not _worker.is_main,
         shown=_worker.settings.show_arguments,
+        pool=_worker.pool,
     )
     opened = capture.begin(_worker.directory, run)
     settings = _worker.settings
@@ -286,12 +315,16 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
 
 
 @guarded("the end of a task's output could not be noted")
-def _on_postrun(task_id: str = "", retval: Any = None, state: str | None = None, **_: Any) -> None:
+def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: str | None = None, **_: Any) -> None:
     run = _worker.open_run(task_id) if _worker is not None else None
     if _worker is None or run is None or _worker.capture is None:
         return
     end: dict[str, Any] = {"how": state if state in facts.STRONG else None, "at_ms": facts.now_ms()}
     end["detail"] = run.detail if end["how"] else {**run.detail, **facts.leaving_detail()}
+    if isinstance(retval, Cancelled):
+        end |= {"how": "REVOKED", "detail": {"reason": str(retval)}}
+    elif "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
+        kill_descendants()
     if state == "SUCCESS" and _worker.settings.show_arguments:
         end["result"] = facts.shown_result(retval)
     try:
@@ -304,6 +337,9 @@ def _on_postrun(task_id: str = "", retval: Any = None, state: str | None = None,
     if run.has_commands:
         kill_tree(run.spool.paths)
     _worker.teller.tell("run", nonce=run.facts.nonce)
+    if isinstance(retval, Cancelled):
+        kill_inherited(run.spool.paths)
+        end_as_revoked(task, retval)
 
 
 @guarded("the failure of a task could not be noted")

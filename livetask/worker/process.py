@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from livetask.errors import CommandFailed
-from livetask.worker.capture import OpenRun, current_run
+from livetask.worker.capture import WITHIN, OpenRun, current_run
 from livetask.worker.spool import RunPaths
 
 _MARK = "_LIVETASK_RUN"
@@ -75,6 +75,34 @@ def kill_tree(paths: RunPaths) -> None:
                 os.killpg(group, signal.SIGKILL)
             else:
                 os.kill(pid, signal.SIGKILL)
+
+
+def kill_inherited(paths: RunPaths) -> None:
+    """Kill what a run that was stopped has started by itself and that still runs, wherever its process is by now."""
+    for pid in _processes_with(f"{WITHIN}={paths.nonce}".encode()):
+        with suppress(OSError):
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+
+
+def kill_descendants() -> None:
+    """Kill all that this process has started, forks included, which carry no mark: it is about to be gone itself."""
+    parents = _parents()
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    for pid in found - {os.getpid()}:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process, as far as /proc tells."""
+    found = {}
+    for item in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            found[int(item.parent.name)] = int(item.read_text("utf-8", "replace").rpartition(")")[2].split()[1])
+    return found
 
 
 def _processes_with(mark: bytes) -> list[int]:

@@ -27,6 +27,7 @@ from livetask.worker.notes import Notes
 from livetask.worker.order import Order
 from livetask.worker.shipping import Shipping
 from livetask.worker.spool import CONSOLE, left_behind
+from livetask.worker.stopping import StopBoard
 from livetask.worker.teeing import Tee
 from livetask.worker.telling import Hearing
 from livetask.worker.writing import Call, Writing
@@ -60,6 +61,7 @@ class Shipper:
         self._own = Household(directory, self._terms, self._tee, main_is_alive=True)
         self._houses = [self._own]
         self._notes = Notes(self._terms)
+        self._stops = StopBoard(self._terms.keys, directory)
         self._writing = Writing(self._url)
         self._away_since_s: float | None = None
         self._pause_s = 0.0
@@ -171,7 +173,8 @@ class Shipper:
         at_ms = now_ms()
         notes = self._notes.calls()
         asked: list[tuple[Shipping, int]] = []
-        calls: list[Call] = list(notes)
+        stops = self._stops.calls(now_s, self._own.is_busy)
+        calls: list[Call] = [*notes, *stops]
         for run in self._in_turn():
             if len(calls) >= _CALLS_IN_A_ROUND:
                 break
@@ -192,6 +195,9 @@ class Shipper:
         self._is_there(now_s)
         self._notes.sent(len(notes))
         place = len(notes)
+        for reply in replies[place : place + len(stops)]:
+            self._stopped(reply, now_s)
+        place += len(stops)
         for run, count in asked:
             run.answered(replies[place : place + count])
             place += count
@@ -199,6 +205,13 @@ class Shipper:
             if not run.verified(reply):
                 run.following.open()
         return bool(self._notes) or any(run.has_more for run, _ in asked)
+
+    def _stopped(self, reply: Any, now_s: float) -> None:
+        try:
+            self._stops.answered(reply, now_s)
+            self._stops.tell(self._own.runs.values())
+        except (OSError, ValueError, TypeError) as error:
+            logger.error("livetask: a task could not be told to stop: %s", error)
 
     def _in_turn(self) -> Iterator[Shipping]:
         """All runs, those first that have waited longest."""

@@ -51,6 +51,7 @@ class Shipping:
     """One run.
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows.
+    ``told_to_stop``: its task can see that it is cancelled.
     """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms) -> None:
@@ -62,6 +63,7 @@ class Shipping:
         self.end: End | None = None
         self.final: int | None = None
         self.is_finished = False
+        self.told_to_stop = False
         self.ordinal: int | None = None
         self._wanted = 0
         self._terms = terms
@@ -233,12 +235,14 @@ class Shipping:
             "parent_id": facts.parent_id,
             "args": facts.args,
             "kwargs": facts.kwargs,
+            **facts.call,
         }
         run_fields = {
             "why": facts.why,
             "host": facts.host,
             "pid": str(facts.pid),
             "worker": facts.worker,
+            "pool": facts.pool,
             "begun_at": str(facts.begun_ms),
         }
         return Call(

@@ -10,9 +10,11 @@ One directory for each worker, held by its main process through a lock on ``owne
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
 | ``<nonce>.events`` | the task | what a LiveTask emits, a line of JSON each, after a line about the run |
 | ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
+| ``<nonce>.stop`` | the shipper | that somebody wishes that the run stops, and who (JSON) |
 | ``<nonce>.base`` | the shipper | where the oldest byte that is still held stands (JSON) |
 
-and ``console``, the path of the file that stands for the console, where there is one.
+and ``console``, the path of the file that stands for the console, where there is one; and ``stops``, which tasks shall
+not begin, from the shipper for the main process (lines of JSON).
 
 The lock is a POSIX one (``lockf``): children that a task starts do not inherit it, as they would a ``flock``, so it is
 free at the moment its process dies. Its price: closing any descriptor of the file drops it, so its process opens the
@@ -32,7 +34,7 @@ import string
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from livetask.worker.room import RESERVED_BYTES, reserve
 
 OWNER_LOCK = "owner.lock"
 CONSOLE = "console"
+STOPS = "stops"
 BELL = "bell"
 """A FIFO in the directory: the worker's processes tell the shipper through it what files cannot say."""
 
@@ -58,7 +61,11 @@ def new_nonce() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is known of a run when it begins. ``begun_ms``: wall clock. ``locked``: its process holds a lock on it."""
+    """What is known of a run when it begins.
+
+    ``begun_ms``: wall clock. ``locked``: its process holds a lock on it. ``pool``: Celery's name for the kind of it.
+    ``call``: the fields that keep its arguments for another run (``livetask.arguments``).
+    """
 
     task_id: str
     name: str
@@ -74,6 +81,8 @@ class RunFacts:
     worker: str
     begun_ms: int
     locked: bool
+    pool: str = ""
+    call: dict[str, str] = field(default_factory=dict)
 
     def as_bytes(self) -> bytes:
         return _line({item.name: getattr(self, item.name) for item in fields(self)})
@@ -83,7 +92,7 @@ class RunFacts:
         """Read what ``as_bytes`` wrote; ValueError if it is something else."""
         found = json.loads(data.partition(b"\n")[0])
         names = {item.name for item in fields(cls)}
-        if not isinstance(found, dict) or set(found) < names:
+        if not isinstance(found, dict) or not names <= set(found):
             raise ValueError("not the facts of a run")
         return cls(**{name: found[name] for name in names})
 
@@ -101,7 +110,7 @@ class RunPaths:
 
     def remove(self) -> None:
         """Delete all files of the run; the one that makes it visible goes first."""
-        for kind in ("run", "out", "quiet", "progress", "events", "groups", "base", "new"):
+        for kind in ("run", "out", "quiet", "progress", "events", "groups", "base", "stop", "new"):
             Path(self.of(kind)).unlink(missing_ok=True)
 
 

@@ -43,7 +43,15 @@ export async function start(name, args = [], kwargs = {}) {
   return String(answer.data);
 }
 
-/** Cancel a task, also when it runs. @param {string} taskId */
+const GRACE_S = 5;
+
+/** Cancel a task; one that runs may end by itself first. What becomes of it, in words. @param {string} taskId */
 export async function cancel(taskId) {
-  await call(`/task/${encodeURIComponent(taskId)}?terminate=1`, { method: 'DELETE' });
+  const answer = await call(`/task/${encodeURIComponent(taskId)}?terminate=1&grace_s=${GRACE_S}`, { method: 'DELETE' });
+  return String(answer.words ?? '');
+}
+
+/** Run a task again; the id of the new one. @param {string} taskId @returns {Promise<string>} */
+export async function rerun(taskId) {
+  return String((await call(`/task/${encodeURIComponent(taskId)}/rerun`, { method: 'POST' })).data);
 }

@@ -7,7 +7,7 @@ import { resolved } from '../log/ansi.js';
 import { fate } from '../log/words.js';
 import { ProgressBar } from './progress.js';
 import { Tail } from './tail.js';
-import { ago, tookOf, underWay } from './time.js';
+import { ago, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -117,11 +117,11 @@ export class Card {
     this.stale = false;
     const { task } = this;
     this.element.dataset.state = task.state;
-    this.state.dataset.state = task.state;
-    this.state.textContent = task.state;
+    this.state.dataset.state = stateOf(task);
+    this.state.textContent = stateOf(task);
     this.name.textContent = task.name ?? 'unnamed task';
     this.name.title = `${task.name ?? 'unnamed task'}\n${task.id}`;
-    this.cancel.hidden = !underWay(task);
+    this.cancel.hidden = !underWay(task) || Boolean(task.stopping_at);
     this.cancel.setAttribute('aria-label', `Cancel ${task.name ?? task.id}`);
     this.where.textContent = [task.id.slice(0, 8), task.worker, task.queue].filter(Boolean).join(' · ');
     this.where.title = task.began_at ? `started ${ago(task.began_at)}` : '';

@@ -4,7 +4,7 @@ import { make } from '../log/frame.js';
 import { fate } from '../log/words.js';
 import { ProgressBar } from './progress.js';
 import { byId } from './shell.js';
-import { ago, clock, duration, tookOf, underWay } from './time.js';
+import { ago, clock, duration, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -23,15 +23,16 @@ export class TaskHead {
   /** @param {Task} task @param {number | null} shownRun @param {number} now */
   show(task, shownRun, now) {
     const state = byId('state');
-    state.dataset.state = task.state;
-    state.textContent = task.state;
+    state.dataset.state = stateOf(task);
+    state.textContent = stateOf(task);
+    state.title = task.stopping_note ?? '';
     byId('name').textContent = task.name ?? 'unnamed task';
     byId('progress').dataset.state = task.state;
     // a bar that stands at 99 % beside SUCCESS says nothing
     this.progress.show(task.state === 'SUCCESS' ? null : task.progress);
     this.tick(task, now);
     const run = task.runs?.find((/** @type {Task} */ item) => item.run === shownRun) ?? task.runs?.at(-1);
-    this.part('facts', [task.worker, task.queue, task.queued_at, task.began_at, task.ended_at, task.root_id, run?.host, run?.pid], (element) => this.facts(element, task, run, now));
+    this.part('facts', [stopOf(task), task.rerun_of, task.reruns, task.worker, task.queue, task.queued_at, task.began_at, task.ended_at, task.root_id, run?.host, run?.pid], (element) => this.facts(element, task, run, now));
     this.part('runs', [task.runs?.map((/** @type {Task} */ item) => [item.run, item.how]), shownRun], (element) => this.runs(element, task, shownRun));
     this.part('failure', [run?.run, run?.how, run?.detail], (element) => this.failure(element, run));
     this.part('values', [task.args, task.kwargs, task.result], (element) => this.values(element, task));
@@ -62,11 +63,15 @@ export class TaskHead {
     if (task.began_at) facts.push(['started', clock(task.began_at, now), ago(task.began_at)]);
     if (task.queued_at && task.began_at >= task.queued_at) facts.push(['waited', duration(task.began_at - task.queued_at), `sent ${ago(task.queued_at)}`]);
     if (task.ended_at && !underWay(task)) facts.push(['ended', clock(task.ended_at, now), ago(task.ended_at)]);
+    const stop = stopOf(task);
+    if (stop.at) facts.push([stop.word, clock(stop.at, now), [stop.by && `by ${stop.by}`, stop.note].filter(Boolean).join(': ')]);
     element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, value))));
     if (task.root_id && task.root_id !== task.id) {
       const link = make('a', { href: `/tasks/${encodeURIComponent(task.root_id)}` }, task.root_id.slice(0, 8));
       element.append(make('div', {}, make('dt', {}, 'started by'), make('dd', {}, link)));
     }
+    if (task.rerun_of) element.append(linked('repeats', [task.rerun_of]));
+    if (task.reruns?.length) element.append(linked('run again', task.reruns));
   }
 
   /** @param {HTMLElement} element @param {Task} task @param {number | null} shownRun */
@@ -106,4 +111,16 @@ export class TaskHead {
     const parts = values.flatMap(([title, value]) => [make('h2', {}, String(title)), make('pre', { tabindex: '0' }, String(value))]);
     element.lastElementChild?.replaceChildren(...parts);
   }
+}
+
+/** Who wished that the task stops, and when; while it has not, and after. @param {Task} task */
+function stopOf(task) {
+  if (task.stopping_at) return { word: 'stopping', at: task.stopping_at, by: task.stopping_by, note: task.stopping_note };
+  return { word: 'cancelled', at: task.revoked_at, by: task.revoked_by, note: null };
+}
+
+/** @param {string} term @param {string[]} ids */
+function linked(term, ids) {
+  const links = ids.flatMap((id) => [make('a', { href: `/tasks/${encodeURIComponent(id)}` }, id.slice(0, 8)), ' ']);
+  return make('div', {}, make('dt', {}, term), make('dd', {}, ...links));
 }

@@ -2,7 +2,7 @@
 
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
-import { cancel } from './api.js';
+import { cancel, rerun } from './api.js';
 import { TaskHead } from './task-head.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { underWay } from './time.js';
@@ -13,14 +13,21 @@ import { underWay } from './time.js';
 const client = clientOf();
 const log = /** @type {LivetaskLog} */ (byId('log'));
 const cancelButton = /** @type {HTMLButtonElement} */ (byId('cancel'));
+const againButton = /** @type {HTMLButtonElement} */ (byId('again'));
 const head = new TaskHead(chooseRun);
 /** @type {Task | null} */
 let task = null;
+/** Why it cannot be stopped, as it was told last. */
+let shownNote = '';
 
 /** @param {Task} told */
 function show(told) {
   task = told;
-  cancelButton.hidden = !underWay(told);
+  cancelButton.hidden = !underWay(told) || Boolean(told.stopping_at);
+  againButton.hidden = underWay(told) || !told.can_rerun;
+  const note = underWay(told) ? told.stopping_note ?? '' : '';
+  if (note !== shownNote) notice(note);
+  shownNote = note;
   document.title = `${mark(told.state)}${told.name ?? told.id} · livetask`;
   head.show(told, log.shownRun, client.now());
 }
@@ -49,9 +56,21 @@ async function askToCancel() {
   }
 }
 
+async function runAgain() {
+  if (!task || underWay(task)) return;
+  againButton.disabled = true;
+  try {
+    location.assign(`/tasks/${encodeURIComponent(await rerun(task.id))}`);
+  } catch (error) {
+    notice(error instanceof Error ? error.message : String(error), 'bad');
+  }
+  againButton.disabled = false;
+}
+
 log.addEventListener('livetask-task', (event) => show(/** @type {CustomEvent} */ (event).detail));
 log.addEventListener('livetask-run', () => task && show(task));
 cancelButton.addEventListener('click', askToCancel);
+againButton.addEventListener('click', runAgain);
 byId('copy-id').addEventListener('click', () => navigator.clipboard?.writeText(byId('copy-id').textContent ?? ''));
 setInterval(() => task && head.tick(task, client.now()), 500);
 

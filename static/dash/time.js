@@ -30,6 +30,11 @@ export function underWay(task) {
   return task.state === 'QUEUED' || task.state === 'RUNNING' || task.state === 'RETRY';
 }
 
+/** The state as it is shown: somebody may wish that a task which runs stops. @param {Task} task */
+export function stateOf(task) {
+  return task.stopping_at && underWay(task) ? 'STOPPING' : task.state;
+}
+
 /** @param {number} at ms since the epoch @param {number} now */
 export function clock(at, now) {
   const then = new Date(at);

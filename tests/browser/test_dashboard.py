@@ -243,7 +243,30 @@ async def test_a_running_task_is_cancelled_after_a_question(small: Dashboard, br
     await expect(page.locator("#state")).to_have_text("RUNNING")
     await page.get_by_role("button", name="Cancel", exact=True).click()
     await page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+    await expect(page.locator("#state")).to_have_text("STOPPING")
+    await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
     await expect(page.locator("#state")).to_have_text("REVOKED", timeout=60_000)
+    await expect(page.locator("#facts")).to_contain_text("cancelled")
     await watched.wait_for_foot("ended")
     await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
+    watched.assert_clean()
+
+
+async def test_an_ended_task_is_run_again_and_the_two_are_linked(small: Dashboard, browser: Browser) -> None:
+    watched = await Watched.open(browser, small.url)
+    page = watched.page
+    await watched.go("/")
+    answer = await page.evaluate(
+        "fetch('/task', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+        " body: JSON.stringify({task_name: 'small.greet', args: ['Ada']})}).then((answer) => answer.json())"
+    )
+    await watched.task(answer["data"])
+    await expect(page.locator("#state")).to_have_text("SUCCESS", timeout=60_000)
+    await page.get_by_role("button", name="Run again").click()
+    await page.wait_for_url(lambda url: answer["data"] not in url and "/tasks/" in url)
+    await watched.wait_for_line(1, "1: hello Ada")
+    await expect(page.locator("#state")).to_have_text("SUCCESS", timeout=60_000)
+    await page.locator("#facts").get_by_role("link", name=answer["data"][:8]).click()
+    await expect(page.locator("#copy-id")).to_have_text(answer["data"])
+    await expect(page.locator("#facts")).to_contain_text("run again")
     watched.assert_clean()

@@ -44,3 +44,14 @@ def wait_for(file: str) -> None:
     while not Path(file).exists():
         time.sleep(0.02)
     print("done waiting")
+
+
+@app.task(name="clients.until_cancelled")
+def until_cancelled() -> None:
+    """Print a line, then work in small steps until somebody cancels it."""
+    from livetask.worker import checkpoint
+
+    print("waiting", flush=True)
+    while True:
+        checkpoint()
+        time.sleep(0.01)

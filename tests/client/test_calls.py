@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from celery import Celery
+from celery.exceptions import TaskRevokedError
 
 from livetask.client import AddressInvalid, Client, Output, RunEnded, ServerUnreachable, TaskEnded
-from livetask.errors import NotFound, TaskNotAllowed, TaskUnknown
+from livetask.errors import ArgumentsUnknown, NotFound, StopRefused, TaskNotAllowed, TaskUnknown
 from livetask.position import Position
 from tests.server.serving import Writer
-from tests.system.rig import Running, free_port
+from tests.system.rig import Redis, Running, free_port
 
 
 async def test_a_task_is_started_followed_and_asked_after(url: str, worker: Running) -> None:
@@ -48,6 +50,48 @@ async def test_a_running_task_is_terminated(url: str, worker: Running, place: Pa
                 await client.revoke(task_id, terminate=True)
         assert isinstance(item, TaskEnded)
         assert item.state == "REVOKED"
+
+
+async def test_a_task_that_runs_is_given_a_grace_and_then_run_again(url: str, worker: Running, place: Path) -> None:
+    async with Client(url) as client, asyncio.timeout(60):
+        task_id = await client.send("clients.wait_for", [str(place / "flag")])
+        async for item in client.output(task_id, wait=True):
+            if isinstance(item, Output) and b"waiting" in item.data:
+                stopped = await client.revoke(task_id, terminate=True, grace_s=0.5)
+                assert stopped.outcome == "stopping"
+                assert (await client.task(task_id)).stopping_by == "127.0.0.1"
+        assert isinstance(item, TaskEnded)
+        assert item.state == "REVOKED"
+        assert (await client.task(task_id)).revoked_by == "127.0.0.1"
+        (place / "flag").touch()
+        again = await client.rerun(task_id)
+        items = [item async for item in client.output(again, wait=True)]
+        assert isinstance(items[-1], TaskEnded)
+        assert items[-1].state == "SUCCESS"
+        new, old = await client.task(again), await client.task(task_id)
+        assert (new.rerun_of, old.reruns, new.args) == (task_id, (again,), old.args)
+
+
+async def test_who_waits_for_a_cancelled_task_by_celery_is_told_that_it_was_revoked(
+    url: str, worker: Running, store: Redis
+) -> None:
+    async with Client(url) as client, asyncio.timeout(60):
+        task_id = await client.send("clients.until_cancelled")
+        async for item in client.output(task_id, wait=True):
+            if isinstance(item, Output):
+                assert (await client.revoke(task_id)).outcome == "cancelling"
+    app = Celery(backend=store.url, set_as_current=False)
+    with pytest.raises(TaskRevokedError, match=r"cancelled by 127\.0\.0\.1"):
+        await asyncio.to_thread(app.AsyncResult(task_id).get, timeout=20)
+
+
+async def test_a_refusal_to_stop_or_to_run_again_has_its_own_error(url: str, begun: Callable[..., Writer]) -> None:
+    async with Client(url) as client:
+        with pytest.raises(StopRefused, match="did not answer") as caught:
+            await client.revoke(begun().task_id, terminate=True)
+        assert caught.value.code == "no_answer"
+        with pytest.raises(ArgumentsUnknown, match="nobody noted them"):
+            await client.rerun(begun().finish().task_id)
 
 
 async def test_the_list_can_be_narrowed(url: str, begun: Callable[..., Writer]) -> None:

@@ -241,6 +241,30 @@ def test_run_gives_the_id_alone_and_its_task_can_be_cancelled(url: str, worker: 
     assert "REVOKED" in (place / "err").read_text()
 
 
+def test_a_grace_stops_a_task_and_rerun_starts_it_anew(url: str, worker: Running, place: Path) -> None:
+    file = place / "go"
+    started = said("run", "clients.wait_for", "--args", json.dumps([str(file)]), "--no-follow", "--url", url)
+    task_id = started.stdout.decode().strip()
+    with running(place, "tail", task_id, "--url", url) as tail:
+        wait_for("output", lambda: b"waiting" in (place / "out").read_bytes())
+        cancelled = said("cancel", "--grace", "0.3", task_id, "--url", url)
+        assert cancelled.returncode == 0
+        assert "terminated if it still runs after 0.3 s" in cancelled.stderr
+        assert tail.wait(60) == 1
+    file.touch()
+    again = said("rerun", task_id, "--url", url)
+    assert (again.returncode, again.stdout) == (0, b"waiting\ndone waiting\n")
+    edited = said("rerun", task_id, "--args", json.dumps([str(place)]), "--no-follow", "--json", "--url", url)
+    assert json.loads(edited.stdout)["task_id"] != task_id
+    assert "expected a JSON list" in said("rerun", task_id, "--args", "{}", "--url", url).stderr
+
+
+def test_a_termination_that_failed_is_the_exit_status(url: str, begun: Begun) -> None:
+    refused = said("cancel", "--terminate", begun().task_id, "--url", url)
+    assert refused.returncode == 1
+    assert "did not answer" in refused.stderr
+
+
 def test_ctrl_c_leaves_the_started_task_running(url: str, worker: Running, place: Path) -> None:
     file = place / "go"
     with running(place, "run", "clients.wait_for", "--args", json.dumps([str(file)]), "--url", url) as run:

@@ -42,9 +42,16 @@ class Run:
         answer = self.client.eval(script(name).text, len(keys), *keys, *args)
         return [part.decode() if isinstance(part, bytes) else part for part in answer]  # type: ignore[union-attr]
 
-    def begin(self, wanted: int = 0, first: Position = START, why_missing: str = "", kept: int = 50) -> list[Any]:
+    def begin(
+        self,
+        wanted: int = 0,
+        first: Position = START,
+        why_missing: str = "",
+        kept: int = 50,
+        **told: str,
+    ) -> list[Any]:
         task = json.dumps({"name": "app.train"})
-        run = json.dumps({"why": "first", "host": "here"})
+        run = json.dumps({"why": "first", "host": "here", **told})
         keys = [self.task, self.alive, self.recent, self.bell]
         answer = self._call(
             "begin",
@@ -154,6 +161,11 @@ def test_after_a_flush_a_run_comes_back_under_its_old_ordinal(run: Run, client: 
     assert run.append(Position(6, 120), b"x") == ["GAP", "5-100"]
     assert run.append(Position(5, 100), b"x") == ["OK"]
     assert (run.field("3.first"), run.field("3.first_why")) == ("5-100", "lost")
+
+
+def test_a_run_that_comes_late_began_when_its_worker_says(run: Run) -> None:
+    run.begin(begun_at="1700000000123")
+    assert (run.field("began_at"), run.field("1.begun_at")) == ("1700000000123", "1700000000123")
 
 
 def test_resend_after_a_lost_reply_stores_the_line_once(run: Run) -> None:

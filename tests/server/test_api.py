@@ -65,6 +65,7 @@ async def test_tasks_are_listed_newest_first_with_counts(client: Client, store: 
         "host": "here",
         "pid": 7,
         "worker": "w",
+        "pool": None,
         "begun_at": 0,
         "ended_at": None,
         "how": None,
@@ -127,7 +128,8 @@ async def test_a_task_is_started_asked_after_and_revoked_by_http(client: Client)
     _, task = await got(client, f"/api/tasks/{task_id}")
     assert (task["state"], task["name"], task["args"], task["kwargs"]) == ("QUEUED", "add", "(1,)", "{'y': 2}")
     async with client.delete(f"/task/{task_id}") as answer:
-        assert (answer.status, await answer.json()) == (200, {"status": "success", "data": task_id})
+        body = await answer.json()
+        assert (answer.status, body["status"], body["data"], body["outcome"]) == (200, "success", task_id, "revoked")
     assert (await got(client, f"/task/{task_id}"))[1]["state"] == "REVOKED"
 
 
@@ -139,7 +141,7 @@ async def test_the_same_by_socket_io_with_stirfrieds_answers(client: Client) -> 
         info = await viewer.call("task_info", sent["data"])
         assert info == {"id": sent["data"], "state": "PENDING", "result": None}
         revoked = await viewer.call("revoke_task", sent["data"])
-        assert revoked == {"status": "success", "data": sent["data"]}
+        assert (revoked["status"], revoked["data"], revoked["outcome"]) == ("success", sent["data"], "revoked")
         assert (await viewer.call("task_info", {"task_id": sent["data"]}))["state"] == "REVOKED"
         for name, message, code in [
             ("send_task", {"task_name": "hidden"}, "task_not_allowed"),
@@ -159,9 +161,9 @@ async def test_the_same_by_socket_io_with_stirfrieds_answers(client: Client) -> 
 async def test_revoking_a_task_that_runs_or_is_over_does_not_change_what_is_known(client: Client, store: Redis) -> None:
     Writer(store.url, "running").begin()
     Writer(store.url, "over").begin().finish()
-    for task_id, state in [("running", "RUNNING"), ("over", "SUCCESS")]:
+    for task_id, state, status in [("running", "RUNNING", 409), ("over", "SUCCESS", 200)]:
         async with client.delete(f"/task/{task_id}", params={"terminate": "1"}) as answer:
-            assert answer.status == 200
+            assert answer.status == status
         assert (await got(client, f"/api/tasks/{task_id}"))[1]["state"] == state
     assert (await got(client, "/task/running"))[1] == {"id": "running", "state": "STARTED", "result": None}
 
@@ -283,7 +285,7 @@ async def test_a_bad_body_is_refused_and_nothing_is_sent(client: Client, store: 
         async with client.post("/task", data=body) as answer:
             assert answer.status == status, (body[:60], await answer.text())
             found = await answer.json()
-            assert (set(found), found["status"]) == ({"status", "data"}, "failed")
+            assert (set(found), found["status"]) == ({"status", "data", "code"}, "failed")
     for method, url, status in [
         ("GET", "/task/unknown", 404),
         ("DELETE", "/task/unknown", 404),

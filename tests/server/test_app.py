@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import socketio
 
-from livetask.errors import SettingInvalid
 from livetask.server.app import LIVE, STOPPING, check_address, make_app
 from livetask.server.store import Store
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server import small_app
 from tests.server.serving import Client, Writer, a_redis, a_server, served, until
@@ -167,6 +167,7 @@ async def test_nothing_of_arguments_or_output_is_logged(
 # ---- how it stops
 
 
+@pytest.mark.alone
 async def test_viewers_are_told_goodbye_and_the_server_is_gone_within_2_s(store: Redis) -> None:
     Writer(store.url, "watched").begin().write(b"text\n")
     async with a_server("--redis-url", store.url) as server:

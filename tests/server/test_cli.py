@@ -107,6 +107,7 @@ def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.alone
 async def test_the_server_answers_within_2_s_of_its_start_and_says_where(store: Redis) -> None:
     began = time.monotonic()
     async with a_server("--redis-url", store.url) as server:
@@ -142,6 +143,7 @@ async def test_an_apps_settings_and_tasks_are_taken_over(
         assert await server.stop() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_server_with_status_0(store: Redis, number: int) -> None:
     async with a_server("--redis-url", store.url) as server:

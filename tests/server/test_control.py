@@ -112,17 +112,15 @@ async def test_a_sent_task_is_run_by_a_worker_and_its_result_can_be_asked_for(ap
 
 
 async def test_a_revoked_task_that_waits_is_never_run(app: Celery, worker: Running) -> None:
-    noted: Noted = []
-    control = control_of(app, "add", noted=noted)
+    control = control_of(app, "add")
     task = app.tasks["add"].apply_async((1,), countdown=3600)
     await until("the worker holds it", lambda: asyncio.to_thread(_scheduled, app))
-    await control.revoke(task.id)
+    await control.revoke([task.id])
 
     async def is_revoked() -> bool:
         return (await control.info(task.id)).state == "REVOKED"
 
     await until("the worker has obeyed", is_revoked)
-    assert noted == [(task.id, "state", {"state": "REVOKED"})]
 
 
 def _scheduled(app: Celery) -> bool:
@@ -151,7 +149,8 @@ async def test_a_name_that_the_app_does_not_have_is_refused(app: Celery) -> None
 
 
 async def test_startable_names_the_allowed_tasks_of_the_app_with_the_first_line_of_their_docs(app: Celery) -> None:
-    found = await control_of(app, "*").startable()
+    # shared tasks of other test modules come to every app of this process
+    found = [task for task in await control_of(app, "*").startable() if not task.name.startswith("tests.")]
     assert [(task.name, task.doc) for task in found] == [("add", "Adds two numbers."), ("fails", ""), ("hidden", "")]
     assert [task.name for task in await control_of(app, "a*", "f*").startable()] == ["add", "fails"]
     assert await control_of(app).startable() == []
@@ -215,16 +214,17 @@ async def test_arguments_beyond_the_limit_are_refused(app: Celery) -> None:
 async def test_a_strange_task_id_is_refused(app: Celery, task_id: object) -> None:
     control = control_of(app, "*")
     with pytest.raises(TaskIdInvalid):
-        await control.revoke(task_id)
+        await control.revoke([task_id])
     with pytest.raises(TaskIdInvalid):
         await control.info(task_id)
 
 
+@pytest.mark.alone
 async def test_a_broker_that_is_away_is_told_at_once() -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     noted: Noted = []
     control = control_of(None, "*", redis_url=url, noted=noted)
-    for call in (lambda: control.send({"task_name": "x"}), lambda: control.revoke("x"), lambda: control.info("x")):
+    for call in (lambda: control.send({"task_name": "x"}), lambda: control.revoke(["x"]), lambda: control.info("x")):
         began = time.monotonic()
         with pytest.raises(BrokerUnavailable) as caught:
             await call()
@@ -233,13 +233,14 @@ async def test_a_broker_that_is_away_is_told_at_once() -> None:
     assert noted == []
 
 
+@pytest.mark.alone
 async def test_a_broker_that_hangs_neither_blocks_the_loop_nor_is_waited_for_too_long() -> None:
     async with a_silent_broker() as url:
         control = control_of(None, "*", redis_url=url, timeout_s=1)
         with slow_callbacks() as slow:
             began = time.monotonic()
             asked: list[Any] = [control.send({"task_name": "x"}) for _ in range(6)]
-            asked += [control.revoke("x"), control.info("x")]
+            asked += [control.revoke(["x"]), control.info("x")]
             answers = await asyncio.gather(*asked, return_exceptions=True)
             took_s = time.monotonic() - began
         assert all(isinstance(answer, BrokerUnavailable) for answer in answers), answers

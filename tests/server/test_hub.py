@@ -224,6 +224,7 @@ async def test_a_stalled_viewer_is_bounded_and_the_others_do_not_notice(
             assert bytes((await stalled.ended(run.task_id)).text[1]) == bytes(run.text)
 
 
+@pytest.mark.alone
 async def test_the_server_stops_within_two_seconds_also_with_viewers_that_hang(
     valkey: RealRedis, prefix: str, writer: Write
 ) -> None:

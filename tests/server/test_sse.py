@@ -257,6 +257,7 @@ async def test_curl_tails_a_task_while_it_runs(store: Redis, writer: Writer, tas
         assert await server.stop() == 0
 
 
+@pytest.mark.alone
 async def test_a_server_that_stops_says_goodbye_and_is_gone_within_2_s(
     store: Redis, writer: Writer, task_id: str
 ) -> None:

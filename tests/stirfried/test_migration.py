@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from livetask.errors import SettingInvalid
 from livetask.server.sockets import _server
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server.serving import clean_environ
 from tests.stirfried.conftest import Client, Place

@@ -44,6 +44,7 @@ def broker(rig: Rig) -> Redis:
     return rig.redis()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_redis_that_is_away_is_waited_for_by_no_task_and_gets_all_when_it_comes(
     rig: Rig, broker: Redis, pool: str
@@ -188,6 +189,7 @@ def test_exceptions_inside_livetask_change_no_task(rig: Rig, broker: Redis, pool
     assert "Sabotaged" in worker.log, "nothing was broken, so nothing was shown"
 
 
+@pytest.mark.alone
 def test_a_silent_redis_does_not_hold_up_the_next_task(rig: Rig, broker: Redis) -> None:
     """Many short tasks, one after another: with a Redis that never answers they take as long as without livetask."""
     env = rig.app_env(broker.url)

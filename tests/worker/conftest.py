@@ -175,7 +175,18 @@ class Starter:
         env |= {f"LIVETASK_{name.upper()}": text for name, text in names.items() if text}
         env |= {"LIVETASK_TEST_BROKER": broker, "LIVETASK_TEST_QUEUE": queue, "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, "-m", "celery", "-A", "tests.worker.tasks", "worker", "-P", pool]
-        command += ["-c", str(concurrency), "--without-mingle", "--without-gossip", "-I", "livetask.worker", *options]
+        name = f"{queue}@test"  # two workers of one name would answer for each other
+        command += [
+            "-n",
+            name,
+            "-c",
+            str(concurrency),
+            "--without-mingle",
+            "--without-gossip",
+            "-I",
+            "livetask.worker",
+            *options,
+        ]
         log_path = self.directory / f"worker-{len(self.started)}.log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
@@ -185,7 +196,7 @@ class Starter:
         app = make_app(broker, queue)
         worker = Worker(process, log_path, self.directory, self.stored, app)
         self.started.append(worker)
-        wait_for(f"the worker answers:\n{worker.log}", lambda: app.control.ping(timeout=0.5), 60)
+        wait_for(f"the worker answers:\n{worker.log}", lambda: app.control.ping([name], timeout=0.5), 60)
         return worker
 
     def stop(self) -> None:

@@ -247,3 +247,39 @@ def busy(seconds: float) -> float:
     for number in range(2000):
         print("line", number)
     return time.perf_counter() - begun
+
+
+@task
+def until_cancelled(path: str, ending: str) -> str:
+    """Work in small steps until cancelled; ``ending``: 'raise' at a checkpoint, or 'return'."""
+    from livetask.worker import cancelled, checkpoint
+
+    print("working")
+    try:
+        while not Path(path).exists():
+            if ending == "return" and cancelled():
+                return "tidied up"
+            if ending == "raise":
+                checkpoint()
+            time.sleep(0.01)
+    finally:
+        print("cleaned up")
+    return "over"
+
+
+@task
+def family(path: str) -> None:
+    """Start children in every way there is, note their numbers in a file, and wait."""
+    from livetask.worker import run
+
+    sleep = ["sleep", "600"]
+    found = [subprocess.Popen(sleep).pid, subprocess.Popen(sleep, env={"PATH": os.environ["PATH"]}).pid]
+    found.append(subprocess.Popen("sleep 600 & exec sleep 600", shell=True).pid)
+    found.append(subprocess.Popen(sleep, start_new_session=True).pid)
+    if threading.current_thread() is threading.main_thread() and (pid := os.fork()) == 0:
+        while True:
+            time.sleep(1)
+    elif threading.current_thread() is threading.main_thread():
+        found.append(pid)
+    Path(path).write_text(" ".join(map(str, found)))
+    run(sleep)

@@ -60,6 +60,7 @@ def test_a_soft_limit_reaches_a_task_that_prints_all_the_time(prefork: Worker) -
     assert output.endswith(b".limit seen\n")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])
 def test_a_revoked_run_says_so(prefork: Worker, tmp_path: Path, number: str) -> None:
     task_id = prefork.send("wait_until", str(tmp_path / "never"))
@@ -73,6 +74,7 @@ def test_a_revoked_run_says_so(prefork: Worker, tmp_path: Path, number: str) -> 
     assert prefork.stored.output(task_id) == b"waiting\n"
 
 
+@pytest.mark.alone
 def test_the_death_of_a_pool_process_is_told_within_two_seconds(prefork: Worker) -> None:
     task_id = prefork.send("die", signal.SIGKILL)
     wait_for("its begin", lambda: prefork.stored.task(task_id).get("1.nonce"), every_s=0.01)

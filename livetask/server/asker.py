@@ -1,0 +1,28 @@
+"""Who asks: noted with what they have stopped.
+
+As long as nobody says who they are, it is the address that they come from. What is known of the asker belongs to the
+request, so that no part has to hand it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+
+from aiohttp import web
+
+_asker: ContextVar[str] = ContextVar("livetask_asker", default="")
+
+
+def asked_by() -> str:
+    """Who asks for what is being done in this context, '' if that is not known."""
+    return _asker.get()
+
+
+@web.middleware
+async def note_asker(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """The middleware that notes who asks; what comes over a Socket.IO connection belongs to its request."""
+    _asker.set(request.remote or "")
+    return await handler(request)
