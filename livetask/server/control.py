@@ -30,14 +30,18 @@ from livetask.errors import (
 )
 from livetask.keys import task_id_checked
 from livetask.server.lane import Lane, StillWanted
+from livetask.server.options import OPTIONS, options_read
 from livetask.server.revoking import Answer, ask_to_terminate, tell_to_revoke
+from livetask.server.startable import check_fits
 from livetask.settings import without_password
+from livetask.signature import TaskForm, form_of, options_of
 
 if TYPE_CHECKING:
     from celery import Celery
     from kombu import Connection
 
 T = TypeVar("T")
+FormsOf = Callable[[str], Awaitable[Sequence[TaskForm]]]
 Note = Callable[[str, str, Mapping[str, str]], Awaitable[None]]
 """Notes facts about a task: (task id, 'queued' or 'state', fields)."""
 
@@ -48,20 +52,24 @@ _ANSWER_S = 2.0
 _NAME_LIMIT = 255
 _SHOWN_LIMIT = 1024
 _GLOB_SIGNS = "*?["
-_FIELDS = ("task_name", "args", "kwargs", "room", "chain")
+_FIELDS = ("task_name", "args", "kwargs", "room", "chain", *OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A checked wish to start a task. ``name``: of the task. ``args``, ``kwargs``: as JSON has them."""
+    """A checked wish to start a task. ``name``: of the task. ``args``, ``kwargs``: as JSON has them.
+
+    ``options``: those given of queue, countdown and priority.
+    """
 
     name: str
     args: list[Any]
     kwargs: dict[str, Any]
+    options: dict[str, Any]
 
     @classmethod
     def parse(cls, message: object, limit_bytes: int) -> Call:
-        """Read ``{task_name, args?, kwargs?}``; raises ArgumentInvalid or TooLarge."""
+        """Read ``{task_name, args?, kwargs?, queue?, countdown?, priority?}``; raises ArgumentInvalid or TooLarge."""
         if not isinstance(message, dict):
             raise ArgumentInvalid("message", message, "an object with task_name, args and kwargs")
         for field in message:
@@ -70,7 +78,7 @@ class Call:
         if message.get("chain"):
             raise ArgumentInvalid("chain", message["chain"], "none: chains are not supported yet")
         name = message.get("task_name")
-        if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT:
+        if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
             raise ArgumentInvalid("task_name", name, f"the name of a task, 1 to {_NAME_LIMIT} characters")
         args = _or_empty(message.get("args"), [])
         if not isinstance(args, list):
@@ -79,7 +87,7 @@ class Call:
         if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
             raise ArgumentInvalid("kwargs", kwargs, "an object")
         _check_size([args, kwargs], limit_bytes)
-        return cls(name, args, kwargs)
+        return cls(name, args, kwargs, options_read(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +98,13 @@ class TaskFate:
     result: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Startable:
-    """A task that clients may start. ``doc``: the first line of its docstring."""
-
-    name: str
-    doc: str
-
-
 class Control:
     """Sends, revokes and asks after tasks.
 
     ``celery_app``: None when livetask serves without one; then the broker is ``redis_url`` and any allowed name is
     sent. ``available_tasks``: names and globs. ``timeout_s``: patience for one call. ``limit_bytes``: the most that
     arguments may take as JSON. ``show_arguments``: whether arguments are noted. ``note``: see Note.
+    ``forms_of``: what workers have published of how a task is called.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Control:
         limit_bytes: int,
         show_arguments: bool,
         note: Note,
+        forms_of: FormsOf,
     ) -> None:
         self._app = celery_app
         self._registers = celery_app is not None
@@ -125,6 +127,7 @@ class Control:
         self._limit_bytes = limit_bytes
         self._show_arguments = show_arguments
         self._note = note
+        self._forms_of = forms_of
         self.answer_s = min(_ANSWER_S, timeout_s / 2)
         """How long a worker may take to answer."""
         # A dead result backend must not keep anybody from starting a task.
@@ -144,40 +147,38 @@ class Control:
         Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable.
         """
         call = Call.parse(message, self._limit_bytes)
-        if not self._allows(call.name):
+        if not self.allows(call.name):
             raise TaskNotAllowed(call.name)
+        forms = await self._forms_of(call.name)
+        check_fits(forms, call.args, call.kwargs)
         fields = {"name": call.name, "queued_at": str(int(time.time() * 1000)), **(more or {})}
-        task_id = await self._run(self._publishing, lambda wanted: self._send(call, wanted))
+        task_id = await self._run(self._publishing, lambda wanted: self._send(call, forms, wanted))
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
             fields |= kept_call(call.args, call.kwargs)
+        if "queue" in call.options:
+            fields["queue"] = call.options["queue"]
         await self._noted(task_id, "queued", fields)
         return task_id
 
-    async def startable(self) -> list[Startable]:
-        """The tasks that may be started: those that the app has, or, without an app, the names in the allow-list."""
+    async def startable(self) -> list[TaskForm]:
+        """The allowed tasks that the app has, or, without an app, the names in the allow-list."""
         return await self._run(self._asking, lambda wanted: self._startable())
 
-    def _startable(self) -> list[Startable]:
+    def _startable(self) -> list[TaskForm]:
         if self._app is None or not self._registers:
-            plain = {name for name in self._available if not set(name) & set(_GLOB_SIGNS)}
-            return [Startable(name, "") for name in sorted(plain)]
-        return [
-            Startable(name, _first_line(task.__doc__))
-            for name, task in sorted(self._app.tasks.items())
-            if not name.startswith("celery.") and self._allows(name)
-        ]
+            return [TaskForm(name) for name in sorted({*self._available}) if not set(name) & set(_GLOB_SIGNS)]
+        return [form_of(self._app, task) for name, task in sorted(self._app.tasks.items()) if self.allows(name)]
 
-    def _allows(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._available)
+    def allows(self, name: str) -> bool:
+        """Whether the allow-list holds this task. Celery's own are never started from outside."""
+        return not name.startswith("celery.") and any(fnmatchcase(name, pattern) for pattern in self._available)
 
-    def _send(self, call: Call, wanted: StillWanted) -> str:
+    def _send(self, call: Call, forms: Sequence[TaskForm], wanted: StillWanted) -> str:
         from celery.utils import uuid
 
         app = self._celery()
-        if self._registers and call.name not in app.tasks:
-            raise NotFound(f"the Celery app has no task {call.name!r}: is its module among the imports?")
-        task_id = uuid()
+        task_id, options = uuid(), self._options(app, call, forms)
         with self._connection(app, wanted) as connection, _results_unclaimed:
             app.send_task(
                 call.name,
@@ -187,8 +188,24 @@ class Control:
                 connection=connection,
                 retry=False,
                 add_to_parent=False,
+                **options,
             )
         return task_id
+
+    def _options(self, app: Celery, call: Call, forms: Sequence[TaskForm]) -> dict[str, Any]:
+        """How to send it: as the client says, as the task says of itself, as its worker has published."""
+        if not self._registers:
+            queue = forms[0].queue if forms else None
+            return {"queue": queue, **call.options} if queue else call.options
+        task = app.tasks.get(call.name)
+        if task is None:
+            if not forms:
+                raise NotFound(f"the Celery app has no task {call.name!r}: is its module among the imports?")
+            return call.options
+        if not forms:
+            check_fits([form_of(app, task)], call.args, call.kwargs)
+        own = {} if "queue" in call.options else options_of(task)
+        return own | call.options
 
     # ---- stopping
 
@@ -358,10 +375,6 @@ def _check_size(value: object, limit_bytes: int) -> None:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_LIMIT else text[: _SHOWN_LIMIT - 3] + "..."
-
-
-def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().split("\n", 1)[0].strip()
 
 
 def _fit_for_json(value: Any) -> Any:

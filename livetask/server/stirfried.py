@@ -21,6 +21,7 @@ from livetask.server.edge import json_body, log_bug
 from livetask.server.stop_words import StopWish, stopped_json
 from livetask.server.stops import Stops
 from livetask.server.tasks import Task
+from livetask.server.wire import failed_json
 
 Event = Callable[[object], Awaitable[dict[str, Any]]]
 Look = Callable[[str], Awaitable[Task | None]]
@@ -53,7 +54,6 @@ class Stirfried:
             web.post("/task", self.post),
             web.get("/task/{task_id}", self.get),
             web.delete("/task/{task_id}", self.delete),
-            web.get("/api/startable", self.startable),
         ]
 
     # ---- Socket.IO
@@ -78,7 +78,7 @@ class Stirfried:
     # ---- HTTP
 
     async def post(self, request: web.Request) -> web.Response:
-        """Start a task: ``{task_name, args, kwargs}``; 201 with its id."""
+        """Start a task: ``{task_name, args, kwargs, queue, countdown, priority}``; 201 with its id."""
         task_id = await self._control.send(await json_body(request, self._limit_bytes))
         return web.json_response({"status": "success", "data": task_id}, status=201)
 
@@ -99,11 +99,6 @@ class Stirfried:
             [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
         )
         return web.json_response(stopped_json(stopped.checked()))
-
-    async def startable(self, request: web.Request) -> web.Response:
-        """The tasks that may be started here."""
-        tasks = [{"name": task.name, "doc": task.doc} for task in await self._control.startable()]
-        return web.json_response({"tasks": tasks}, headers={"Cache-Control": "no-store"})
 
     # ---- both
 
@@ -132,7 +127,7 @@ def answered(call: Event) -> Event:
         try:
             return await call(message)
         except LivetaskError as error:
-            return {"status": "failed", "data": str(error), "code": error.code}
+            return failed_json(error)
         except Exception as error:
             log_bug(call.__name__, error)
             return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}

@@ -329,6 +329,8 @@ class Store:
                 raise answer
         return answers
 
+    commands = _piped  # for what has keys of its own and needs no more than plain commands
+
 
 def _opened(url: str, timeout_s: float, connections: int) -> Redis:
     """A client for an address; it does not connect yet."""

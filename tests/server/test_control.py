@@ -24,6 +24,7 @@ from livetask.errors import (
     TooLarge,
 )
 from livetask.server.control import Control, TaskFate
+from livetask.signature import TaskForm
 from tests.server import small_app
 from tests.server.serving import a_redis, a_silent_broker, slow_callbacks, until
 from tests.system.rig import Redis, Running, free_port
@@ -62,6 +63,10 @@ def worker(store: Redis, tmp_path: Path) -> Iterator[Running]:
     running.stop()
 
 
+async def nothing_published(name: str) -> tuple[TaskForm, ...]:
+    return ()
+
+
 def control_of(app: Celery | None, *available: str, noted: Noted | None = None, **more: Any) -> Control:
     async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
         if noted is not None:
@@ -74,6 +79,7 @@ def control_of(app: Celery | None, *available: str, noted: Noted | None = None, 
         "limit_bytes": 4096,
         "show_arguments": True,
         "note": note,
+        "forms_of": nothing_published,
     }
     control = Control(app, **(given | more))
     _opened.append(control)
@@ -148,10 +154,16 @@ async def test_a_name_that_the_app_does_not_have_is_refused(app: Celery) -> None
     assert waiting(app) == 0
 
 
-async def test_startable_names_the_allowed_tasks_of_the_app_with_the_first_line_of_their_docs(app: Celery) -> None:
+async def test_startable_names_the_allowed_tasks_of_the_app_with_their_forms(app: Celery) -> None:
     # shared tasks of other test modules come to every app of this process
     found = [task for task in await control_of(app, "*").startable() if not task.name.startswith("tests.")]
-    assert [(task.name, task.doc) for task in found] == [("add", "Adds two numbers."), ("fails", ""), ("hidden", "")]
+    doc = "Adds two numbers.\n\nAnd says no more."
+    assert [(task.name, task.doc) for task in found] == [("add", doc), ("fails", ""), ("hidden", ""), ("say", "")]
+    assert [(one.name, one.hint, one.required) for one in found[0].parameters or ()] == [
+        ("x", "int", True),
+        ("y", "int", False),
+    ]
+    assert {task.queue for task in found} == {small_app.QUEUE}
     assert [task.name for task in await control_of(app, "a*", "f*").startable()] == ["add", "fails"]
     assert await control_of(app).startable() == []
 
