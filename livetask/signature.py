@@ -80,13 +80,13 @@ class Parameter:
             choices=None if choices is None else tuple(choices),
         )
 
-    def check(self, value: object) -> None:
-        """Raise ArgumentInvalid if the hint does not allow this value."""
+    def check(self, value: object, name: str | None = None) -> None:
+        """Raise ArgumentInvalid if the hint does not allow this value. ``name``: that of one among ``**``."""
         if self.choices is not None:
             if not any(value == choice and type(value) is type(choice) for choice in self.choices):
-                raise ArgumentInvalid(self.name, value, f"one of {', '.join(map(repr, self.choices))}")
+                raise ArgumentInvalid(name or self.name, value, f"one of {', '.join(map(repr, self.choices))}")
         elif self.types is not None and not any(_IS[kind](value) for kind in self.types):
-            raise ArgumentInvalid(self.name, value, " or ".join(_SAID[kind] for kind in self.types))
+            raise ArgumentInvalid(name or self.name, value, " or ".join(_SAID[kind] for kind in self.types))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class TaskForm:
             if one is None:
                 why = "it by its place, in args" if name in by_place_only else "no argument of this name"
                 raise ArgumentInvalid(name, value, why)
-            one.check(value)
+            one.check(value, name)
 
     def _of_kind(self, kind: str) -> Parameter | None:
         return next((one for one in self.parameters or () if one.kind == kind), None)
