@@ -236,8 +236,8 @@ def _parameter(one: inspect.Parameter) -> Parameter:
     types, choices = allowed_by(hint)
     if has_default and one.default is None:
         # an old way to write Optional
-        types = None if types is None or "null" in types else (*types, "null")
-        choices = None if choices is None or None in choices else (*choices, None)
+        types = None if types is None else tuple(dict.fromkeys((*types, "null")))
+        choices = None if choices is None else tuple(dict.fromkeys((*choices, None)))
     required = not has_default and kind not in _MANY
     return Parameter(one.name, kind, required, default, default_text, hint, types, choices)
 

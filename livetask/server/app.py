@@ -20,7 +20,7 @@ from aiohttp import web
 
 from livetask.errors import SettingInvalid
 from livetask.keys import Keys
-from livetask.server import health, pages
+from livetask.server import health, openapi, pages
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
 from livetask.server.asker import note_asker
@@ -141,6 +141,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *openapi.routes(),
             *health.routes(store.ping, Figures(live, logs)),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]

@@ -59,6 +59,7 @@ async def test_every_parameter_has_its_own_field_with_hint_and_default(small: Da
     await expect(field(dialog, "clean")).not_to_be_checked()
     assert await field(dialog, "colour").locator("option").all_inner_texts() == ["auto", "never"]
     await expect(field(dialog, "env")).to_have_value("")
+    await expect(field(dialog, "env")).to_have_attribute("placeholder", "{}")
     await expect(field(dialog, "only")).to_have_value("[]")
     await expect(field(dialog, "**more")).to_be_visible()
     await expect(dialog.locator(".field", has=watched.page.get_by_label("env", exact=True))).to_contain_text(

@@ -83,6 +83,13 @@ def test_a_default_of_none_makes_null_fit() -> None:
         form(takes).check(["x"], {})
 
 
+def test_a_default_of_none_leaves_what_allows_null_already_as_it_is() -> None:
+    def takes(a: dict[str, int] | None = None, b: Literal["x", None] = None) -> None: ...
+
+    a, b = parameters_of(takes) or ()
+    assert (a.types, b.choices) == (("object", "null"), ("x", None))
+
+
 def test_a_long_docstring_is_cut_within_a_character_at_its_bound() -> None:
     text = shortened_doc("  first\n\n    " + "ü" * 5000)
     assert text.startswith("first\n\nü")
