@@ -44,16 +44,22 @@ class Published:
         self._keys = keys
         self._by_digest: dict[str, Forms] = {}
         self._found: dict[str, Known] = {}
+        self._away: RedisUnavailable | None = None
         self._read_at_s = float("-inf")
         # many may ask in the moment in which nothing is believed any more; one of them reads
         self._reading = asyncio.Lock()
 
     async def known(self) -> Mapping[str, Known]:
-        """All tasks by name. Raises RedisUnavailable."""
+        """All tasks by name. Raises RedisUnavailable; that is believed for a moment too, so nobody queues for it."""
         async with self._reading:
             if time.monotonic() - self._read_at_s > BELIEVED_S:
-                self._found = await self._read()
+                try:
+                    self._found, self._away = await self._read(), None
+                except RedisUnavailable as error:
+                    self._away = error
                 self._read_at_s = time.monotonic()
+        if self._away is not None:
+            raise RedisUnavailable(self._away.reason)
         return self._found
 
     async def forms_of(self, name: str) -> tuple[TaskForm, ...]:

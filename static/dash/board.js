@@ -253,6 +253,12 @@ setInterval(() => {
   for (const card of cards.values()) if (card.onScreen) card.tick(now);
 }, 500);
 
-tasksToStart = await known();
-startButton.hidden = !tasksToStart.length;
-refresh(true);
+async function learnWhatStarts() {
+  tasksToStart = await known();
+  startButton.hidden = !tasksToStart.length;
+  refresh(true);
+}
+
+// a worker may have come meanwhile
+document.addEventListener('visibilitychange', () => !document.hidden && startButton.hidden && learnWhatStarts());
+await learnWhatStarts();

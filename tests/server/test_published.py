@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from livetask.errors import RedisUnavailable
 from livetask.keys import Keys, publisher_member
 from livetask.scripts import script
 from livetask.server import published
@@ -157,6 +158,22 @@ async def test_many_who_ask_at_once_cost_one_reading(store: Redis, monkeypatch: 
     answers: list[Awaitable[Any]] = [known.forms_of("far.count") for _ in range(20)]
     assert all(len(forms) == 1 for forms in await asyncio.gather(*answers))
     assert [command[0] for command in asked] == ["TIME", "ZRANGEBYSCORE", "GET"]
+
+
+async def test_while_redis_is_away_one_asks_and_nobody_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "BELIEVED_S", 60.0)
+    asked: list[Any] = []
+
+    async def ask(commands: Any) -> list[Any]:
+        asked.append(commands)
+        await asyncio.sleep(0)
+        raise RedisUnavailable("no answer")
+
+    known = published.Published(ask, Keys())
+    assert await asyncio.gather(*(known.forms_of("far.count") for _ in range(20))) == [()] * 20
+    assert len(asked) == 1
+    with pytest.raises(RedisUnavailable):
+        await known.known()
 
 
 async def test_forms_are_checked_by_the_app_where_no_worker_says_anything(store: Redis) -> None:

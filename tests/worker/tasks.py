@@ -23,6 +23,7 @@ from celery.utils.log import get_task_logger
 def make_app(broker: str, queue: str) -> Celery:
     found = Celery("tests", broker=broker, backend="cache+memory://", set_as_current=False)
     found.conf.update(task_default_queue=queue, broker_connection_retry_on_startup=True, task_track_started=True)
+    found.conf.task_routes = {"tests.formed": {"queue": "beside"}}
     return found
 
 
@@ -50,7 +51,7 @@ class _Odd:
         return "<object>"
 
 
-@task(bind=True, rate_limit="10/m", queue="beside", autoretry_for=(OSError,))
+@task(bind=True, rate_limit="10/m", autoretry_for=(OSError,))
 def formed(
     self: Any,
     count: int,
