@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import livetask
-from livetask.errors import LivetaskError, SettingInvalid
+from livetask.errors import LivetaskError
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings, described
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@
     │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
     ├── AlreadyRunning            another livetask serves this data directory
     ├── FormatUnknown             a task was stored by a version that this one cannot read
-    ├── SettingInvalid
+    ├── SettingInvalid            this and those below it are in setting_errors.py
     │   ├── SettingUnknown
     │   └── RedisUrlMissing
     └── CommandFailed             a command run inside a task ended with another status than 0
@@ -62,7 +62,7 @@ class TaskIdInvalid(BadRequest):
 
     def __str__(self) -> str:
         return (
-            f"{_shown(self.task_id)} is not a task id: expected 1 to 200 of the characters "
+            f"{shown(self.task_id)} is not a task id: expected 1 to 200 of the characters "
             "A-Z a-z 0-9 . _ : @ = + ~ -, beginning with a letter or a digit"
         )
 
@@ -78,7 +78,7 @@ class CursorInvalid(BadRequest):
 
     def __str__(self) -> str:
         return (
-            f"{_shown(self.text)} is not a cursor: expected <run>.<nonce>.<line>-<byte>, "
+            f"{shown(self.text)} is not a cursor: expected <run>.<nonce>.<line>-<byte>, "
             "as the server gave it, for example 1.k3v9x0q2m4t8.120-8411"
         )
 
@@ -98,7 +98,7 @@ class ArgumentInvalid(BadRequest):
         self.expected = expected
 
     def __str__(self) -> str:
-        got = "nothing" if self.value is NOTHING else _shown(self.value)
+        got = "nothing" if self.value is NOTHING else shown(self.value)
         return f"{self.field}: expected {self.expected}, got {got}"
 
 
@@ -147,7 +147,7 @@ class RunUnknown(NotFound):
         self.run = run
 
     def __str__(self) -> str:
-        return f"task {self.task_id} has no run {_shown(self.run)}"
+        return f"task {self.task_id} has no run {shown(self.run)}"
 
 
 class PositionUnknown(LivetaskError):
@@ -190,7 +190,7 @@ class TaskNotAllowed(LivetaskError):
         self.name = name
 
     def __str__(self) -> str:
-        return f"task {_shown(self.name)} may not be started here: the setting available_tasks does not list it"
+        return f"task {shown(self.name)} may not be started here: the setting available_tasks does not list it"
 
 
 class ArgumentsUnknown(LivetaskError):
@@ -329,52 +329,7 @@ class FormatUnknown(LivetaskError):
         self.found = found
 
     def __str__(self) -> str:
-        return f"task {self.task_id} is stored in format {_shown(self.found)}: upgrade this livetask to read it"
-
-
-class SettingInvalid(LivetaskError):
-    """A setting has a value that cannot be used. ``name``: as written by the user."""
-
-    code = "setting_invalid"
-
-    def __init__(self, name: str, value: object, expected: str) -> None:
-        super().__init__(name, value, expected)
-        self.name = name
-        self.value = value
-        self.expected = expected
-
-    def __str__(self) -> str:
-        return f"setting {self.name}: expected {self.expected}, got {_shown(self.value)}"
-
-
-class SettingUnknown(SettingInvalid):
-    """There is no setting of this name. ``close``: the nearest one that exists, or None."""
-
-    code = "setting_unknown"
-
-    def __init__(self, name: str, close: str | None) -> None:
-        super().__init__(name, None, "a known setting")
-        self.close = close
-
-    def __str__(self) -> str:
-        hint = f"; did you mean {self.close}?" if self.close else ""
-        return f"there is no setting {self.name}{hint}"
-
-
-class RedisUrlMissing(SettingInvalid):
-    """No Redis is configured, and the broker is none that livetask could use."""
-
-    code = "redis_url_missing"
-
-    def __init__(self) -> None:
-        super().__init__("livetask_redis_url", None, "the URL of a Redis or Valkey server")
-
-    def __str__(self) -> str:
-        return (
-            "livetask needs a Redis or Valkey server (6.2 or later) for its streams, and neither the broker nor the "
-            "result backend is one: set livetask_redis_url in the Celery app, LIVETASK_REDIS_URL in the "
-            "environment, or --redis-url, for example redis://localhost:6379/0"
-        )
+        return f"task {self.task_id} is stored in format {shown(self.found)}: upgrade this livetask to read it"
 
 
 class CommandFailed(LivetaskError):
@@ -399,7 +354,7 @@ NOTHING = object()
 """Stands for a value that was not given."""
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """The value as text that is short enough for one line of a message."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
-from livetask.errors import RedisUrlMissing, SettingInvalid, SettingUnknown
+from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
 
 KIB = 1024
 MIB = 1024 * KIB

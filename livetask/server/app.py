@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from livetask.errors import SettingInvalid
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
 from livetask.server.actions import Actions
@@ -40,6 +39,7 @@ from livetask.server.stirfried import Stirfried
 from livetask.server.stops import Stops
 from livetask.server.store import Store
 from livetask.server.wishes import Wishes
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ _WORDS = {
     400: "A value is wrong; the answer says which, and what would be right.",
     403: "The task is not in the allow-list, or a page of another origin asks.",
     404: "There is no such task, run or address.",
-    409: "The position is not one of this run.",
+    409: "The position is not one of this run; the task cannot be stopped, or cannot be run again as it was.",
     410: "What stood there is no longer kept; Stream-First-Offset says what is.",
     413: "The body is too large.",
+    429: "Too many terminations wait for their time.",
     500: "A bug, or something stored by another version.",
     503: "Redis or the broker does not answer; ask again later.",
 }
@@ -145,7 +146,13 @@ def _log_answer() -> Json:
 def _stirfried() -> Json:
     body = {"required": True, "content": {"application/json": {"schema": ref("Call")}}}
     started = {201: _json("It is sent; data is its id.", ref("Started")), **_failures(400, 403, 404, 413, 503)}
-    terminate = _query("terminate", {"type": "string", "enum": ["0", "1"]}, "1: also where it runs")
+    again = {"content": {"application/json": {"schema": ref("Rerun")}}}
+    rerun = {201: _json("It is sent; data is the new id.", ref("Rerunning")), **_failures(400, 403, 404, 409, 413)}
+    stop = [
+        _query("terminate", {"type": "string", "enum": ["0", "1"]}, "1: also where it runs"),
+        _query("grace_s", {"type": "number", "minimum": 0, "maximum": 3600}, "with terminate: seconds until then"),
+    ]
+    stopped = {200: _json("What becomes of it.", ref("Stopped")), **_failures(400, 403, 404, 409, 429, 500, 503)}
     return {
         "/task": {"post": {**_operation("Start a task.", [], started), "requestBody": body}},
         "/task/{task_id}": {
@@ -155,10 +162,14 @@ def _stirfried() -> Json:
                 {200: _json("It.", ref("Info")), **_failures(400, 404, 500, 503)},
             ),
             "delete": _operation(
-                "Revoke a task.",
-                [_TASK_ID, terminate],
-                {200: _json("All workers are told.", ref("Started")), **_failures(400, 403, 404, 500, 503)},
+                "Revoke a task: it never begins, or is asked to end, or is terminated.", [_TASK_ID, *stop], stopped
             ),
+        },
+        "/task/{task_id}/rerun": {
+            "post": {
+                **_operation("Run a task again.", [_TASK_ID], {**rerun, **_failures(500, 503)}),
+                "requestBody": again,
+            }
         },
     }
 

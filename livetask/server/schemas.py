@@ -48,6 +48,7 @@ _RUN = shape(
     host=maybe("string"),
     pid=maybe("integer"),
     worker=maybe("string"),
+    pool=maybe("string", description="Celery's name for the kind of pool"),
     begun_at=TIME,
     ended_at=TIME,
     how=maybe("string", description="SUCCESS FAILURE RETRY IGNORED REJECTED REVOKED KILLED LOST; null while it runs"),
@@ -77,6 +78,15 @@ _TASK = shape(
     result=maybe("string"),
     progress=maybe("object"),
     open=WHOLE,
+    stopping_at=TIME,
+    stopping_by=maybe("string", description="who wished that it stops, while it runs"),
+    stopping_how=maybe("string", description="cancel or terminate"),
+    stopping_note=maybe("string", description="why it was not terminated"),
+    revoked_at=TIME,
+    revoked_by=maybe("string"),
+    rerun_of=maybe("string", description="the task that it repeats"),
+    reruns=listed(STRING, description="the tasks that repeat it"),
+    can_rerun={"type": "boolean", "description": "whether its arguments are kept"},
     runs=listed(ref("Run")),
 )
 
@@ -138,6 +148,18 @@ _CALL: Json = {
     "examples": [{"task_name": "app.train", "kwargs": {"epochs": 3}, "queue": "gpu"}],
 }
 
+_RERUN: Json = {
+    "type": "object",
+    "properties": {"args": _CALL["properties"]["args"], "kwargs": _CALL["properties"]["kwargs"]},
+    "additionalProperties": False,
+    "description": "what is given stands for what the task had",
+}
+
+_SUCCESS: Json = {"type": "string", "enum": ["success"]}
+_ID: Json = {**STRING, "description": "the task's id"}
+
+_OUTCOMES = ["revoked", "cancelling", "stopping", "terminated", "ended"]
+
 _FIELD: Json = {"type": "string", "description": "with code argument_invalid: which field or argument is wrong"}
 
 _ERROR = shape(code=STRING, error=STRING)
@@ -158,7 +180,10 @@ SCHEMAS: Json = {
     "Parameter": _PARAMETER,
     "Startable": shape(tasks=listed(_STARTABLE)),
     "Call": _CALL,
-    "Started": shape(status={"type": "string", "enum": ["success"]}, data={**STRING, "description": "the task's id"}),
+    "Started": shape(status=_SUCCESS, data=_ID),
+    "Rerun": _RERUN,
+    "Rerunning": shape(status=_SUCCESS, data=_ID, rerun_of=STRING),
+    "Stopped": shape(status=_SUCCESS, data=_ID, outcome={**STRING, "enum": _OUTCOMES}, words=STRING),
     "Info": shape(id=STRING, state={**STRING, "description": "Celery's word"}, result={"description": "the result"}),
     "Error": _ERROR,
     "Failed": _FAILED,

@@ -16,10 +16,11 @@ import socket
 import sys
 from pathlib import Path
 
-from livetask.errors import LivetaskError, SettingInvalid
+from livetask.errors import LivetaskError
 from livetask.service.embedded import DataDirectory, ServerPlan, find_program, plan_server
 from livetask.service.guard import Guard
 from livetask.service.supervisor import Part, Step, Supervisor
+from livetask.setting_errors import SettingInvalid
 
 APP = "livetask.demo:app"
 READY = "livetask is at "

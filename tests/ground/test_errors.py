@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-from livetask import errors
+from livetask import errors, setting_errors
+
+ROOMS = (errors.__name__, setting_errors.__name__)
 
 
 def _all(kind: type[errors.LivetaskError]) -> list[type[errors.LivetaskError]]:
-    children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    children = [child for child in kind.__subclasses__() if child.__module__ in ROOMS]
     return [kind, *(deeper for child in children for deeper in _all(child))]
 
 

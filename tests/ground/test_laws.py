@@ -17,7 +17,7 @@ import pytest
 HOUSE = Path(__file__).resolve().parents[2] / "livetask"
 ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"))
 
-GROUND = ["errors.py", "position.py", "keys.py", "settings.py", "arguments.py", "signature.py"]
+GROUND = ["errors.py", "setting_errors.py", "position.py", "keys.py", "settings.py", "arguments.py", "signature.py"]
 PURE = [*GROUND, "server/subscription.py", "server/wire.py", "server/options.py", "server/schemas.py"]
 KNOW_CELERY = {"server/control.py", "server/revoking.py"}
 OUTSIDE = {

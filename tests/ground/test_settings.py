@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from livetask.errors import RedisUrlMissing, SettingInvalid, SettingUnknown
+from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
 from livetask.settings import Settings, described, without_password
 
 

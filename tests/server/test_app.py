@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import socketio
 
-from livetask.errors import SettingInvalid
 from livetask.server.app import LIVE, STOPPING, check_address, make_app
 from livetask.server.store import Store
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server import small_app
 from tests.server.serving import Client, Writer, a_redis, a_server, served, until
