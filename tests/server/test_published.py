@@ -139,7 +139,9 @@ async def test_what_cannot_be_read_is_as_if_it_were_not_there(store: Redis, text
     publish(store, "odd@host", text=text)
     publish(store, "one@host", form(old))
     async with served(store.url, available_tasks=("*",)) as client:
-        assert [task["name"] for task in await listed(client)] == ["far.count"]
+        # shared tasks of other test modules come to every app of this process
+        names = [task["name"] for task in await listed(client)]
+        assert [name for name in names if "." not in name] == ["far.count"]
 
 
 async def test_many_who_ask_at_once_cost_one_reading(store: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
