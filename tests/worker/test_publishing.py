@@ -32,7 +32,7 @@ def forms_of(worker: Worker) -> tuple[str, dict[str, Any]]:
 
 def test_a_worker_publishes_the_signatures_of_its_tasks(prefork: Worker) -> None:
     name, forms = forms_of(prefork)
-    assert name == f"{prefork.queue}@test"
+    assert name == f"{prefork.app.conf.task_default_queue}@test"
     assert not [task for task in forms if task.startswith("celery.")]
     assert forms["tests.formed"] == {
         "name": "tests.formed",
