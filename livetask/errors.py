@@ -101,7 +101,10 @@ class EventCursorInvalid(BadRequest):
 
 
 class ArgumentInvalid(BadRequest):
-    """A field has a wrong type or value. ``field``: its name. ``expected``: what would be right."""
+    """A field has a wrong type or value, or is missing: ``value`` is NOTHING then.
+
+    ``field``: its name. ``expected``: what would be right.
+    """
 
     code = "argument_invalid"
 
@@ -112,7 +115,8 @@ class ArgumentInvalid(BadRequest):
         self.expected = expected
 
     def __str__(self) -> str:
-        return f"{self.field}: expected {self.expected}, got {shown(self.value)}"
+        got = "nothing" if self.value is NOTHING else shown(self.value)
+        return f"{self.field}: expected {self.expected}, got {got}"
 
 
 class TooLarge(BadRequest):
@@ -361,6 +365,10 @@ class CommandFailed(LivetaskError):
     def __str__(self) -> str:
         fate = f"signal {-self.returncode}" if self.returncode < 0 else f"exit status {self.returncode}"
         return f"{self.command[0]} ended with {fate}"
+
+
+NOTHING = object()
+"""Stands for a value that was not given."""
 
 
 def shown(value: object) -> str:

@@ -16,6 +16,8 @@ number of masters gets its share.
 | alive | zset | runs that have not ended, by the end of their worker's lease |
 | recent | zset, capped | tasks by their last change of state |
 | stops | stream, capped | wishes that a task stops: read by every worker, also by one that starts later |
+| publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
+| forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
 
 Pure: no I/O, no clock.
 """
@@ -94,6 +96,12 @@ class Keys:
     def stops(self, bucket: int) -> str:
         return self._in(bucket, "stops")
 
+    def publishers(self) -> str:
+        return self._in(0, "publishers")
+
+    def forms(self, digest: str) -> str:
+        return self._in(0, f"forms:{digest}")
+
     def _in(self, bucket: int, rest: str) -> str:
         return f"{self.prefix}:{{{_TAGS[bucket]}}}:{rest}"
 
@@ -107,6 +115,17 @@ def alive_parsed(member: str) -> tuple[str, int, str]:
     """(task id, run ordinal, nonce) of a member of the alive set."""
     run, nonce, task_id = member.split(".", 2)
     return task_id, int(run), nonce
+
+
+def publisher_member(digest: str, worker: str) -> str:
+    """The member of the publishers that stands for one worker. ``digest``: of what it publishes, without a dot."""
+    return f"{digest}.{worker}"
+
+
+def publisher_parsed(member: str) -> tuple[str, str]:
+    """(digest, worker) of a member of the publishers."""
+    digest, _, worker = member.partition(".")
+    return digest, worker
 
 
 _TAGS = (

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from livetask.errors import ArgumentInvalid, LivetaskError, TaskIdInvalid
+from livetask.errors import ArgumentInvalid, TaskIdInvalid
 from livetask.keys import task_id_checked
 from livetask.server.asker import asked_by
 from livetask.server.calls import Sender
@@ -25,6 +25,7 @@ from livetask.server.reruns import Reruns
 from livetask.server.stirfried import Event, answered
 from livetask.server.stop_words import many_read, stopped_json
 from livetask.server.stops import Stops
+from livetask.server.wire import failed_json
 
 Json = dict[str, Any]
 
@@ -89,9 +90,5 @@ def _invalid(task_id: str) -> Json | None:
     try:
         task_id_checked(task_id)
     except TaskIdInvalid as error:
-        return _refusal(error)
+        return failed_json(error)
     return None
-
-
-def _refusal(error: LivetaskError) -> Json:
-    return {"status": "failed", "data": str(error), "code": error.code}

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from livetask.server import health, pages
+from livetask.keys import Keys
+from livetask.server import health, openapi, pages
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
 from livetask.server.asker import note_asker
@@ -28,10 +29,12 @@ from livetask.server.figures import Figures
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
+from livetask.server.published import Published
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
 from livetask.server.sockets import Call
 from livetask.server.sse import LiveLog
+from livetask.server.startable import Startable
 from livetask.server.stirfried import Stirfried
 from livetask.server.stops import Stops
 from livetask.server.store import Store
@@ -119,7 +122,9 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         recent_cap=settings.recent_cap,
         timeout_s=_REDIS_S,
     )
-    control = app[CONTROL] = _control(settings, celery_app, store)
+    published = Published(store.commands, Keys(settings.prefix))
+    control = app[CONTROL] = _control(settings, celery_app, store, published)
+    startable = Startable(published.known, control.startable, control.allows)
     stops = Stops(control, _wishes(settings, store), store)
     stirfried = Stirfried(
         control,
@@ -146,6 +151,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *logs.routes(),
             *stirfried.routes(),
             *actions.routes(),
+            *startable.routes(),
+            *openapi.routes(),
             *health.routes(store.ping, Figures(live, logs)),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
@@ -172,7 +179,7 @@ async def _close(running: Running, stops: Stops, store: Store, control: Control)
     await store.close()
 
 
-def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Control:
+def _control(settings: Settings, celery_app: Celery | None, store: Store, published: Published) -> Control:
     async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
         await store.note(task_id, what, fields)
 
@@ -186,6 +193,7 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store) -> Con
         note=note,
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,
+        forms_of=published.forms_of,
     )
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from livetask.errors import ArgumentInvalid, TooLarge
 from livetask.keys import room_checked
+from livetask.server.options import OPTIONS, options_read
 
 _NAME_LIMIT = 255
 _CHAIN_LIMIT = 100
-_FIELDS = ("task_name", "args", "kwargs", "room", "chain")
+_FIELDS = ("task_name", "args", "kwargs", "room", "chain", *OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Call:
     """A checked wish to start a task. ``name``: of the task. ``args``, ``kwargs``: as JSON has them, or bytes.
 
     ``room``: the room that it names, None for none. ``chain``: the calls chained onto it; the last one runs first.
+    ``options``: those given of queue, countdown and priority.
     """
 
     name: str
@@ -32,10 +34,11 @@ class Call:
     kwargs: dict[str, Any]
     room: str | None = None
     chain: tuple[Call, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, message: object, limit_bytes: int) -> Call:
-        """Read ``{task_name, args?, kwargs?, room?, chain?}``; raises ArgumentInvalid or TooLarge."""
+        """Read ``{task_name, args?, kwargs?, room?, chain?}`` and options; raises ArgumentInvalid or TooLarge."""
         found = _parsed(message, chained=False)
         _check_size([[call.args, call.kwargs] for call in found.all()], limit_bytes)
         return found
@@ -74,7 +77,7 @@ def _parsed(message: object, *, chained: bool) -> Call:
     if chained and message.get("chain"):
         raise ArgumentInvalid("chain", message["chain"], "none: a task of a chain has no chain of its own")
     name = message.get("task_name")
-    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT:
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
         raise ArgumentInvalid("task_name", name, f"the name of a task, 1 to {_NAME_LIMIT} characters")
     args = _or_empty(message.get("args"), [])
     if not isinstance(args, list):
@@ -92,6 +95,7 @@ def _parsed(message: object, *, chained: bool) -> Call:
         kwargs,
         None if room is None else room_checked(room),
         tuple(_parsed(one, chained=True) for one in chain),
+        options_read(message),
     )
 
 

@@ -25,13 +25,16 @@ from livetask.parcel import packed, unpacked
 from livetask.server.calls import Call, Sender, Sent
 from livetask.server.lane import Lane, StillWanted
 from livetask.server.revoking import Answer, ask_to_terminate, tell_to_revoke
+from livetask.server.startable import check_fits
 from livetask.settings import without_password
+from livetask.signature import TaskForm, form_of, options_of
 
 if TYPE_CHECKING:
     from celery import Celery
     from kombu import Connection
 
 T = TypeVar("T")
+FormsOf = Callable[[str], Awaitable[Sequence[TaskForm]]]
 Note = Callable[[str, str, Mapping[str, str]], Awaitable[None]]
 """Notes facts about a task: (task id, 'queued' or 'state', fields)."""
 
@@ -53,22 +56,14 @@ class TaskFate:
     result: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Startable:
-    """A task that clients may start. ``doc``: the first line of its docstring."""
-
-    name: str
-    doc: str
-
-
 class Control:
     """Sends, revokes and asks after tasks.
 
     ``celery_app``: None when livetask serves without one; then the broker is ``redis_url`` and any allowed name is
     sent; so it is by an app that has no tasks of its own. ``available_tasks``: names and globs. ``timeout_s``: patience
     for one call. ``limit_bytes``: the most that arguments may take as JSON. ``show_arguments``: whether arguments are
-    noted. ``note``: see Note. ``header_task_map``: (task, header, argument). ``custom_rooms``: a call may
-    name its room.
+    noted. ``note``: see Note. ``forms_of``: what workers have published of how a task is called. ``header_task_map``:
+    (task, header, argument). ``custom_rooms``: a call may name its room.
     """
 
     def __init__(
@@ -81,6 +76,7 @@ class Control:
         limit_bytes: int,
         show_arguments: bool,
         note: Note,
+        forms_of: FormsOf,
         header_task_map: Iterable[tuple[str, str, str]] = (),
         custom_rooms: bool = False,
     ) -> None:
@@ -94,6 +90,7 @@ class Control:
         self._limit_bytes = limit_bytes
         self._show_arguments = show_arguments
         self._note = note
+        self._forms_of = forms_of
         self.answer_s = min(_ANSWER_S, timeout_s / 2)
         """How long a worker may take to answer."""
         # A dead result backend must not keep anybody from starting a task.
@@ -119,55 +116,62 @@ class Control:
         """
         call = Call.parse(message, self._limit_bytes)
         for one in call.all():
-            if not self._allows(one.name):
+            if not self.allows(one.name):
                 raise TaskNotAllowed(one.name)
+        forms = [await self._forms_of(one.name) for one in call.all()]
+        for one, known in zip(call.all(), forms, strict=True):
+            self._check_fits(known, call, one, sender)
         fields = {"name": call.name, "queued_at": str(int(time.time() * 1000)), **(more or {})}
-        sent = await self._run(self._publishing, lambda wanted: self._send(call, sender, wanted))
+        sent = await self._run(self._publishing, lambda wanted: self._send(call, forms, sender, wanted))
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
             fields |= kept_call(call.args, call.kwargs)
+        if "queue" in call.options:
+            fields["queue"] = call.options["queue"]
         await self._noted(sent.task_id, "queued", fields)
         return sent
 
-    async def startable(self) -> list[Startable]:
-        """The tasks that may be started: those that the app has, or, without an app, the names in the allow-list."""
+    async def startable(self) -> list[TaskForm]:
+        """The allowed tasks that the app has, or, without an app, the names in the allow-list."""
         return await self._run(self._asking, lambda wanted: self._startable())
 
-    def _startable(self) -> list[Startable]:
+    def _startable(self) -> list[TaskForm]:
         if self._app is None or not self._registers():
-            plain = {name for name in self._available if not set(name) & set(_GLOB_SIGNS)}
-            return [Startable(name, "") for name in sorted(plain)]
-        return [
-            Startable(name, _first_line(task.__doc__))
-            for name, task in sorted(self._app.tasks.items())
-            if not name.startswith("celery.") and self._allows(name)
-        ]
+            return [TaskForm(name) for name in sorted({*self._available}) if not set(name) & set(_GLOB_SIGNS)]
+        return [form_of(self._app, task) for name, task in sorted(self._app.tasks.items()) if self.allows(name)]
 
-    def _allows(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._available)
+    def allows(self, name: str) -> bool:
+        """Whether the allow-list holds this task. Celery's own are never started from outside."""
+        return not name.startswith("celery.") and any(fnmatchcase(name, pattern) for pattern in self._available)
 
     def _registers(self) -> bool:
         """Whether the app knows which tasks there are; one that is there for its configuration has none."""
         return self._given is not None and any(not name.startswith("celery.") for name in self._given.tasks)
 
-    def _send(self, call: Call, sender: Sender, wanted: StillWanted) -> Sent:
+    def _check_fits(self, forms: Sequence[TaskForm], call: Call, one: Call, sender: Sender) -> None:
+        """Raise ArgumentInvalid if the call, or one of its chain, cannot succeed.
+
+        What is chained is given the result of the task before it as its first argument.
+        """
+        check_fits(forms, one.args, self._kwargs(one, sender), given_first=0 if one is call else 1)
+
+    def _send(self, call: Call, forms: Sequence[Sequence[TaskForm]], sender: Sender, wanted: StillWanted) -> Sent:
         from celery.canvas import Signature
         from celery.utils import uuid
 
         app = self._celery()
-        for one in call.all() if self._registers() else ():
-            if one.name not in app.tasks:
-                raise NotFound(f"the Celery app has no task {one.name!r}: is its module among the imports?")
+        known = zip(call.all(), forms, strict=True)
+        options, *chained = [self._options(app, found, call, one, sender) for one, found in known]
         sent = Sent(uuid(), tuple(uuid() for _ in call.chain))
         chain = [
             Signature(
                 one.name,
                 args=tuple(one.args),
                 kwargs=self._kwargs(one, sender),
-                options={"task_id": task_id, "headers": self._headers(one, sender)},
+                options={**more, "task_id": task_id, "headers": self._headers(one, sender)},
                 app=app,
             )
-            for one, task_id in zip(call.chain, sent.chained, strict=True)
+            for one, more, task_id in zip(call.chain, chained, sent.chained, strict=True)
         ]
         with self._connection(app, wanted) as connection, _results_unclaimed:
             app.send_task(
@@ -180,6 +184,7 @@ class Control:
                 connection=connection,
                 retry=False,
                 add_to_parent=False,
+                **options,
             )
         return sent
 
@@ -195,6 +200,21 @@ class Control:
         if self._custom_rooms and call.room is not None:
             return {ROOM_HEADER: call.room}
         return {ROOM_HEADER: sender.room, OWN_HEADER: sender.own} if sender.room else {}
+
+    def _options(self, app: Celery, forms: Sequence[TaskForm], call: Call, one: Call, sender: Sender) -> dict[str, Any]:
+        """How to send it: as the client says, as the task says of itself, as its worker has published."""
+        if not self._registers():
+            queue = forms[0].queue if forms else None
+            return {"queue": queue, **one.options} if queue else dict(one.options)
+        task = app.tasks.get(one.name)
+        if task is None:
+            if not forms:
+                raise NotFound(f"the Celery app has no task {one.name!r}: is its module among the imports?")
+            return dict(one.options)
+        if not forms:
+            self._check_fits([form_of(app, task)], call, one, sender)
+        own = {} if "queue" in one.options else options_of(task)
+        return {**own, **one.options}
 
     # ---- stopping
 
@@ -351,10 +371,6 @@ _PATIENCE = {
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_LIMIT else text[: _SHOWN_LIMIT - 3] + "..."
-
-
-def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().split("\n", 1)[0].strip()
 
 
 def _plain(value: Any) -> Any:

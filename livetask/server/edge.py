@@ -39,7 +39,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await _unless_begun(request, handler)
     except LivetaskError as error:
-        return await refusal(request, error.status, error.code, str(error), _more_headers(error))
+        field = error.field if isinstance(error, ArgumentInvalid) else None
+        return await refusal(request, error.status, error.code, str(error), _more_headers(error), field)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -84,19 +85,28 @@ def log_bug(what: str, error: BaseException) -> None:
     _log.error("%s: unexpected %s\n%s", what, type(error).__name__, frames)
 
 
-def refusal_json(code: str, text: str, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error as the API gives it."""
-    return web.json_response({"code": code, "error": text}, status=status, headers=headers)
+def refusal_json(
+    code: str, text: str, status: int, headers: Mapping[str, str] | None = None, field: str | None = None
+) -> web.Response:
+    """An error as the API gives it. ``field``: which one of what was sent is wrong."""
+    body = {"code": code, "error": text} | ({} if field is None else {"field": field})
+    return web.json_response(body, status=status, headers=headers)
 
 
 async def refusal(
-    request: web.Request, status: int, code: str, text: str, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    status: int,
+    code: str,
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    field: str | None = None,
 ) -> web.Response:
     """An error in the form that the clients of this path expect: JSON of the API or of Stirfried, or a page."""
     if request.path == "/task" or request.path.startswith("/task/"):
-        return web.json_response({"status": "failed", "data": text, "code": code}, status=status, headers=headers)
+        body = {"status": "failed", "data": text, "code": code} | ({} if field is None else {"field": field})
+        return web.json_response(body, status=status, headers=headers)
     if not _is_page(request):
-        return refusal_json(code, text, status, headers)
+        return refusal_json(code, text, status, headers, field)
     title = {404: "Not found", 503: "Not reachable"}.get(status, "Not possible")
     page = await pages.error_page(request, status, title, text)
     page.headers.update(headers or {})
@@ -115,9 +125,13 @@ async def json_body(request: web.Request, limit_bytes: int) -> Any:
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(limit_bytes) from None
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
 
 
 def whole_number(request: web.Request, name: str, least: int, most: int, default: int | None = None) -> int:

@@ -23,6 +23,7 @@ from livetask.server.edge import json_body, log_bug
 from livetask.server.stop_words import StopWish, stopped_json
 from livetask.server.stops import Stops
 from livetask.server.tasks import Task
+from livetask.server.wire import failed_json
 
 Json = dict[str, Any]
 Event = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
@@ -76,7 +77,7 @@ class Stirfried:
 
     def routes(self) -> list[web.RouteDef]:
         """The HTTP routes, those that are enabled."""
-        found = [web.get("/api/startable", self.startable)]
+        found = []
         if self._enable_http:
             found.append(web.post("/task", self.post))
         if self._enable_http and self._enable_task_info:
@@ -111,7 +112,7 @@ class Stirfried:
     # ---- HTTP
 
     async def post(self, request: web.Request) -> web.Response:
-        """Start a task: ``{task_name, args, kwargs, room, chain}``; 201 with its id."""
+        """Start a task: ``{task_name, args, kwargs, room, chain, queue, countdown, priority}``; 201 with its id."""
         headers = {name.lower().replace("_", "-"): value for name, value in request.headers.items()}
         sender = Sender(self._sentinel_room, False, headers)
         answer, _ = await self._send(await json_body(request, self._limit_bytes), sender)
@@ -136,11 +137,6 @@ class Stirfried:
             [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
         )
         return web.json_response(stopped_json(stopped.checked()))
-
-    async def startable(self, request: web.Request) -> web.Response:
-        """The tasks that may be started here."""
-        tasks = [{"name": task.name, "doc": task.doc} for task in await self._control.startable()]
-        return web.json_response({"tasks": tasks}, headers={"Cache-Control": "no-store"})
 
     # ---- both
 
@@ -183,7 +179,7 @@ def answered(call: Event) -> Event:
         try:
             return await call(message, sender)
         except LivetaskError as error:
-            return {"status": "failed", "data": str(error), "code": error.code}, ()
+            return failed_json(error), ()
         except Exception as error:
             log_bug(call.__name__, error)
             return {"status": "failed", "data": "something went wrong inside livetask", "code": "internal"}, ()

@@ -82,7 +82,7 @@ class Store:
         self._recent_cap = max(1, recent_cap // BUCKETS)
         self._redis = _opened(url, timeout_s, connections)
         self._bell_reader = _opened(url, timeout_s, 2)
-        self.events = EventReads(self._piped, self._keys)
+        self.events = EventReads(self.commands, self._keys)
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,21 +98,21 @@ class Store:
     async def ping(self) -> float:
         """How long Redis takes to answer, in ms."""
         began = time.monotonic()
-        await self._piped([("PING",)])
+        await self.commands([("PING",)])
         return (time.monotonic() - began) * 1000
 
     # ---- tasks
 
     async def task(self, task_id: str) -> Task | None:
         """The task, or None if nothing is stored under that id. Raises FormatUnknown."""
-        (fields,) = await self._piped([("HGETALL", self._keys.task(task_id))])
+        (fields,) = await self.commands([("HGETALL", self._keys.task(task_id))])
         return task_parsed(task_id, fields_of(fields))
 
     async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """Those of the tasks that are stored, in few round trips; what another version stored is left out."""
         found: dict[str, Task] = {}
         keys = [("HGETALL", self._keys.task(task_id)) for task_id in task_ids]
-        for task_id, fields in zip(task_ids, await self._piped(keys), strict=True):
+        for task_id, fields in zip(task_ids, await self.commands(keys), strict=True):
             try:
                 task = task_parsed(task_id, fields_of(fields))
             except FormatUnknown:
@@ -125,7 +125,7 @@ class Store:
         """(state, name) of those of the tasks that are stored; cheap enough to ask it of the whole list."""
         found: dict[str, tuple[str, str]] = {}
         asked = [("HMGET", self._keys.task(task_id), "state", "name") for task_id in task_ids]
-        for task_id, (state, name) in zip(task_ids, await self._piped(asked), strict=True):
+        for task_id, (state, name) in zip(task_ids, await self.commands(asked), strict=True):
             if state is not None:
                 found[task_id] = (text_of(state), text_of(name or b""))
         return found
@@ -142,7 +142,7 @@ class Store:
         ]
         found = [
             (text_of(member), int(score))
-            for answer in await self._piped(asked)
+            for answer in await self.commands(asked)
             for member, score in zip(answer[::2], answer[1::2], strict=True)
         ]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
@@ -190,7 +190,7 @@ class Store:
 
     async def read_many(self, wanted: Sequence[ReadAt]) -> list[Slice | PositionUnknown | None]:
         """Several reads in few round trips; None where the run is not stored."""
-        answers = await self._piped([command for at in wanted for command in (self._range(at), self._head(at))])
+        answers = await self.commands([command for at in wanted for command in (self._range(at), self._head(at))])
         results: list[Slice | PositionUnknown | None] = []
         for number, at in enumerate(wanted):
             raw, head = entries_of(answers[2 * number]), head_of(at.cursor, answers[2 * number + 1])
@@ -205,7 +205,7 @@ class Store:
     async def _read_within(self, at: ReadAt) -> Slice | PositionUnknown | None:
         """Read again, with the entry that holds the position, and with the end asked for first and last."""
         before = ("XREVRANGE", self._output(at), str(at.cursor.position), "-", "COUNT", 1)
-        answers = await self._piped([self._head(at), before, self._range(at), self._head(at)])
+        answers = await self.commands([self._head(at), before, self._range(at), self._head(at)])
         known, head = head_of(at.cursor, answers[0]), head_of(at.cursor, answers[3])
         if known is None or head is None:
             return None
@@ -229,7 +229,7 @@ class Store:
         """
         at = ReadAt(task_id, cursor)
         command = ("XREVRANGE", self._output(at), start, "-") if back else ("XRANGE", self._output(at), start, "+")
-        raw, fields = await self._piped([(*command, "COUNT", count), self._head(at)])
+        raw, fields = await self.commands([(*command, "COUNT", count), self._head(at)])
         head = head_of(cursor, fields)
         if head is None:
             raise RunUnknown(task_id, cursor.run)
@@ -250,7 +250,7 @@ class Store:
     async def bell_ends(self) -> tuple[str, ...]:
         """Where each of the bells stands: what ``bells`` is given first, so that it reports what rings from now."""
         asked = [("XREVRANGE", self._keys.bell(bucket), "+", "-", "COUNT", 1) for bucket in range(BUCKETS)]
-        return tuple(text_of(raw[0][0]) if raw else "0-0" for raw in map(entries_of, await self._piped(asked)))
+        return tuple(text_of(raw[0][0]) if raw else "0-0" for raw in map(entries_of, await self.commands(asked)))
 
     async def bells(self, last_ids: Sequence[str], block_ms: int = BLOCK_MS) -> Rung:
         """Wait up to ``block_ms`` until a bell rings; on a connection of its own. ``last_ids``: of the last call."""
@@ -280,12 +280,12 @@ class Store:
 
     async def expired(self, limit: int = 100) -> list[tuple[str, int, str]]:
         """(task id, run, nonce) of runs whose worker has not renewed its lease, at most ``limit`` of each bucket."""
-        ((seconds, micros),) = await self._piped([("TIME",)])  # the clock that the leases are measured by
+        ((seconds, micros),) = await self.commands([("TIME",)])  # the clock that the leases are measured by
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         asked = [
             ("ZRANGEBYSCORE", self._keys.alive(bucket), "-inf", now_ms, "LIMIT", 0, limit) for bucket in range(BUCKETS)
         ]
-        return [alive_parsed(text_of(member)) for answer in await self._piped(asked) for member in answer]
+        return [alive_parsed(text_of(member)) for answer in await self.commands(asked) for member in answer]
 
     async def finish_lost(self, task_id: str, run: int, nonce: str, reason: str) -> bool:
         """End a run as LOST if its lease is over; True if this call did it. Several servers may try at once."""
@@ -308,13 +308,13 @@ class Store:
         """Run scripts: (name, keys, arguments). All of them can be repeated, so a missing one is loaded and all run."""
         asked = [("EVALSHA", script(name).sha, len(keys), *keys, *args) for name, keys, args in calls]
         try:
-            return await self._piped(asked)
+            return await self.commands(asked)
         except NoScriptError:
             for name in {name for name, _, _ in calls}:
                 await _asked(partial(self._redis.execute_command, "SCRIPT", "LOAD", script(name).text))
-            return await self._piped(asked)
+            return await self.commands(asked)
 
-    async def _piped(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands together, in parts; their answers as Redis gave them."""
         answers: list[Any] = []
         for some in _parts(commands):

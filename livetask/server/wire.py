@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from livetask.errors import LivetaskError
+from livetask.errors import ArgumentInvalid, LivetaskError
 from livetask.server.events import (
     CaughtUp,
     Emitted,
@@ -85,7 +85,17 @@ def run_json(run: Run) -> Json:
 
 def error_json(error: LivetaskError) -> Json:
     """An error as HTTP answers it; Socket.IO adds ``"ok": false``."""
-    return {"code": error.code, "error": str(error)}
+    return {"code": error.code, "error": str(error), **_field(error)}
+
+
+def failed_json(error: LivetaskError) -> Json:
+    """An error as Stirfried's clients expect it."""
+    return {"status": "failed", "data": str(error), "code": error.code, **_field(error)}
+
+
+def _field(error: LivetaskError) -> Json:
+    """Which field of a message, a query or a task's arguments is wrong."""
+    return {"field": error.field} if isinstance(error, ArgumentInvalid) else {}
 
 
 def text_of_output(data: bytes) -> str:

@@ -4,6 +4,7 @@
 |---|---|---|
 | worker_init | main | settings are read, the directory is made, the shipper is started |
 | worker_process_init | pool child that was not forked | it finds the directory of its main process |
+| worker_ready | main | how the tasks are called is written down for the shipper to publish |
 | task_received | main | the task is noted as queued |
 | task_prerun, task_postrun | the one that runs the task | a run begins, ends |
 | task_failure, task_retry | the same | detail of the end |
@@ -32,6 +33,7 @@ from livetask.settings import Settings
 from livetask.worker import facts
 from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
+from livetask.worker.forms import write_forms
 from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs, mark_children
 from livetask.worker.live_task import open_events
@@ -119,6 +121,7 @@ def connect() -> None:
         (signals.worker_init, _on_worker_init),
         (signals.celeryd_after_setup, _on_logging_ready),
         (signals.worker_ready, _on_logging_ready),
+        (signals.worker_ready, _on_ready),
         (signals.worker_process_init, _on_process_init),
         (signals.task_received, _on_received),
         (signals.heartbeat_sent, _on_heartbeat),
@@ -155,6 +158,12 @@ def _on_logging_ready(**_: Any) -> None:
     if _refusal:
         logger.error("livetask does not capture the output of tasks: %s", _refusal)
         _refusal = ""
+
+
+@guarded("how the tasks are called could not be published")
+def _on_ready(**_: Any) -> None:
+    if _worker is not None and _worker.is_main and _worker.celery_worker is not None:
+        write_forms(_worker.celery_worker.app, _worker.celery_worker.hostname, _worker.directory)
 
 
 def _started(celery_worker: Any) -> _Worker | None:

@@ -28,6 +28,9 @@ ROOM_HEADER, OWN_HEADER = "livetask_room", "livetask_own"
 class LiveTask(Task):  # type: ignore[type-arg]  # generic for type checkers only
     """The base class: ``Celery(task_cls=LiveTask)`` or ``@app.task(base=LiveTask)``."""
 
+    given_by_worker = ("room",)
+    """Parameters that a call need not give."""
+
     def emit_progress(self, current: Any, total: Any, info: Any = None) -> None:
         """Tell how far this task has got.
 

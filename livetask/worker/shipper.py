@@ -25,6 +25,7 @@ from livetask.worker.facts import now_ms
 from livetask.worker.household import Household
 from livetask.worker.notes import Notes
 from livetask.worker.order import Order
+from livetask.worker.publishing import Publishing
 from livetask.worker.shipping import Shipping
 from livetask.worker.spool import CONSOLE, left_behind
 from livetask.worker.stopping import StopBoard
@@ -62,6 +63,7 @@ class Shipper:
         self._houses = [self._own]
         self._notes = Notes(self._terms)
         self._stops = StopBoard(self._terms.keys, directory)
+        self._publishing = Publishing(self._terms.keys, directory)
         self._writing = Writing(self._url)
         self._away_since_s: float | None = None
         self._pause_s = 0.0
@@ -80,6 +82,7 @@ class Shipper:
             if not more:
                 self._hearing.wait(self._rest_s())
                 time.sleep(_GATHER_S)  # what else is told or written now goes along
+        self._withdraw()
         if self._tee is not None:
             self._tee.finish(timeout_s=1.0)
         for house in self._houses:
@@ -99,6 +102,12 @@ class Shipper:
         if now_s < self._next_try_s:
             return False
         return self._ship(now_s)
+
+    def _withdraw(self) -> None:
+        """Take back what was published; if Redis is away, the lease does it."""
+        if self._away_since_s is None:
+            with suppress(RedisUnavailable):
+                self._writing.replies(self._publishing.withdrawal())
 
     def _rest_s(self) -> float:
         if self._stop_by_s is not None or any(house.is_busy for house in self._houses):
@@ -125,6 +134,7 @@ class Shipper:
             self._adopt()
         if self._tee is not None:
             self._tee.look_for_file(self._own.directory / CONSOLE)
+        self._publishing.look()
         for house in self._houses:
             house.look(now_s)
             for task_id, progress in house.progress():
@@ -183,6 +193,8 @@ class Shipper:
             calls += wanted
         verified = self._to_verify(now_s)
         calls += [run.verification() for run in verified]
+        published = [] if self._stop_by_s is not None else self._publishing.calls(now_s)
+        calls += published
         if not calls:
             return False
         try:
@@ -201,9 +213,10 @@ class Shipper:
         for run, count in asked:
             run.answered(replies[place : place + count])
             place += count
-        for run, reply in zip(verified, replies[place:], strict=True):
+        for run, reply in zip(verified, replies[place : place + len(verified)], strict=True):
             if not run.verified(reply):
                 run.following.open()
+        self._publishing.answered(now_s, replies[place + len(verified) :])
         return bool(self._notes) or any(run.has_more for run, _ in asked)
 
     def _stopped(self, reply: Any, now_s: float) -> None:

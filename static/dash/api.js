@@ -15,7 +15,16 @@ async function call(path, options) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok && body.status !== 'failed') return body;
-  throw new Error(String(body.error ?? body.data ?? `the server answered ${response.status}`));
+  throw new Refused(String(body.error ?? body.data ?? `the server answered ${response.status}`), String(body.field ?? ''));
+}
+
+/** The server said no. */
+export class Refused extends Error {
+  /** @param {string} text @param {string} field which one of what was sent is wrong, '' if it is none of them */
+  constructor(text, field) {
+    super(text);
+    this.field = field;
+  }
 }
 
 /** Tasks last changed before a time. @param {number} before ms */
@@ -24,21 +33,17 @@ export async function older(before) {
   return /** @type {Message[]} */ (answer.tasks ?? []);
 }
 
-/** The tasks that may be started here. @returns {Promise<{ name: string, doc: string }[]>} */
+/** The tasks that may be started here. @returns {Promise<import('./calls.js').Startable[]>} */
 export async function startable() {
   return (await call('/api/startable')).tasks ?? [];
 }
 
-/**
- * Start a task; its id.
- * @param {string} name @param {unknown[]} [args] @param {Record<string, unknown>} [kwargs]
- * @returns {Promise<string>}
- */
-export async function start(name, args = [], kwargs = {}) {
+/** Start a task; its id. @param {import('./calls.js').Call} wanted */
+export async function start(wanted) {
   const answer = await call('/task', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ task_name: name, args, kwargs }),
+    body: JSON.stringify(wanted),
   });
   return String(answer.data);
 }

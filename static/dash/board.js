@@ -229,11 +229,18 @@ filter.addEventListener('keydown', (event) => {
   if (filter.value) choose(list.tab, '');
   else filter.blur();
 });
-startButton.addEventListener('click', () => openStart(tasksToStart));
+startButton.addEventListener('click', startOne);
+
+/** Workers come and go: what may be started is asked anew. */
+async function startOne() {
+  const tasks = await known();
+  if (tasks.length) tasksToStart = tasks;
+  if (!document.querySelector('dialog[open]')) openStart(tasksToStart);
+}
 
 bind([
   { keys: '/', does: 'filter the tasks', run: () => filter.focus() },
-  { keys: 'n', does: 'start tasks', run: () => startButton.hidden || openStart(tasksToStart) },
+  { keys: 'n', does: 'start tasks', run: () => void (startButton.hidden || startOne()) },
 ]);
 offerHelp();
 showLink(client);
@@ -246,6 +253,12 @@ setInterval(() => {
   for (const card of cards.values()) if (card.onScreen) card.tick(now);
 }, 500);
 
-tasksToStart = await known();
-startButton.hidden = !tasksToStart.length;
-refresh(true);
+async function learnWhatStarts() {
+  tasksToStart = await known();
+  startButton.hidden = !tasksToStart.length;
+  refresh(true);
+}
+
+// a worker may have come meanwhile
+document.addEventListener('visibilitychange', () => !document.hidden && startButton.hidden && learnWhatStarts());
+await learnWhatStarts();

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.browser.watching import Watched
-from tests.system.rig import Dashboard, Redis, Rig, rig_in
+from tests.system.rig import Dashboard, Redis, Rig, free_port, rig_in
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,20 @@ def store(rig: Rig) -> Redis:
 @pytest.fixture(scope="module")
 def server(rig: Rig, store: Redis) -> Dashboard:
     return rig.serve(store.url)
+
+
+@pytest.fixture(scope="module")
+def small(rig: Rig, store: Redis) -> Dashboard:
+    """A dashboard that may start the tasks of a small app, and a worker for them."""
+    env = rig.app_env(store.url)
+    command = ["-m", "celery", "-A", "tests.browser.small_app", "worker", "-P", "prefork", "-c", "2", "-l", "WARNING"]
+    command += ["--without-mingle", "--without-gossip", "--without-heartbeat", "-I", "livetask.worker"]
+    rig.run("small-worker", command, env)
+    port = free_port()
+    serve = ["-m", "livetask", "serve", "-A", "tests.browser.small_app", "--port", str(port)]
+    running = rig.run("small-server", serve, env)
+    running.wait_for_log("livetask is at")
+    return Dashboard(running, port)
 
 
 @pytest_asyncio.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from typing import Literal
 
 from celery import Celery
 
@@ -24,6 +26,28 @@ def greet(name: str, times: int = 1) -> str:
         print(f"{number}: hello {name}", flush=True)
         emit_progress(number, times)
     return f"greeted {name}"
+
+
+@app.task(name="small.build", rate_limit="100/s")
+def build(
+    target: str,
+    jobs: int = 2,
+    *,
+    ratio: float = 0.5,
+    clean: bool = False,
+    colour: Literal["auto", "never"] = "auto",
+    env: dict[str, str] | None = None,
+    only: list[str] = (),  # type: ignore[assignment]
+    anything: object = None,
+    **more: int,
+) -> str:
+    """Build a target, with as many jobs as you like.
+
+    It prints what it was called with.
+    """
+    found = {"target": target, "jobs": jobs, "ratio": ratio, "clean": clean, "colour": colour}
+    print(json.dumps({**found, "env": env, "only": list(only), "anything": anything, **more}), flush=True)
+    return target
 
 
 @app.task(name="small.fail")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import aiohttp
-import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.watching import Watched, numbered
 from tests.server.serving import Writer
-from tests.system.rig import Dashboard, Redis, Rig, free_port
+from tests.system.rig import Dashboard, Redis
 
 
 async def test_tasks_come_and_end_live_newest_first(store: Redis, watched: Watched) -> None:
@@ -167,20 +166,6 @@ async def test_pages_carry_a_strict_policy_and_modules_are_asked_for_anew(server
             assert again.status == 304
 
 
-@pytest.fixture(scope="module")
-def small(rig: Rig, store: Redis) -> Dashboard:
-    """A dashboard that may start the tasks of a small app, and a worker for them."""
-    env = rig.app_env(store.url)
-    command = ["-m", "celery", "-A", "tests.browser.small_app", "worker", "-P", "prefork", "-c", "2", "-l", "WARNING"]
-    command += ["--without-mingle", "--without-gossip", "--without-heartbeat", "-I", "livetask.worker"]
-    rig.run("small-worker", command, env)
-    port = free_port()
-    serve = ["-m", "livetask", "serve", "-A", "tests.browser.small_app", "--port", str(port)]
-    running = rig.run("small-server", serve, env)
-    running.wait_for_log("livetask is at")
-    return Dashboard(running, port)
-
-
 async def test_a_task_is_started_with_arguments_and_shows_its_result(small: Dashboard, browser: Browser) -> None:
     watched = await Watched.open(browser, small.url)
     page = watched.page
@@ -189,11 +174,11 @@ async def test_a_task_is_started_with_arguments_and_shows_its_result(small: Dash
     dialog = page.get_by_role("dialog", name="Start a task")
     await dialog.get_by_label("Task", exact=True).select_option("small.greet")
     await expect(dialog).to_contain_text("Greet somebody, several times.")
-    await dialog.get_by_label("Arguments, a JSON list").fill("[1, 2")
     await dialog.get_by_role("button", name="Start", exact=True).click()
-    await expect(dialog.get_by_role("alert")).to_have_text("Arguments: this is not JSON")
-    await dialog.get_by_label("Arguments, a JSON list").fill('["you"]')
-    await dialog.get_by_label("Keyword arguments").fill('{"times": 3}')
+    await expect(dialog.locator(".field", has_text="name").get_by_role("alert")).to_have_text("a value is needed")
+    await dialog.get_by_label("name", exact=True).fill("you")
+    await expect(dialog.get_by_label("times", exact=True)).to_have_value("1")
+    await dialog.get_by_label("times", exact=True).fill("3")
     await dialog.get_by_role("button", name="Start", exact=True).click()
     await expect(dialog).to_be_hidden()
     card = page.locator(".card", has_text="small.greet").first

@@ -369,3 +369,28 @@ def test_whatever_is_sent_again_the_stream_is_the_text(
         expected = "DUP" if low + len(piece) <= have else "OK" if low == have else "GAP"
         assert answer[0] == expected
     assert run.text() == text
+
+
+def publish(client: redis.Redis, member: str, ttl_ms: int, text: str) -> bytes:
+    keys = Keys()
+    answer: Any = client.eval(
+        script("publish").text, 2, keys.publishers(), keys.forms(member.split(".")[0]), member, ttl_ms, text
+    )
+    return bytes(answer[0])
+
+
+def test_what_was_published_is_renewed_without_its_text_as_long_as_it_is_there(client: redis.Redis) -> None:
+    assert publish(client, "abc.one@host", 60_000, "") == b"GONE"
+    assert not client.exists(Keys().publishers())
+    assert publish(client, "abc.one@host", 60_000, "[1]") == b"OK"
+    assert publish(client, "abc.two@host", 60_000, "") == b"OK"
+    assert client.get(Keys().forms("abc")) == b"[1]"
+    assert client.zcard(Keys().publishers()) == 2
+    assert 0 < client.pttl(Keys().forms("abc")) <= 120_000  # type: ignore[operator]
+
+
+def test_publishing_drops_workers_whose_lease_is_over(client: redis.Redis) -> None:
+    client.zadd(Keys().publishers(), {"abc.gone@host": 1})
+    publish(client, "abc.one@host", 60_000, "[1]")
+    assert client.zrange(Keys().publishers(), 0, -1) == [b"abc.one@host"]
+    assert client.pttl(Keys().publishers()) > 0  # type: ignore[operator]

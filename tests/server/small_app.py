@@ -29,6 +29,9 @@ def make(url: str) -> Celery:
     @app.task(name="hidden", shared=False)
     def hidden() -> None: ...
 
+    @app.task(name="say", shared=False)
+    def say(text: str) -> None: ...
+
     return app
 
 

@@ -170,7 +170,9 @@ async def test_revoking_a_task_that_runs_or_is_over_does_not_change_what_is_know
 
 async def test_startable_lists_what_is_allowed_and_known(client: Client) -> None:
     _, found = await got(client, "/api/startable")
-    assert found == {"tasks": [{"name": "add", "doc": "Adds two numbers."}, {"name": "fails", "doc": ""}]}
+    assert [(task["name"], task["workers"]) for task in found["tasks"]] == [("add", []), ("fails", [])]
+    assert [one["name"] for one in found["tasks"][0]["parameters"]] == ["x", "y"]
+    assert found["tasks"][1]["parameters"] == []
 
 
 # ---- what can be wrong
@@ -252,7 +254,8 @@ async def test_whatever_is_wrong_with_a_request_has_its_status_and_code(
             assert answer.status == status, (url, await answer.text())
             if status >= 400:
                 body = await answer.json()
-                assert (set(body), body["code"]) == ({"code", "error"}, code), url
+                assert (set(body) - {"field"}, body["code"]) == ({"code", "error"}, code), url
+                assert ("field" in body) == (code == "argument_invalid"), url
                 assert len(body["error"]) < 400
     assert caplog.records == []
 
@@ -274,7 +277,21 @@ BODIES: list[tuple[bytes | str, int]] = [
     ('{"task_name": "add", "argz": []}', 400),
     ('{"task_name": "add", "chain": [{"task_name": "add", "chain": [{"task_name": "add"}]}]}', 400),
     ('{"task_name": "hidden"}', 403),
-    ('{"task_name": "\\ud800"}', 403),
+    ('{"task_name": "\\ud800"}', 400),
+    ('{"task_name": "add"}', 400),
+    ('{"task_name": "add", "args": ["1"]}', 400),
+    ('{"task_name": "add", "args": [1, 2, 3]}', 400),
+    ('{"task_name": "add", "args": [1], "kwargs": {"x": 1}}', 400),
+    ('{"task_name": "add", "args": [1], "kwargs": {"z": 1}}', 400),
+    ('{"task_name": "add", "args": [1], "queue": "a b"}', 400),
+    ('{"task_name": "add", "args": [1], "queue": 7}', 400),
+    ('{"task_name": "add", "args": [1], "countdown": -1}', 400),
+    ('{"task_name": "add", "args": [1], "countdown": "soon"}', 400),
+    ('{"task_name": "add", "args": [1], "countdown": 1e300}', 400),
+    ('{"task_name": "add", "args": [1], "countdown": NaN}', 400),
+    ('{"task_name": "add", "args": [1], "priority": 256}', 400),
+    ('{"task_name": "add", "args": [1], "priority": 1.5}', 400),
+    ('{"task_name": "add", "args": [1], "priority": true}', 400),
     ('{"task_name": "nowhere"}', 404),
     ('{"task_name": "add", "args": ["' + "x" * 40_000 + '"]}', 413),
 ]
@@ -285,7 +302,7 @@ async def test_a_bad_body_is_refused_and_nothing_is_sent(client: Client, store: 
         async with client.post("/task", data=body) as answer:
             assert answer.status == status, (body[:60], await answer.text())
             found = await answer.json()
-            assert (set(found), found["status"]) == ({"status", "data", "code"}, "failed")
+            assert (set(found) - {"field"}, found["status"]) == ({"status", "data", "code"}, "failed")
     for method, url, status in [
         ("GET", "/task/unknown", 404),
         ("DELETE", "/task/unknown", 404),
@@ -305,7 +322,7 @@ async def test_a_bad_body_is_refused_and_nothing_is_sent(client: Client, store: 
 async def test_a_broker_that_is_away_or_hangs_is_503_and_nobody_else_waits(store: Redis) -> None:
     away = small_app.make(f"redis://127.0.0.1:{free_port()}/0")
     async with served(store.url, away, available_tasks=("*",)) as client:
-        async with client.post("/task", json={"task_name": "add"}) as answer:
+        async with client.post("/task", json={"task_name": "add", "args": [1]}) as answer:
             assert (answer.status, (await answer.json())["status"]) == (503, "failed")
         assert answer.headers["Retry-After"] == "2"
         async with client.get("/task/abc") as answer:
@@ -314,7 +331,7 @@ async def test_a_broker_that_is_away_or_hangs_is_503_and_nobody_else_waits(store
         a_silent_broker() as url,
         served(store.url, small_app.make(url), available_tasks=("*",), broker_timeout_s=1) as client,
     ):
-        posts = [asyncio.create_task(client.post("/task", json={"task_name": "add"})) for _ in range(6)]
+        posts = [asyncio.create_task(client.post("/task", json={"task_name": "add", "args": [1]})) for _ in range(6)]
         while not all(post.done() for post in posts):
             async with asyncio.timeout(0.8), client.get("/api/tasks") as answer:
                 assert answer.status == 200

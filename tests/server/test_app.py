@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 async def client(store: Redis) -> AsyncIterator[Client]:
     app = small_app.make(store.url)
     async with served(
-        store.url, app, available_tasks=("add",), cors_allowed_origins=("https://ours.example",)
+        store.url, app, available_tasks=("add", "say"), cors_allowed_origins=("https://ours.example",)
     ) as found:
         yield found
 
@@ -59,7 +59,7 @@ async def test_pages_of_other_origins_cannot_start_or_stop_anything(
     client: Client, headers: dict[str, str], status: int
 ) -> None:
     sent = {name: value.replace("SELF", f"127.0.0.1:{client.port}") for name, value in headers.items()}
-    async with client.post("/task", json={"task_name": "add"}, headers=sent) as answer:
+    async with client.post("/task", json={"task_name": "add", "args": [1]}, headers=sent) as answer:
         assert answer.status == status, await answer.text()
     async with client.delete("/task/unknown", headers=sent) as answer:
         assert answer.status == (404 if status == 201 else 403)
@@ -153,7 +153,7 @@ async def test_nothing_of_arguments_or_output_is_logged(
     caplog.set_level(logging.DEBUG)
     logging.getLogger("asyncio").setLevel(logging.INFO)
     Writer(store.url, "quiet").begin().write(b"hunter2 in the output\n").finish()
-    async with client.post("/task", json={"task_name": "add", "args": ["hunter2"]}) as answer:
+    async with client.post("/task", json={"task_name": "say", "args": ["hunter2"]}) as answer:
         assert answer.status == 201
     async with client.post("/task", data=b'{"task_name": "hunter2", ') as answer:
         assert answer.status == 400

@@ -23,7 +23,9 @@ from livetask.errors import (
     TaskNotAllowed,
     TooLarge,
 )
+from livetask.server.calls import Sender
 from livetask.server.control import Control, TaskFate
+from livetask.signature import TaskForm, form_of
 from tests.server import small_app
 from tests.server.serving import a_redis, a_silent_broker, slow_callbacks, until
 from tests.system.rig import Redis, Running, free_port
@@ -62,6 +64,10 @@ def worker(store: Redis, tmp_path: Path) -> Iterator[Running]:
     running.stop()
 
 
+async def nothing_published(name: str) -> tuple[TaskForm, ...]:
+    return ()
+
+
 def control_of(app: Celery | None, *available: str, noted: Noted | None = None, **more: Any) -> Control:
     async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
         if noted is not None:
@@ -74,6 +80,7 @@ def control_of(app: Celery | None, *available: str, noted: Noted | None = None, 
         "limit_bytes": 4096,
         "show_arguments": True,
         "note": note,
+        "forms_of": nothing_published,
     }
     control = Control(app, **(given | more))
     _opened.append(control)
@@ -148,10 +155,16 @@ async def test_a_name_that_the_app_does_not_have_is_refused(app: Celery) -> None
     assert waiting(app) == 0
 
 
-async def test_startable_names_the_allowed_tasks_of_the_app_with_the_first_line_of_their_docs(app: Celery) -> None:
+async def test_startable_names_the_allowed_tasks_of_the_app_with_their_forms(app: Celery) -> None:
     # shared tasks of other test modules come to every app of this process
-    found = [task for task in await control_of(app, "*").startable() if not task.name.startswith("tests.")]
-    assert [(task.name, task.doc) for task in found] == [("add", "Adds two numbers."), ("fails", ""), ("hidden", "")]
+    found = [task for task in await control_of(app, "*").startable() if "." not in task.name]
+    doc = "Adds two numbers.\n\nAnd says no more."
+    assert [(task.name, task.doc) for task in found] == [("add", doc), ("fails", ""), ("hidden", ""), ("say", "")]
+    assert [(one.name, one.hint, one.required) for one in found[0].parameters or ()] == [
+        ("x", "int", True),
+        ("y", "int", False),
+    ]
+    assert {task.queue for task in found} == {small_app.QUEUE}
     assert [task.name for task in await control_of(app, "a*", "f*").startable()] == ["add", "fails"]
     assert await control_of(app).startable() == []
 
@@ -187,6 +200,31 @@ async def test_a_malformed_message_is_refused_and_nothing_is_sent(app: Celery, m
     with pytest.raises(ArgumentInvalid):
         await control_of(app, "*").send(message)
     assert waiting(app) == 0
+
+
+async def test_a_chain_is_refused_whole_if_one_of_its_calls_cannot_succeed(app: Celery) -> None:
+    published = (form_of(app, app.tasks["add"]),)
+
+    async def forms_of(name: str) -> tuple[TaskForm, ...]:
+        return published
+
+    for control in (control_of(app, "add"), control_of(app, "add", forms_of=forms_of)):
+        for args in ([1, 2], ["1"]):  # the result of the task before comes first
+            with pytest.raises(ArgumentInvalid):
+                await control.send({"task_name": "add", "args": [1], "chain": [{"task_name": "add", "args": args}]})
+        assert waiting(app) == 0
+        for chained in ({"args": [2]}, {"args": []}, {"kwargs": {"y": 3}}):
+            await control.send({"task_name": "add", "args": [1], "chain": [{"task_name": "add", **chained}]})
+        assert waiting(app) == 3
+        app.control.purge()
+
+
+async def test_what_a_header_gives_need_not_be_given(app: Celery) -> None:
+    control = control_of(app, "say", header_task_map=[("say", "x-user", "text")])
+    await control.start({"task_name": "say"}, Sender(headers={"x-user": "ann"}))
+    with pytest.raises(ArgumentInvalid):
+        await control.start({"task_name": "say"}, Sender())
+    assert waiting(app) == 1
 
 
 async def test_a_chain_with_a_task_that_is_not_allowed_or_not_there_is_refused_whole(app: Celery) -> None:

@@ -29,8 +29,8 @@ async def serving(store: Redis, *available: str, **settings: Any) -> AsyncIterat
     app.pool.force_close_all()
 
 
-async def started(client: Client, *args: Any, **kwargs: Any) -> str:
-    message = {"task_name": "add", "args": args, "kwargs": kwargs}
+async def started(client: Client, *args: Any, name: str = "add", **kwargs: Any) -> str:
+    message = {"task_name": name, "args": args, "kwargs": kwargs}
     async with client.post("/task", json=message) as answer:
         assert answer.status == 201, await answer.text()
         return str((await answer.json())["data"])
@@ -72,8 +72,8 @@ async def test_edited_arguments_stand_for_the_old_ones(store: Redis) -> None:
 
 @pytest.mark.parametrize(("size", "code"), [(KEPT_BYTES - 30, None), (KEPT_BYTES, "arguments_unknown")])
 async def test_arguments_are_kept_up_to_a_bound(store: Redis, size: int, code: str | None) -> None:
-    async with serving(store) as client:
-        old = await started(client, "x" * size)
+    async with serving(store, "say") as client:
+        old = await started(client, "x" * size, name="say")
         assert (await task_of(client, old))["can_rerun"] is (code is None)
         status, answer = await rerun(client, old)
         assert answer.get("code") == code
@@ -83,8 +83,8 @@ async def test_arguments_are_kept_up_to_a_bound(store: Redis, size: int, code: s
 
 
 async def test_arguments_that_are_not_to_be_shown_are_not_kept(store: Redis) -> None:
-    async with serving(store, show_arguments=False) as client:
-        old = await started(client, "secret")
+    async with serving(store, "say", show_arguments=False) as client:
+        old = await started(client, "secret", name="say")
         assert (await rerun(client, old))[1]["code"] == "arguments_unknown"
         assert b"secret" not in b"".join(Writer(store.url, old).redis.hgetall(f"{_key(store, old)}").values())
 

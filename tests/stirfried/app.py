@@ -78,6 +78,11 @@ def which_room(room: str | None = None) -> str | None:
     return room
 
 
+@app.task(name="wants_room")
+def wants_room(room: str) -> str:
+    return room
+
+
 @app.task(name="parent")
 def parent(room: str | None = None) -> str:
     found: str = app.tasks["add"].delay(1, 1, room=room).id

@@ -48,6 +48,17 @@ async def test_a_header_becomes_the_argument_that_it_is_mapped_to(place: Place) 
         assert dict(await client.until(task_id))["on_success"]["retval"] == "bob"
 
 
+async def test_a_task_that_wants_its_room_need_not_be_given_it(place: Place) -> None:
+    async with place.server() as server, Client(server.url) as client:
+        task_id = await client.send("wants_room")
+        assert dict(await client.until(task_id))["on_success"]["retval"] == client.io.get_sid()
+        answer = await client.ask("send_task", {"task_name": "wants_room", "args": [1, 2]})
+        assert (answer["status"], answer["field"]) == ("failed", "args")
+        async with aiohttp.ClientSession() as http, http.get(f"{server.url}api/startable") as listed:
+            found = {one["name"]: one for one in (await listed.json())["tasks"]}
+        assert found["wants_room"]["doc"] == ""
+
+
 @pytest.mark.parametrize("off", ["enable_http", "enable_socketio", "enable_task_info", "enable_revoke_task"])
 async def test_what_is_switched_off_is_not_there(place: Place, off: str) -> None:
     async with served(place.url, available_tasks=["*"], **{off: False}) as client:

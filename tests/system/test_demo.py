@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_the_mix_of_eight_runs_and_each_task_does_what_it_promises(dashboard: Da
     failing = dict.fromkeys(("demo.fail", "demo.segfault"), "FAILURE")
     assert states == dict.fromkeys(MIX, "SUCCESS") | failing | may_fail
 
-    assert b"100%|" in outputs["demo.hash_python"]
+    whole_or_in_time(tasks["demo.hash_python"], outputs["demo.hash_python"], 60)
     assert b"files/s" in outputs["demo.hash_python"] or b"file/s" in outputs["demo.hash_python"]
     assert outputs["demo.compile_stdlib"].count(b"Compiling '") > 300
     assert b"modules compiled" in outputs["demo.compile_stdlib"]
@@ -70,6 +71,34 @@ def test_the_mix_of_eight_runs_and_each_task_does_what_it_promises(dashboard: Da
     assert b"is here" in outputs["demo.retry"]
     assert b"300,000 lines in" in outputs["demo.flood"]
     made_or_clear(tasks["demo.make_venv"], outputs["demo.make_venv"])
+
+
+@pytest.mark.timeout(200)
+def test_hashing_ends_with_all_files_or_when_its_time_is_over(dashboard: Dashboard) -> None:
+    """With one round it is a matter of reading the files; with no time none is read."""
+    limits = {"all": {"seconds": 120, "rounds": 1}, "none": {"seconds": 0}}
+    ids = {}
+    for name, kwargs in limits.items():
+        answer = asked(f"{dashboard.url}/task", {"task_name": "demo.hash_python", "kwargs": kwargs})
+        assert answer.status == 201, answer
+        ids[name] = answer.json["data"]
+    tasks = {name: ended_task(dashboard.url, task_id, 150) for name, task_id in ids.items()}
+    outputs = {name: output_by_offset_of_last(dashboard.url, task) for name, task in tasks.items()}
+    assert whole_or_in_time(tasks["all"], outputs["all"], 120) == len(stdlib_files())
+    assert whole_or_in_time(tasks["none"], outputs["none"], 0) == 0
+
+
+def whole_or_in_time(task: dict[str, Any], output: bytes, seconds: int) -> int:
+    """How many files it says were hashed: all, with a full bar; or fewer, because its own time was over."""
+    assert task["state"] == "SUCCESS"
+    total = len(stdlib_files())
+    assert output.startswith(f"{total} files of Python".encode())
+    said = re.search(rb"^(\d+) files, [\d,]+ bytes: [0-9a-f]{64}\r?$", output, re.MULTILINE)
+    assert said is not None, output[-500:]
+    done = int(said[1])
+    assert (b"100%|" in output) == (done == total)
+    assert (f"stopped after {seconds} s".encode() in output) == (done < total)
+    return done
 
 
 def made_or_clear(task: dict[str, Any], output: bytes) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from celery import Celery, shared_task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
@@ -23,6 +23,7 @@ from celery.utils.log import get_task_logger
 def make_app(broker: str, queue: str) -> Celery:
     found = Celery("tests", broker=broker, backend="cache+memory://", set_as_current=False)
     found.conf.update(task_default_queue=queue, broker_connection_retry_on_startup=True, task_track_started=True)
+    found.conf.task_routes = {"tests.formed": {"queue": "beside"}}
     return found
 
 
@@ -43,6 +44,28 @@ def task(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 @task
 def say(text: str) -> None:
     print(text)
+
+
+class _Odd:
+    def __repr__(self) -> str:
+        return "<object>"
+
+
+@task(bind=True, rate_limit="10/m", autoretry_for=(OSError,))
+def formed(
+    self: Any,
+    count: int,
+    name: str | None = "you",
+    deep: dict[str, list[int]] = {"a": [1]},  # noqa: B006 - as users write it
+    odd=_Odd(),  # type: ignore[no-untyped-def]  # noqa: B008
+    *,
+    colour: Literal["red", "blue"] = "red",
+    **more: float,
+) -> None:
+    """Takes all kinds of arguments.
+
+    A second paragraph.
+    """
 
 
 @task

@@ -1,0 +1,198 @@
+"""The shapes of the HTTP API's bodies and errors, as JSON Schema: the parts of which ``openapi`` makes the document.
+
+A task may carry more fields than are named here: clients are to leave alone what they do not know.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def maybe(kind: str, **more: Any) -> Json:
+    """A value of this type, or null."""
+    return {"type": [kind, "null"], **more}
+
+
+def ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(of: Json, **more: Any) -> Json:
+    return {"type": "array", "items": of, **more}
+
+
+def shape(**fields: Json) -> Json:
+    """An object that has all of these fields."""
+    return {"type": "object", "required": list(fields), "properties": fields}
+
+
+STRING: Json = {"type": "string"}
+WHOLE: Json = {"type": "integer"}
+TIME: Json = maybe("integer", description="ms since the epoch")
+CURSOR: Json = {
+    "type": "string",
+    "description": "opaque: give it back as it came",
+    "examples": ["1.k3v9x0q2m4t8.120-8411"],
+}
+FLAG: Json = {"type": "boolean"}
+TASK_ID: Json = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}$"}
+
+_RUN = shape(
+    run={"type": "integer", "minimum": 1},
+    nonce=STRING,
+    why=maybe("string", description="first, retry or redelivered"),
+    host=maybe("string"),
+    pid=maybe("integer"),
+    worker=maybe("string"),
+    pool=maybe("string", description="Celery's name for the kind of pool"),
+    begun_at=TIME,
+    ended_at=TIME,
+    how=maybe("string", description="SUCCESS FAILURE RETRY IGNORED REJECTED REVOKED KILLED LOST; null while it runs"),
+    detail=maybe("object", description="what is known of a bad end: exception, traceback, signal, exit_code, ..."),
+    first={"type": "string", "description": "position of the first byte kept, <line>-<byte>"},
+    first_why={"type": "string", "enum": ["", "trimmed", "lost"]},
+    end={"type": "string", "description": "position of the byte that would come next"},
+    lines=WHOLE,
+    bytes=WHOLE,
+    crc=maybe("string", description="8 hexadecimal digits: the CRC-32 of all bytes"),
+)
+
+_TASK = shape(
+    id=STRING,
+    name=maybe("string"),
+    state={"type": "string", "description": "QUEUED RUNNING RETRY SUCCESS FAILURE REVOKED IGNORED REJECTED LOST"},
+    queued_at=TIME,
+    began_at=TIME,
+    ended_at=TIME,
+    changed_at=TIME,
+    queue=maybe("string"),
+    worker=maybe("string"),
+    root_id=maybe("string"),
+    parent_id=maybe("string"),
+    args=maybe("string", description="the repr, shortened"),
+    kwargs=maybe("string"),
+    result=maybe("string"),
+    progress=maybe("object"),
+    open=WHOLE,
+    stopping_at=TIME,
+    stopping_by=maybe("string", description="who wished that it stops, while it runs"),
+    stopping_how=maybe("string", description="cancel or terminate"),
+    stopping_note=maybe("string", description="why it was not terminated"),
+    revoked_at=TIME,
+    revoked_by=maybe("string"),
+    rerun_of=maybe("string", description="the task that it repeats"),
+    reruns=listed(STRING, description="the tasks that repeat it"),
+    can_rerun={"type": "boolean", "description": "whether its arguments are kept"},
+    runs=listed(ref("Run")),
+)
+
+_LINES = shape(
+    first_line=WHOLE,
+    lines=listed(STRING),
+    sgr={"type": "string", "description": "the colours in force where the first line begins"},
+    first_kept_line=WHOLE,
+    end=CURSOR,
+    complete=FLAG,
+    ended=FLAG,
+    gaps=listed(shape(**{"from": STRING, "to": STRING, "reason": STRING})),
+)
+_LINES["properties"]["cut"] = {
+    "type": "object",
+    "description": "by line: the bytes of a line that was cut",
+    "additionalProperties": WHOLE,
+}
+
+_PARAMETER = shape(
+    name=STRING,
+    kind={
+        "type": "string",
+        "enum": ["positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"],
+    },
+    required=FLAG,
+    default={"description": "as JSON has it; null where default_text is given"},
+    default_text=maybe("string", description="the default's repr, where JSON cannot hold it"),
+    hint=maybe("string", description="the type hint as text"),
+    types=maybe("array", items=STRING, description="JSON types that the hint allows; null for any"),
+    choices=maybe("array", description="the only values, of a Literal; null for any"),
+)
+
+_STARTABLE = shape(
+    name=STRING,
+    doc=STRING,
+    parameters=maybe("array", items=ref("Parameter"), description="null: nobody has said which arguments it takes"),
+    queue=maybe("string"),
+    routing_key=maybe("string"),
+    rate_limit=maybe("string"),
+    bind=FLAG,
+    workers=listed(STRING, description="those that have the task"),
+)
+
+_CALL: Json = {
+    "type": "object",
+    "required": ["task_name"],
+    "properties": {
+        "task_name": {"type": "string", "minLength": 1, "maxLength": 255},
+        "args": {"type": ["array", "null"]},
+        "kwargs": {"type": ["object", "null"]},
+        "queue": maybe("string", pattern="^[A-Za-z0-9_][A-Za-z0-9._:@/+-]{0,199}$"),
+        "countdown": maybe("number", minimum=0, maximum=31_622_400, description="seconds"),
+        "priority": maybe("integer", minimum=0, maximum=255),
+        "room": maybe("string", maxLength=200, description="whose members hear of it, with custom_rooms"),
+        "chain": maybe(
+            "array",
+            items={"type": "object", "required": ["task_name"]},
+            maxItems=100,
+            description="calls like this one, without chains; each is given the result before it, the last comes first",
+        ),
+    },
+    "additionalProperties": False,
+    "examples": [{"task_name": "app.train", "kwargs": {"epochs": 3}, "queue": "gpu"}],
+}
+
+_RERUN: Json = {
+    "type": "object",
+    "properties": {"args": _CALL["properties"]["args"], "kwargs": _CALL["properties"]["kwargs"]},
+    "additionalProperties": False,
+    "description": "what is given stands for what the task had",
+}
+
+_SUCCESS: Json = {"type": "string", "enum": ["success"]}
+_ID: Json = {**STRING, "description": "the task's id"}
+
+_OUTCOMES = ["revoked", "cancelling", "stopping", "terminated", "ended"]
+
+_FIELD: Json = {"type": "string", "description": "with code argument_invalid: which field or argument is wrong"}
+
+_ERROR = shape(code=STRING, error=STRING)
+_ERROR["properties"]["field"] = _FIELD
+
+_FAILED = shape(status={"type": "string", "enum": ["failed"]}, data=STRING, code=STRING)
+_FAILED["properties"]["field"] = _FIELD
+
+_STARTED = shape(status=_SUCCESS, data=_ID)
+_STARTED["properties"]["chain"] = listed(STRING, description="the ids of the chained tasks, as they were given")
+
+SCHEMAS: Json = {
+    "Task": _TASK,
+    "Run": _RUN,
+    "Tasks": shape(
+        tasks=listed(ref("Task")),
+        counts={"type": "object", "additionalProperties": WHOLE},
+        next_before=maybe("integer", description="asks for those after these; null: there are no more"),
+    ),
+    "Lines": _LINES,
+    "Parameter": _PARAMETER,
+    "Startable": shape(tasks=listed(_STARTABLE)),
+    "Call": _CALL,
+    "Started": _STARTED,
+    "Rerun": _RERUN,
+    "Rerunning": shape(status=_SUCCESS, data=_ID, rerun_of=STRING),
+    "Stopped": shape(status=_SUCCESS, data=_ID, outcome={**STRING, "enum": _OUTCOMES}, words=STRING),
+    "Info": shape(id=STRING, state={**STRING, "description": "Celery's word"}, result={"description": "the result"}),
+    "Error": _ERROR,
+    "Failed": _FAILED,
+}
