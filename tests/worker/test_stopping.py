@@ -17,7 +17,7 @@ from tests.system.rig import wait_for
 from tests.worker.conftest import Starter, Worker
 from tests.worker.tasks import make_app
 
-POOLS = ["prefork", "threads", "gevent", "solo"]
+POOLS = ["prefork", "threads", "gevent", "eventlet", "solo"]
 
 
 @asynccontextmanager
