@@ -18,8 +18,8 @@ HOUSE = Path(__file__).resolve().parents[2] / "livetask"
 ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"))
 
 GROUND = [
-    "errors.py", "setting_errors.py", "position.py", "keys.py", "parcel.py", "settings.py", "arguments.py",
-    "signature.py",
+    "errors.py", "setting_errors.py", "position.py", "keys.py", "parcel.py", "settings.py",
+    "setting_values.py", "arguments.py", "signature.py",
 ]  # fmt: skip
 PURE = [
     *GROUND, "server/subscription.py", "server/reels.py", "server/calls.py", "server/wire.py", "server/options.py",
