@@ -1,6 +1,6 @@
-"""Values of settings, read from what users wrote: text of an environment, objects of a configuration.
+"""How the values that users write for settings are read: text from the environment, lists, objects, options.
 
-Pure: it is given a name and a value, and gives the value in the setting's own type or raises SettingInvalid.
+Pure: no I/O, no clock. Must never know: which settings there are, and what they are for.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _SOCKETIO_REFUSED = {
 
 
 def converted(name: str, kind: Any, value: Any) -> Any:
-    """The value in the setting's own type, ``kind``; text, as the environment has it, is read.
+    """The value of the setting ``name`` in its own type, ``kind``; text, as the environment has it, is read.
 
-    Raises SettingInvalid.
+    Raises SettingInvalid, SettingUnknown.
     """
     if kind is bool:
         return _as_bool(name, value)
