@@ -20,6 +20,7 @@ from aiohttp import web
 
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
+from livetask.server.access.gate import Gate
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
 from livetask.server.armour.suit import Suit
@@ -111,9 +112,9 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit = _suit(settings)
+    suit, gate = _suit(settings), Gate()
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares()],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware],
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
@@ -141,7 +142,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, {**stirfried.events(), **actions.events()}, stopping)
+    live = app[LIVE] = _live(settings, store, gate, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
     tasks = TaskApi(store)
@@ -210,9 +211,10 @@ def _wishes(settings: Settings, store: Store) -> Wishes:
     return Wishes(store, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap)
 
 
-def _live(settings: Settings, store: Store, calls: Mapping[str, Call], stopping: Stopping) -> Live:
+def _live(settings: Settings, store: Store, gate: Gate, calls: Mapping[str, Call], stopping: Stopping) -> Live:
     return Live(
         store,
+        gate=gate,
         calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,
