@@ -22,13 +22,15 @@ from livetask.archive_errors import ArchiveDamaged
 from livetask.position import REASONS, Position
 from livetask.server.slices import RawEntry
 
-TEXT_BYTES = 256 * 1024
-"""How much text a member holds before it is closed: a line costs one of them to read."""
+TEXT_BYTES = 128 * 1024
+"""How much text a member holds before it is closed: a line costs one of them to read, 0.4 ms. Twice as much would save
+one byte in a hundred."""
 
 ROWS_BYTES = 48 * 1024
 """How large the rows may become: an extra field has room for 64 KiB."""
 
-_LEVEL = 2
+_LEVEL = 1
+"""A quarter faster than level 3, and no more than a twentieth larger."""
 _HEAD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff"  # gzip, deflate, with an extra field, no time, unknown system
 _START = struct.Struct("<BQQ")
 _END = struct.Struct("<II")
