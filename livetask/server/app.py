@@ -144,7 +144,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
     live = app[LIVE] = _live(settings, store, gate, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
+    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     tasks = TaskApi(store)
 
     pages.setup_jinja(app, templates_dir())
