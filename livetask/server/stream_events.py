@@ -2,7 +2,7 @@
 
 ``data`` holds output; the ``control`` that follows each says where the client stands: ``streamNextOffset``,
 ``streamCursor`` (for caches between), ``upToDate`` and ``streamClosed`` once they are true. What cannot be delivered is
-a ``control`` of its own with ``streamGap``, as ``<from> <to> <reason>``; the protocol's clients pass over the field, and
+a ``control`` of its own with ``streamGap``, as ``<from> <to> <reason>``; clients of the protocol pass over the field;
 its offset stands after the gap. The ``id`` of a control is the cursor, so that a browser goes on by itself.
 
 A carriage return cannot stand in the data of an event and is shown as U+240D; ``encoding=base64`` gives the bytes.
