@@ -77,6 +77,9 @@ class Line:
         self._sio: Any = socketio.AsyncClient(reconnection=False, handle_sigint=False, http_session=session)
         self._message = self._sio.eio.handlers["message"]
         self._sio.eio.on("message", self._hear)
+        self._ended = asyncio.Event()
+        self._end = self._sio.eio.handlers["disconnect"]
+        self._sio.eio.on("disconnect", self._engine_ended)
         for event in EVENTS:
             self._sio.on(event, self._hearing(event))
         self._sio.on("connect_error", self._rejected)
@@ -86,20 +89,39 @@ class Line:
         """Connect. Raises LineLost, or Refused when the server does not let this client in."""
         try:
             async with asyncio.timeout(_CONNECT_S):
-                await self._sio.connect(
-                    self._origin,
-                    headers=self._headers,
-                    auth=self._auth,
-                    transports=self._transports,
-                    socketio_path=self._path,
-                    wait_timeout=_CONNECT_S,
-                )
+                await self._connect()
         except (socketio.exceptions.ConnectionError, aiohttp.ClientError, OSError) as error:
             await self.close()
             raise self._explained(error) from None
         except BaseException:
             await self.close()
             raise
+
+    async def _connect(self) -> None:
+        """Connect, or raise as soon as the connection is lost.
+
+        python-socketio waits out its whole patience for the greeting of a connection that was cut before it.
+        """
+        connecting = asyncio.ensure_future(
+            self._sio.connect(
+                self._origin,
+                headers=self._headers,
+                auth=self._auth,
+                transports=self._transports,
+                socketio_path=self._path,
+                wait_timeout=_CONNECT_S,
+            )
+        )
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({connecting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise ConnectionResetError("the connection was lost while it was made")
+            await connecting
+        finally:
+            connecting.cancel()
+            ended.cancel()
+            await asyncio.gather(connecting, ended, return_exceptions=True)
 
     def _explained(self, error: Exception) -> LivetaskError:
         if isinstance(self._rejection, Mapping):
@@ -154,6 +176,11 @@ class Line:
         """A message came. Once the line is lost python-socketio has forgotten which event an attachment belongs to."""
         if self._lost is None:
             await self._message(data)
+
+    async def _engine_ended(self, reason: object = None) -> None:
+        """The connection below Socket.IO is gone, a greeting heard on it or not."""
+        self._ended.set()
+        await self._end(reason)
 
     def _hearing(self, event: str) -> Any:
         def hear(data: Any = None) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from livetask import errors, setting_errors
+from livetask import access_errors, errors, setting_errors
 
-ROOMS = (errors.__name__, setting_errors.__name__)
+ROOMS = (errors.__name__, setting_errors.__name__, access_errors.__name__)
 
 
 def _all(kind: type[errors.LivetaskError]) -> list[type[errors.LivetaskError]]:

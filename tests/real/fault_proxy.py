@@ -109,7 +109,11 @@ class FaultProxy:
         await asyncio.gather(*pending, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its opening to its end."""
+        """One connection, from its opening to its end; a cancellation ends it quietly, asyncio would log it."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._between(reader, writer)
+
+    async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if self.refusing:
                 raise ConnectionRefusedError

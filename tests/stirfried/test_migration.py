@@ -73,7 +73,7 @@ def test_a_row_of_the_table_is_true(old: str, new: str, differs: str) -> None:
 
 
 def test_the_table_has_every_setting_of_stirfried_and_every_option_that_livetask_knows() -> None:
-    from livetask.settings import _SOCKETIO_PASSED, _SOCKETIO_REFUSED
+    from livetask.setting_values import _SOCKETIO_PASSED, _SOCKETIO_REFUSED
 
     old = {row[0].strip("`") for row in ROWS}
     assert {name for name in old if name.startswith("socketio_")} == {

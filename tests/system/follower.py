@@ -59,8 +59,19 @@ class Follower:
 
     async def on_connect(self) -> None:
         self.connects += 1
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
         wanted = {"task_id": self.task_id, "from": self.cursor, "binary": self.binary, "wait": True}
-        await self.client.emit("subscribe", wanted, callback=self.answers.append)
+        await self.client.emit("subscribe", wanted, callback=self._answered)
+
+    async def _answered(self, answer: dict[str, Any]) -> None:
+        self.answers.append(answer)
+        asked = self.connects
+        if answer.get("code") == "redis_unavailable":
+            await asyncio.sleep(0.2)
+            if asked == self.connects:  # a new connection subscribes by itself
+                await self._subscribe()
 
     async def on_output(self, message: dict[str, Any]) -> None:
         data = message["data"] if self.binary else message["text"].encode()

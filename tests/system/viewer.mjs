@@ -36,13 +36,21 @@ const socket = io(url, {
   timeout: 3000,
 });
 
+const LATER = ["redis_unavailable", "unavailable", "too_many"];
+
 socket.on("connect", () => {
   connects += 1;
-  socket.emit("subscribe", { task_id: taskId, from: cursor, binary: options.binary, wait: true }, (answer) => {
-    if (!answer.ok) tell("refused", answer);
-    else if (connects === 1) tell("subscribed");
-  });
+  subscribe();
 });
+
+function subscribe() {
+  socket.emit("subscribe", { task_id: taskId, from: cursor, binary: options.binary, wait: true }, (answer) => {
+    if (answer.ok && connects === 1) tell("subscribed");
+    if (!answer.ok) tell("refused", answer);
+    const asked = connects; // a new connection subscribes by itself
+    if (LATER.includes(answer.code)) setTimeout(() => socket.connected && asked === connects && subscribe(), 200);
+  });
+}
 
 socket.on("disconnect", (reason) => {
   // the client does not come back by itself when the server says goodbye
