@@ -190,16 +190,17 @@ export class Lines {
     }
     const { live } = this;
     const after = this.chunks.get(pieceOf(next));
-    if (first < live.from && live.from <= next) {
-      if ((screen || live.reaches) && live.raw !== null) this.replay(live);
-    } else if (after && after !== chunk && (screen || after.reaches)) this.drop(pieceOf(next));
+    if (first < live.from && live.from < next) live.raw = null;
+    else if (live.from === next && (screen || live.reaches)) this.replay(live);
+    else if (after && after !== chunk && (screen || after.reaches)) this.drop(pieceOf(next), live.from);
   }
 
   /** @param {Strand} old */
   replay({ from, opening, raw, tail }) {
+    if (raw === null) return;
     this.absorbed.remove(from, tail.line);
     this.live = new Strand(this, from, opening, this.screenBefore(from));
-    this.live.append(raw ?? '');
+    this.live.append(raw);
   }
 
   /**
@@ -216,12 +217,19 @@ export class Lines {
     return this.contexts.has(line) ? line : 0;
   }
 
-  /** @param {number} index of a piece */
-  drop(index) {
+  /** @param {number} index of a piece @param {number} [until] lines from here on stay */
+  drop(index, until = Infinity) {
     const chunk = this.chunks.get(index);
     if (!chunk) return;
-    this.chunks.delete(index);
-    this.size -= chunk.size;
+    const stay = until - index * CHUNK - 1;
+    chunk.lines.forEach((line, at) => {
+      if (!line || at >= stay) return;
+      this.size -= line.text.length + LINE_COST;
+      chunk.size -= line.text.length + LINE_COST;
+      delete chunk.lines[at];
+    });
+    Object.assign(chunk, { reaches: false, clipped: false, next: null });
+    if (stay >= CHUNK) this.chunks.delete(index);
   }
 
   /** @param {number} piece that must stay */

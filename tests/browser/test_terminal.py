@@ -39,7 +39,7 @@ async def test_bars_that_are_drawn_again_keep_their_rows(store: Redis, watched: 
     run.write(b"after\n").finish()
     rows = await watched.wait_for_rows("the end", lambda rows: rows[-1]["kind"] == "end")
     assert [row["text"] for row in rows[:-1]] == ["before", "one 100%", "two 100%", "after"]
-    assert [row["line"] for row in rows[:-1]] == [1, 2, 3, 10]
+    assert [row["line"] for row in rows[:-1]] == [1, 2, 3, 4]
     await watched.page.reload()
     again = await watched.wait_for_rows("the end again", lambda rows: rows[-1]["kind"] == "end" and len(rows) == 5)
     assert [row["text"] for row in again[:-1]] == ["before", "one 100%", "two 100%", "after"]
