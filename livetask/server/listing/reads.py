@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,20 @@ from livetask.server.listing.rows import FIELDS, Row, row_read
 Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 
 
+_FEW = 50
+_PAGE = 400
+"""An answer is taken apart without a pause: so long that nobody notices."""
+
+
 @dataclass(frozen=True, slots=True)
 class BucketLook:
     """One bucket of the list. ``changed``: task id and score (the last change of state, ms) since a time.
 
-    ``lowest``: the score of the oldest. ``size``: how many there are.
+    ``cut``: these are only the first of them. ``lowest``: the score of the oldest. ``size``: how many there are.
     """
 
     changed: tuple[tuple[str, int], ...]
+    cut: bool
     lowest: int
     size: int
 
@@ -38,12 +45,23 @@ class ListReads:
         for bucket in range(BUCKETS):
             key = self._keys.recent(bucket)
             asked += [
-                ("ZRANGEBYSCORE", key, since_ms[bucket], "+inf", "WITHSCORES"),
+                ("ZRANGEBYSCORE", key, since_ms[bucket], "+inf", "WITHSCORES", "LIMIT", 0, _FEW),
                 ("ZRANGE", key, 0, 0, "WITHSCORES"),
                 ("ZCARD", key),
             ]
         answers = await self._ask(asked)
         return [_look(*answers[3 * bucket : 3 * bucket + 3]) for bucket in range(BUCKETS)]
+
+    async def changed(self, bucket: int, since_ms: int) -> tuple[tuple[str, int], ...]:
+        """All changes of one bucket, page by page; what moves meanwhile may be missing."""
+        found: list[tuple[str, int]] = []
+        while True:
+            within = (since_ms, "+inf", "WITHSCORES", "LIMIT", len(found), _PAGE)
+            (answer,) = await self._ask([("ZRANGEBYSCORE", self._keys.recent(bucket), *within)])
+            found += _pairs(answer)
+            await asyncio.sleep(0)
+            if len(answer) < 2 * _PAGE:
+                return tuple(found)
 
     async def rows(self, task_ids: Sequence[str]) -> dict[str, Row]:
         """Those of the tasks that are stored, in short; what another version stored is left out."""
@@ -56,9 +74,9 @@ class ListReads:
 
 
 def _look(changed: Sequence[bytes], lowest: Sequence[bytes], size: int) -> BucketLook:
-    pairs = zip(changed[::2], changed[1::2], strict=True)
-    return BucketLook(
-        tuple((text_of(member), int(float(score))) for member, score in pairs),
-        int(float(lowest[1])) if lowest else 0,
-        int(size),
-    )
+    cut = len(changed) >= 2 * _FEW
+    return BucketLook(tuple(_pairs(changed)), cut, int(float(lowest[1])) if lowest else 0, int(size))
+
+
+def _pairs(flat: Sequence[bytes]) -> list[tuple[str, int]]:
+    return [(text_of(member), int(float(score))) for member, score in zip(flat[::2], flat[1::2], strict=True)]

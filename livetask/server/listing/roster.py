@@ -16,7 +16,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import islice
 from typing import Protocol
@@ -30,7 +30,7 @@ Sees = Callable[[Row], bool]
 """Whether somebody may see a task. Two that are equal see the same."""
 
 _AT_ONCE = 512
-_LOOKED_AT = 1500
+_LOOKED_AT = 1000
 _SLACK_MS = 2000
 _SETTLED_S = 0.01
 
@@ -44,6 +44,7 @@ class Reads(Protocol):
     """What the roster needs of the store."""
 
     async def look(self, since_ms: list[int]) -> list[BucketLook]: ...
+    async def changed(self, bucket: int, since_ms: int) -> tuple[tuple[str, int], ...]: ...
     async def rows(self, task_ids: list[str]) -> dict[str, Row]: ...
 
 
@@ -93,15 +94,21 @@ class Roster:
             if self._begun_s >= called_s:
                 return  # another call began meanwhile, and was waited for
             begun_s = time.monotonic()
-            looks = await self._reads.look([max(0, since - _SLACK_MS) for since in self._since])
-            again = self._taken_up(looks)
+            again = self._taken_up(await self._looks())
             if again:  # a bucket does not add up: read it whole
                 for bucket in again:
                     self._since[bucket] = 0
-                looks = await self._reads.look([max(0, since - _SLACK_MS) for since in self._since])
-                self._taken_up(looks)
+                self._taken_up(await self._looks())
             await self._read(list(self._unsettled))
             self._begun_s = begun_s
+
+    async def _looks(self) -> list[BucketLook]:
+        since = [max(0, at_ms - _SLACK_MS) for at_ms in self._since]
+        looks = await self._reads.look(since)
+        for bucket, look in enumerate(looks):
+            if look.cut:
+                looks[bucket] = replace(look, changed=await self._reads.changed(bucket, since[bucket]), cut=False)
+        return looks
 
     def _taken_up(self, looks: Iterable[BucketLook]) -> list[int]:
         """Note which tasks are to be read, and let go those that have left; the buckets that do not add up."""
