@@ -142,7 +142,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     live = app[LIVE] = _live(settings, store, gate, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
-    tasks = TaskApi(store)
+    tasks = TaskApi(store, live.catalog)
     figures = Figures(live, logs)
 
     app[BASE] = settings.path_prefix
