@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
+from livetask.server.access.gate import Gate
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.archive.archiver import Terms
+from livetask.server.archive.directory import DirectoryShelf
+from livetask.server.archive.keeping import Keeping
+from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
-from livetask.server.edge import answer_errors, cors_headers, mark_begun, origins_checked
+from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
+from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
@@ -94,14 +100,12 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     stopping = app[STOPPING]
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.asked.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
+    place = Place(
+        settings.host, settings.port, settings.path_prefix, settings.tls_cert, settings.tls_key, stop_s=_STOP_S
+    )
+    runner = await place.open(app)
     try:
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            raise AddressRefused(settings.host, settings.port, error) from error
-        print(f"livetask is at {_url(runner)}", flush=True)
+        print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
         await runner.cleanup()
@@ -110,18 +114,14 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
+    suit, gate = _suit(settings), Gate()
     app = web.Application(
-        middlewares=[note_asker, answer_errors, origins_checked(settings.cors_allowed_origins)],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware],
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
-    store = app[STORE] = Store(
-        settings.require_redis_url(),
-        prefix=settings.prefix,
-        keep_s=settings.keep_s,
-        recent_cap=settings.recent_cap,
-        timeout_s=_REDIS_S,
-    )
+    keeping = _keeping(settings)
+    store = app[STORE] = _store(settings, keeping)
     published = Published(store.commands, Keys(settings.prefix))
     control = app[CONTROL] = _control(settings, celery_app, store, published)
     startable = Startable(published.known, control.startable, control.allows)
@@ -139,12 +139,14 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, {**stirfried.events(), **actions.events()}, stopping)
+    live = app[LIVE] = _live(settings, store, gate, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
-    tasks = TaskApi(store)
+    tasks = TaskApi(store, live.catalog)
+    figures = Figures(live, logs)
 
-    pages.setup_jinja(app, templates_dir())
+    app[BASE] = settings.path_prefix
+    pages.setup_jinja(app, templates_dir(), settings.path_prefix)
     app.add_routes(
         [
             *tasks.routes(),
@@ -153,30 +155,61 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *actions.routes(),
             *startable.routes(),
             *openapi.routes(),
-            *health.routes(store.ping, Figures(live, logs)),
+            *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
-    app.on_response_prepare.append(cors_headers(settings.cors_allowed_origins))
-    app.on_response_prepare.append(pages.add_headers)
+    suit.attach(app)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops))
-    app.on_cleanup.append(lambda _: _close(running, stops, store, control))
+    app.on_startup.append(lambda _: _start(running, stops, keeping))
+    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
+    if keeping is not None:
+        keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops) -> None:
-    running.start(stops.run())
+async def _start(running: Running, stops: Stops, keeping: Keeping | None) -> None:
+    running.start(stops.run(), *(keeping.loops() if keeping else ()))
 
 
-async def _close(running: Running, stops: Stops, store: Store, control: Control) -> None:
+async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
     await running.stop()
     await stops.close()
     control.close()
+    if keeping is not None:
+        await keeping.close()
     await store.close()
+
+
+def _keeping(settings: Settings) -> Keeping | None:
+    """The archive, if there is one."""
+    if not settings.archive_dir:
+        return None
+    terms = Terms(
+        after_s=min(settings.archive_after_s, settings.keep_s / 2),
+        step_bytes=settings.archive_step_bytes,
+        bytes_per_s=settings.archive_bytes_per_s,
+        sweep_s=settings.sweep_s,
+    )
+    return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+
+
+def _store(settings: Settings, keeping: Keeping | None) -> Store:
+    given: dict[str, Any] = {"keep_s": settings.keep_s, "recent_cap": settings.recent_cap, "timeout_s": _REDIS_S}
+    if keeping is not None:
+        return keeping.store(settings.require_redis_url(), **given)
+    return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
+
+
+def _suit(settings: Settings) -> Suit:
+    return Suit(
+        hosts=tuple(name.lower() for name in (*settings.allowed_hosts, settings.host) if name),
+        origins=settings.cors_allowed_origins,
+        frame_ancestors=settings.frame_ancestors,
+    )
 
 
 def _control(settings: Settings, celery_app: Celery | None, store: Store, published: Published) -> Control:
@@ -201,9 +234,10 @@ def _wishes(settings: Settings, store: Store) -> Wishes:
     return Wishes(store, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap)
 
 
-def _live(settings: Settings, store: Store, calls: Mapping[str, Call], stopping: Stopping) -> Live:
+def _live(settings: Settings, store: Store, gate: Gate, calls: Mapping[str, Call], stopping: Stopping) -> Live:
     return Live(
         store,
+        gate=gate,
         calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,
@@ -219,22 +253,6 @@ def _live(settings: Settings, store: Store, calls: Mapping[str, Call], stopping:
     )
 
 
-class AddressRefused(Exception):
-    """The address cannot be listened on. ``error``: what the system said."""
-
-    def __init__(self, host: str, port: int, error: OSError) -> None:
-        super().__init__(host, port, error)
-        self.host = host
-        self.port = port
-        self.error = error
-
-    def __str__(self) -> str:
-        if self.error.errno == errno.EADDRINUSE:
-            ways = "choose another with --port (LIVETASK_PORT), or 0 for a free one"
-            return f"port {self.port} of {self.host} is taken: {ways}"
-        return f"{self.host}, port {self.port}, cannot be listened on: {self.error.strerror or self.error}"
-
-
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach the server, which asks nobody who they are, unless that is wanted."""
     if settings.insecure or settings.host == "localhost":
@@ -248,9 +266,3 @@ def check_address(settings: Settings) -> None:
         "tunnel, or --insecure (LIVETASK_INSECURE=1) to listen all the same"
     )
     raise SettingInvalid("host", settings.host, ways)
-
-
-def _url(runner: web.AppRunner) -> str:
-    """Where the server listens; with port 0 only the socket knows."""
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -1,7 +1,7 @@
 """Who asks: noted with what they have stopped.
 
-As long as nobody says who they are, it is the address that they come from. What is known of the asker belongs to the
-request, so that no part has to hand it on.
+The caller's name where the gate knows one, else the address that the request comes from. What is known of the asker
+belongs to the request, so that no part has to hand it on.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from contextvars import ContextVar
 
 from aiohttp import web
 
+from livetask.server.access.gate import caller_now
+
 _asker: ContextVar[str] = ContextVar("livetask_asker", default="")
 
 
 def asked_by() -> str:
     """Who asks for what is being done in this context, '' if that is not known."""
-    return _asker.get()
+    return caller_now().name or _asker.get()
 
 
 @web.middleware

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from livetask.server.access.gate import Gate
 from livetask.server.catalog import Catalog
 from livetask.server.hub import Hub
 from livetask.server.rooms import Rooms
@@ -29,14 +30,15 @@ from livetask.server.sweeper import sweep_leases
 class Live:
     """See the module's docstring.
 
-    ``calls``: further Socket.IO events by name. ``on_failure``: called when a loop ends by a bug, so that the process
-    can end. The rest are settings of the same names.
+    ``gate``: says who connects; None: it is open. ``calls``: further Socket.IO events by name. ``on_failure``: called
+    when a loop ends by a bug, so that the process can end. The rest are settings of the same names.
     """
 
     def __init__(
         self,
         store: Store,
         *,
+        gate: Gate | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         window_bytes: int = 256 * 1024,
@@ -60,6 +62,7 @@ class Live:
             self.hub,
             self.catalog,
             self.rooms,
+            gate=gate,
             calls=calls,
             origins=origins,
             heartbeat_ms=heartbeat_ms,

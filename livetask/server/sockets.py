@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | subscribe | task, run, cursor | | output, gap, caught_up, reset, end, grown, run, task | see ``events`` |
 | ack, unsubscribe | ok | | heartbeat | every ``heartbeat_ms`` |
-| watch, unwatch | tasks, counts | | store | Redis went away or came back |
+| watch, unwatch | tasks, counts, total, next | | store | Redis went away or came back |
 | join, leave | room, cursor | | bye | the server stops |
 | the events given | theirs | | on_progress, ... | a task emits them: see ``reels`` and ``rooms`` |
 
@@ -27,11 +27,14 @@ from aiohttp import web
 
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
+from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.armour.origins import may_connect
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
 from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
+from livetask.server.listing.asked import listing_json, wish_of_message
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
 from livetask.server.packets import packed_here, serializer_named
 from livetask.server.reels import Reel
@@ -62,9 +65,10 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``calls``: further events, by name. ``origins``: other origins whose pages may connect; empty: none.
-    ``inbound_bytes``: the largest message. ``max_viewers``, ``max_subscriptions``: for the process, for one viewer.
-    ``custom_rooms``: viewers may join rooms. ``options``: more of the Socket.IO server's.
+    ``gate``: says who connects; None: it is open. ``calls``: further events, by name. ``origins``: other origins
+    whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
+    ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
+    of the Socket.IO server's.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Sockets:
         catalog: Catalog,
         rooms: Rooms,
         *,
+        gate: Gate | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         heartbeat_ms: int = 5000,
@@ -87,6 +92,7 @@ class Sockets:
         self._catalog = catalog
         self._rooms = rooms
         self._custom_rooms = custom_rooms
+        self._gate = gate or Gate()
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
         self._inbound_per_s = inbound_per_s
@@ -101,6 +107,11 @@ class Sockets:
     def attach(self, app: web.Application) -> None:
         """Serve under /socket.io/."""
         self._server.attach(app)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of all that a client may send."""
+        return [name for name in self._server.handlers["/"] if name not in ("connect", "disconnect", "*")]
 
     @property
     def viewers(self) -> int:
@@ -167,8 +178,14 @@ class Sockets:
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
         if self._stopping or len(self._viewers) >= self._max_viewers:
             raise socketio.exceptions.ConnectionRefusedError("this server takes no more viewers")
+        presented = presented_by(environ["aiohttp.request"]).with_auth(auth)
+        try:
+            caller = await self._gate.admitted(presented)
+        except LivetaskError as error:
+            raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
-        self._viewers[sid] = Viewer(sid, Transport(socket, packed_here.get()), self._inbound_per_s, _headers(environ))
+        transport = Transport(socket, packed_here.get())
+        self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))
@@ -201,6 +218,7 @@ class Sockets:
                 return None
             try:
                 viewer.count(1.0)
+                acting_for(viewer.caller)
                 return await call(viewer, args)
             except LivetaskError as error:
                 return {"ok": False, **error_json(error)}
@@ -292,12 +310,13 @@ class Sockets:
         if viewer.watcher is not None:
             self._catalog.leave(viewer.watcher)
             viewer.watcher = None
-        watcher, listing = await self._catalog.watch(viewer)
+        wish = wish_of_message(fields_of_message(args) if args else {})
+        watcher, listing = await self._catalog.watch(viewer, wish)
         if viewer.sid not in self._viewers:
             self._catalog.leave(watcher)
             return {}
         viewer.watcher = watcher
-        return {"ok": True, "tasks": [task_json(task) for task in listing.tasks], "counts": listing.counts}
+        return {"ok": True, **listing_json(listing, wish.order)}
 
     async def _unwatch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         if viewer.watcher is not None:
@@ -353,7 +372,7 @@ def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, 
     server = socketio.AsyncServer(
         async_mode="aiohttp",
         async_handlers=False,  # a viewer's messages are answered one after the other
-        cors_allowed_origins=list(origins) or None,  # None: the page's own origin
+        cors_allowed_origins=may_connect(origins),
         max_http_buffer_size=inbound_bytes,
         logger=quiet,
         engineio_logger=quiet,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 from livetask.errors import TooMany
+from livetask.server.access.caller import Caller
 from livetask.server.catalog import Watcher
 from livetask.server.feed import Follower
 from livetask.server.frames import Told
@@ -17,15 +18,19 @@ from livetask.server.transport import Transport
 
 class Viewer:
     """One connection. ``inbound_per_s``: how many messages a second it may send. ``headers``: those it came with.
+    ``caller``: who it is.
 
     ``followers``: what it subscribed to. ``sent``: the tasks it has sent and not subscribed to, whose
     events it is told.
     """
 
-    def __init__(self, sid: str, transport: Transport, inbound_per_s: int, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, sid: str, transport: Transport, inbound_per_s: int, headers: Mapping[str, str], caller: Caller
+    ) -> None:
         self.sid = sid
         self.transport = transport
         self.headers = headers
+        self.caller = caller
         self.followers: dict[str, Follower] = {}
         self.sent: dict[str, Follower] = {}
         self.watcher: Watcher | None = None
