@@ -15,11 +15,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from livetask.colours import parameters_after
 from livetask.errors import CursorInvalid, EventCursorInvalid
 
 _POSITION = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
 _CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.([0-9]+-[0-9]+)")
-
+_PADDED = re.compile(r"0*([0-9]+)-0*([0-9]+)")
+_DIGITS = 16
 _EVENT_CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.(0|[1-9][0-9]{0,8})")
 
 REASONS = ("trimmed", "dropped", "lost", "skipped")
@@ -77,7 +79,14 @@ class Cursor:
         match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise CursorInvalid(text)
-        return cls(int(match[1]), match[2], Position.parse(match[3]))
+        padded = _PADDED.fullmatch(match[3]) if len(match[3]) == 2 * _DIGITS + 1 else None
+        return cls(int(match[1]), match[2], Position.parse(f"{padded[1]}-{padded[2]}" if padded else match[3]))
+
+    @property
+    def offset(self) -> str:
+        """The same with leading zeros, so that the offsets of one run are ordered as texts too; ``parse`` reads it."""
+        line, byte = self.position.line, self.position.byte
+        return f"{self.run}.{self.nonce}.{line:0{_DIGITS}}-{byte:0{_DIGITS}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +151,6 @@ class Entry:
         skip = position.byte - self.start.byte
         if not 0 <= skip <= len(self.data):
             raise ValueError(f"{position} is not within the entry at {self.start}")
-        return self if skip == 0 else Entry(position, self.data[skip:], self.at_ms, self.sgr)
+        if skip == 0:
+            return self
+        return Entry(position, self.data[skip:], self.at_ms, parameters_after(self.sgr, self.data[:skip]))
