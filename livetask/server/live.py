@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from livetask.server.access.gate import Gate
+from livetask.server.armour.meter import Meter
 from livetask.server.catalog import Catalog
 from livetask.server.hub import Hub
 from livetask.server.rooms import Rooms
@@ -39,6 +40,7 @@ class Live:
         store: Store,
         *,
         gate: Gate | None = None,
+        meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         window_bytes: int = 256 * 1024,
@@ -63,6 +65,7 @@ class Live:
             self.catalog,
             self.rooms,
             gate=gate,
+            meter=meter,
             calls=calls,
             origins=origins,
             heartbeat_ms=heartbeat_ms,

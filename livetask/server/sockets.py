@@ -28,7 +28,9 @@ from aiohttp import web
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.armour.meter import Meter
 from livetask.server.armour.origins import may_connect
+from livetask.server.armour.silent import silent_ended
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
 from livetask.server.feed import Follower, Gone
@@ -40,7 +42,7 @@ from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.transport import SocketDriver, Transport
 from livetask.server.viewers import TaskSink, Viewer
-from livetask.server.wire import Json, error_json, task_json
+from livetask.server.wire import Json, error_json, failed_json, task_json
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,8 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``gate``: says who connects; None: it is open. ``calls``: further events, by name. ``origins``: other origins
+    ``gate``: says who connects; None: it is open. ``meter``: counts what is asked for; None: nothing is too much.
+    ``calls``: further events, by name. ``origins``: other origins
     whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
     ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
     of the Socket.IO server's.
@@ -77,6 +80,7 @@ class Sockets:
         rooms: Rooms,
         *,
         gate: Gate | None = None,
+        meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         heartbeat_ms: int = 5000,
@@ -92,6 +96,7 @@ class Sockets:
         self._rooms = rooms
         self._custom_rooms = custom_rooms
         self._gate = gate or Gate()
+        self._meter = meter or Meter({})
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
         self._inbound_per_s = inbound_per_s
@@ -101,6 +106,7 @@ class Sockets:
         self._stopping = False
         self._server = _server(tuple(origins), inbound_bytes, options or {})
         self._listen()
+        silent_ended(self._server, max_viewers)
         hub.on_store_state(self._tell_store)
 
     def attach(self, app: web.Application) -> None:
@@ -168,10 +174,10 @@ class Sockets:
             "leave": self._leave_room,
         }
         for name, call in own.items():
-            self._server.on(name, self._answered(call))
+            self._server.on(name, self._answered(self._metered(name, call)))
         self._server.on("ack", self._ack)
         for name, foreign in self._calls.items():
-            self._server.on(name, self._answered(self._by(foreign)))
+            self._server.on(name, self._answered(self._by(name, foreign)))
         self._server.on("*", self._unknown)
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
@@ -227,6 +233,13 @@ class Sockets:
 
         return handle
 
+    def _metered(self, name: str, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json]]:
+        async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
+            self._meter.event(name)
+            return await call(viewer, args)
+
+        return handle
+
     async def _subscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         asked = subscribe_read(fields_of_message(args))
         others = len(viewer.followers) - (asked.task_id in viewer.followers)
@@ -265,13 +278,16 @@ class Sockets:
             self._hub.leave(follower)
         return found[0] if found else None
 
-    def _by(self, call: Call) -> Callable[..., Awaitable[Json]]:
+    def _by(self, name: str, call: Call) -> Callable[..., Awaitable[Json]]:
         """What another part answers; after it, the viewer is told the events of the tasks that it has sent."""
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-            if len(viewer.sent) >= _SENT_MOST:
-                error = TooMany("tasks under way that one connection sent", _SENT_MOST)
-                return {"status": "failed", "data": str(error), "code": error.code}
+            try:
+                self._meter.event(name, args[0] if args else None)
+                if len(viewer.sent) >= _SENT_MOST:
+                    raise TooMany("tasks under way that one connection sent", _SENT_MOST)
+            except LivetaskError as error:
+                return failed_json(error)
             sender = Sender(viewer.sid, True, viewer.headers)
             answer, sent = await call(args[0] if args else None, sender)
             if viewer.sid in self._viewers:
