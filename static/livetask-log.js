@@ -321,6 +321,8 @@ export class LivetaskLog extends HTMLElement {
     frame.scroller.style.setProperty('--digits', String(String(last).length));
     const at = feed.rows.at(Math.max(0, Math.min(feed.rows.count - 1, Math.floor(view.top + view.fits - 0.5))));
     const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
+    // rows that were written again by lines further down may need those before them
+    if (feed.lines.absorbed.all.length || feed.lines.live.clipped) this.want(Math.floor(view.top), Math.floor(view.top + view.fits));
     frame.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';
     const fresh = feed.finished - this.newFrom;
     const offer = feed.offered !== null ? `Run ${feed.offered} has begun · show it` : `${plural(fresh, 'new line')} · follow (End)`;
