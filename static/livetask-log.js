@@ -34,7 +34,7 @@ export class LivetaskLog extends HTMLElement {
     this.frame = makeFrame(this.attachShadow({ mode: 'open' }));
     this.client = clientOf(this.getAttribute('server') ?? undefined);
     this.feed = new Feed({ taskId: '', run: null, mode: 'screen' });
-    this.outputs = new Outputs(this.client.origin, '');
+    this.outputs = new Outputs(this.client.base, '');
     /** @type {Ranges | null} */
     this.ranges = null;
     /** @type {import('./log/client.js').Follower | null} */
@@ -124,7 +124,7 @@ export class LivetaskLog extends HTMLElement {
     const mode = this.getAttribute('mode') === 'all' ? 'all' : 'screen';
     this.client = clientOf(this.getAttribute('server') ?? undefined);
     this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
-    this.outputs = new Outputs(this.client.origin, taskId);
+    this.outputs = new Outputs(this.client.base, taskId);
     this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
     this.view.following = true;
     this.newFrom = 0;
