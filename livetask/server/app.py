@@ -142,8 +142,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
     live = app[LIVE] = _live(settings, store, gate, meter, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
-    tasks = TaskApi(store)
+    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    tasks = TaskApi(store, live.catalog)
     figures = Figures(live, logs)
 
     app[BASE] = settings.path_prefix
