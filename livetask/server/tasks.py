@@ -60,7 +60,7 @@ class Task:
     ``stopping_at_ms``, ``stopping_by``, ``stopping_how`` (cancel or terminate), ``stopping_note`` (why that cannot be):
     while it runs and somebody wishes that it stops. ``revoked_at_ms``, ``revoked_by``: of one that was stopped.
     ``rerun_of``: the task that it repeats; ``reruns``: those that repeat it. ``call``: its arguments, as
-    ``livetask.arguments`` keeps them, and ``call_not`` why it does not.
+    ``livetask.arguments`` keeps them, and ``call_not`` why it does not. ``owner``: the caller who sent it by livetask.
     """
 
     task_id: str
@@ -90,6 +90,7 @@ class Task:
     reruns: tuple[str, ...] = ()
     call: str | None = None
     call_not: str | None = None
+    owner: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -144,6 +145,7 @@ def task_parsed(task_id: str, fields: Mapping[bytes, bytes]) -> Task | None:
         reruns=tuple(texts.get("reruns", "").split()),
         call=texts.get("call") or None,
         call_not=texts.get("call_not") or None,
+        owner=texts.get("owner") or None,
     )
 
 
