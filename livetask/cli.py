@@ -53,6 +53,7 @@ FLAGS = (
     Flag("port", int, "PORT"),
     Flag("insecure", bool),
     Flag("prefix", str, "NAME"),
+    Flag("archive_dir", str, "DIRECTORY"),
     Flag("available_tasks", str, "NAMES"),
     Flag("cors_allowed_origins", str, "ORIGINS"),
     Flag("allowed_hosts", str, "NAMES"),

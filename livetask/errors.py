@@ -20,11 +20,14 @@
     ├── Unavailable
     │   ├── RedisUnavailable
     │   ├── BrokerUnavailable
+    │   ├── ArchiveUnavailable
     │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
     ├── AlreadyRunning            another livetask serves this data directory
     ├── FormatUnknown             a task was stored by a version that this one cannot read
     ├── LoginNeeded               access_errors.py: the server does not know who asks
     ├── Forbidden                 access_errors.py: the caller may see this, and may not do that
+    ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
+    ├── TaskUnderWay              a task that has not ended cannot be deleted
     ├── SettingInvalid            this and those below it are in setting_errors.py
     │   ├── SettingUnknown
     │   └── RedisUrlMissing

@@ -100,6 +100,16 @@ class Settings:
     socketio: tuple[tuple[str, Any], ...] = _setting(
         (), "server: options of the Socket.IO server; in the app also one by one, as socketio_*", shown="{}"
     )
+    archive_dir: str = _setting(
+        "", "server: the directory where output lives on that leaves Redis, shared by all servers; empty: nowhere"
+    )
+    archive_after_s: int = _setting(60, "server: how long after its end a run is archived, in seconds", least=0)
+    archive_step_bytes: int = _setting(
+        MIB, "server: how much of a run that goes on is archived at once, in bytes", least=64 * KIB
+    )
+    archive_bytes_per_s: int = _setting(
+        64 * MIB, "server: the most output that one server archives in a second, in bytes", least=MIB
+    )
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(

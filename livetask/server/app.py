@@ -14,7 +14,8 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -27,6 +28,10 @@ from livetask.server.access.policy import may_start, require_start
 from livetask.server.access.sight import Sight
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.archive.archiver import Terms
+from livetask.server.archive.directory import DirectoryShelf
+from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
@@ -122,14 +127,10 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
-    store = app[STORE] = Store(
-        settings.require_redis_url(),
-        prefix=settings.prefix,
-        keep_s=settings.keep_s,
-        recent_cap=settings.recent_cap,
-        timeout_s=_REDIS_S,
-    )
-    sight = Sight(store, FactReads(store.commands, Keys(settings.prefix)), caller_now)
+    keeping = _keeping(settings)
+    store = app[STORE] = _store(settings, keeping)
+    archived = store.archived_task if isinstance(store, ArchivedStore) else None
+    sight = Sight(store, FactReads(store.commands, Keys(settings.prefix), archived), caller_now)
     app.middlewares.append(abilities_checked(sight, caller_now))
     published = Published(store.commands, Keys(settings.prefix))
     control = app[CONTROL] = _control(settings, celery_app, store, published)
@@ -152,6 +153,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
     tasks = TaskApi(store)
+    figures = Figures(live, logs)
 
     pages.setup_jinja(app, templates_dir())
     app.add_routes(
@@ -162,7 +164,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *actions.routes(),
             *startable.routes(),
             *openapi.routes(),
-            *health.routes(store.ping, Figures(live, logs)),
+            *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
@@ -171,20 +173,44 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops))
-    app.on_cleanup.append(lambda _: _close(running, stops, store, control))
+    app.on_startup.append(lambda _: _start(running, stops, keeping))
+    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
+    if keeping is not None:
+        keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops) -> None:
-    running.start(stops.run())
+async def _start(running: Running, stops: Stops, keeping: Keeping | None) -> None:
+    running.start(stops.run(), *(keeping.loops() if keeping else ()))
 
 
-async def _close(running: Running, stops: Stops, store: Store, control: Control) -> None:
+async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
     await running.stop()
     await stops.close()
     control.close()
+    if keeping is not None:
+        await keeping.close()
     await store.close()
+
+
+def _keeping(settings: Settings) -> Keeping | None:
+    """The archive, if there is one."""
+    if not settings.archive_dir:
+        return None
+    terms = Terms(
+        after_s=min(settings.archive_after_s, settings.keep_s / 2),
+        step_bytes=settings.archive_step_bytes,
+        bytes_per_s=settings.archive_bytes_per_s,
+        sweep_s=settings.sweep_s,
+    )
+    return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+
+
+def _store(settings: Settings, keeping: Keeping | None) -> Store:
+    given: dict[str, Any] = {"keep_s": settings.keep_s, "recent_cap": settings.recent_cap, "timeout_s": _REDIS_S}
+    if keeping is not None:
+        return keeping.store(settings.require_redis_url(), **given)
+    return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
 
 
 def _suit(settings: Settings) -> Suit:

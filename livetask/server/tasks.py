@@ -29,7 +29,8 @@ class Run:
     ``first_why``: why those before it are not ('', 'trimmed' or 'lost'). ``end``: the position of the byte that would
     come next. ``how``: how it ended, None while it has not. ``detail``: what is known of a bad end, else None.
     ``crc``: 8 hexadecimal digits over all its bytes, None if unknown. Times are wall clock in ms, None if unknown.
-    ``pool``: Celery's name for the kind of pool it runs in.
+    ``pool``: Celery's name for the kind of pool it runs in. ``archived``: up to where its output lies in the archive,
+    None if it does not; ``archived_first`` and ``archived_why``: as ``first`` and ``first_why``, for what lies there.
     """
 
     run: int
@@ -47,6 +48,9 @@ class Run:
     end: Position
     crc: str | None
     pool: str | None = None
+    archived: Position | None = None
+    archived_first: Position = START
+    archived_why: str = ""
 
     def cursor(self, position: Position) -> Cursor:
         """A cursor of this run."""
@@ -156,6 +160,8 @@ def _run_parsed(ordinal: int, texts: Mapping[str, str]) -> Run | None:
     try:
         end = Position.parse(text("end") or str(START))
         first = Position.parse(text("first") or str(START))
+        archived = Position.parse(text("archived") or str(START))
+        archived_first = Position.parse(text("archived_first") or str(START))
     except CursorInvalid:
         return None
     return Run(
@@ -174,6 +180,9 @@ def _run_parsed(ordinal: int, texts: Mapping[str, str]) -> Run | None:
         end=end,
         crc=text("crc"),
         pool=text("pool"),
+        archived=archived if archived != START else None,
+        archived_first=archived_first,
+        archived_why=text("archived_why") or "",
     )
 
 

@@ -13,7 +13,7 @@ Must never know: HTTP, Socket.IO, Celery, how a caller was recognised.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,8 +29,14 @@ Refused = Callable[[Caller, str, str], None]
 """Told of a refusal: the caller, the ability that it lacks, the task's id."""
 
 
-Facts = Callable[[Sequence[str]], Awaitable[Mapping[str, TaskFacts]]]
-"""Reads the facts of those of the tasks that are stored."""
+class Facts(Protocol):
+    """Reads what rights ask of tasks."""
+
+    async def __call__(self, task_ids: Sequence[str]) -> Mapping[str, TaskFacts]:
+        """The facts of those of the tasks that are stored."""
+
+    async def beyond_redis(self, task_ids: Sequence[str]) -> Mapping[str, TaskFacts]:
+        """Look for tasks where those are looked for that Redis does not know."""
 
 
 class Seen(Protocol):
@@ -134,12 +140,19 @@ class Sight:
         caller = self._caller_now()
         if may_everywhere(caller, ability):
             return dict.fromkeys(task_ids)
-        facts = await self.facts(task_ids)
-        return {task_id: self._verdict(caller, ability, task_id, facts.get(task_id)) for task_id in task_ids}
+        return await self._verdicts(caller, ability, task_ids)
 
     async def _is_visible(self, caller: Caller, task_id: str) -> bool:
-        facts = (await self.facts([task_id])).get(task_id)
-        return self._verdict(caller, "view", task_id, facts) is None
+        return (await self._verdicts(caller, "view", [task_id]))[task_id] is None
+
+    async def _verdicts(
+        self, caller: Caller, ability: str, task_ids: Sequence[str]
+    ) -> dict[str, TaskUnknown | Forbidden | None]:
+        facts = await self.facts(task_ids)
+        found = {task_id: self._verdict(caller, ability, task_id, facts.get(task_id)) for task_id in task_ids}
+        # so that the one that is hidden is not told apart by its time from the one that is nowhere
+        await self.facts.beyond_redis([task_id for task_id in facts if isinstance(found[task_id], TaskUnknown)])
+        return found
 
     def _verdict(
         self, caller: Caller, ability: str, task_id: str, facts: TaskFacts | None
