@@ -57,6 +57,9 @@ FLAGS = (
     Flag("available_tasks", str, "NAMES"),
     Flag("cors_allowed_origins", str, "ORIGINS"),
     Flag("allowed_hosts", str, "NAMES"),
+    Flag("path_prefix", str, "PATH"),
+    Flag("tls_cert", str, "FILE"),
+    Flag("tls_key", str, "FILE"),
 )
 
 ASKING = {

@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
-from livetask.setting_values import FRAMING, HOST_NAME, as_object, converted
+from livetask.setting_values import FRAMING, HOST_NAME, PATH_PREFIX, as_object, converted
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -115,6 +115,9 @@ class Settings:
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
     )
+    path_prefix: str = _setting("", "server: the path that a proxy serves it under, `/livetask`")
+    tls_cert: str = _setting("", "server: the file of its certificate (PEM), to serve HTTPS without a proxy")
+    tls_key: str = _setting("", "server: the file of the certificate's key; default: it lies in the same file")
     frame_ancestors: tuple[str, ...] = _setting(
         (), "server: origins whose pages may frame the pages under /embed/, `self` for its own; empty: none"
     )
@@ -134,6 +137,8 @@ class Settings:
             raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
         if not 0 <= self.port <= 65535:
             raise SettingInvalid("port", self.port, "0 to 65535")
+        if not PATH_PREFIX.fullmatch(self.path_prefix):
+            raise SettingInvalid("path_prefix", self.path_prefix, "a path without a slash at its end, /livetask")
         for origin in self.frame_ancestors:
             if not FRAMING.fullmatch(origin):
                 raise SettingInvalid("frame_ancestors", origin, "`self` or an origin, https://example.org")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import signal
 import sys
@@ -37,6 +36,7 @@ from livetask.server.asker import note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
+from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
@@ -105,14 +105,12 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     stopping = app[STOPPING]
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.asked.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
+    place = Place(
+        settings.host, settings.port, settings.path_prefix, settings.tls_cert, settings.tls_key, stop_s=_STOP_S
+    )
+    runner = await place.open(app)
     try:
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            raise AddressRefused(settings.host, settings.port, error) from error
-        print(f"livetask is at {_url(runner)}", flush=True)
+        print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
         await runner.cleanup()
@@ -155,7 +153,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     tasks = TaskApi(store)
     figures = Figures(live, logs)
 
-    pages.setup_jinja(app, templates_dir())
+    app[BASE] = settings.path_prefix
+    pages.setup_jinja(app, templates_dir(), settings.path_prefix)
     app.add_routes(
         [
             *tasks.routes(),
@@ -270,22 +269,6 @@ def _live(
     )
 
 
-class AddressRefused(Exception):
-    """The address cannot be listened on. ``error``: what the system said."""
-
-    def __init__(self, host: str, port: int, error: OSError) -> None:
-        super().__init__(host, port, error)
-        self.host = host
-        self.port = port
-        self.error = error
-
-    def __str__(self) -> str:
-        if self.error.errno == errno.EADDRINUSE:
-            ways = "choose another with --port (LIVETASK_PORT), or 0 for a free one"
-            return f"port {self.port} of {self.host} is taken: {ways}"
-        return f"{self.host}, port {self.port}, cannot be listened on: {self.error.strerror or self.error}"
-
-
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach the server, which asks nobody who they are, unless that is wanted."""
     if settings.insecure or settings.host == "localhost":
@@ -299,9 +282,3 @@ def check_address(settings: Settings) -> None:
         "tunnel, or --insecure (LIVETASK_INSECURE=1) to listen all the same"
     )
     raise SettingInvalid("host", settings.host, ways)
-
-
-def _url(runner: web.AppRunner) -> str:
-    """Where the server listens; with port 0 only the socket knows."""
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

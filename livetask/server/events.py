@@ -17,13 +17,15 @@ from livetask.server.tasks import Run, Task
 class Output:
     """Bytes of a run. ``start``: the position of the first. ``cursor``: stands after the last.
 
-    ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'.
+    ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'. ``sgr``:
+    the colours in force at the first byte, as the parameters of one SGR sequence.
     """
 
     start: Position
     cursor: Cursor
     data: bytes
     skipped_bytes: int = 0
+    sgr: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

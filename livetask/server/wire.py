@@ -137,6 +137,8 @@ def _output(task_id: str, event: Output, binary: bool) -> Json:
     }
     if event.skipped_bytes:
         found["skipped"] = event.skipped_bytes
+    if event.sgr:
+        found["sgr"] = event.sgr.decode("ascii", "replace")
     if binary:
         found["data"] = event.data
     else:

@@ -1,5 +1,7 @@
 // The dashboard's calls over HTTP. Network only.
 
+import { BASE } from '../base.js';
+
 /** @typedef {Record<string, any>} Message */
 
 /**
@@ -9,7 +11,7 @@
 async function call(path, options) {
   let response;
   try {
-    response = await fetch(path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
+    response = await fetch(BASE + path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
   } catch {
     throw new Error('the server does not answer');
   }

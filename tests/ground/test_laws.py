@@ -18,7 +18,7 @@ HOUSE = Path(__file__).resolve().parents[2] / "livetask"
 ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"))
 
 GROUND = [
-    "errors.py", "setting_errors.py", "position.py", "keys.py", "parcel.py", "settings.py",
+    "errors.py", "setting_errors.py", "colours.py", "position.py", "keys.py", "parcel.py", "settings.py",
     "setting_values.py", "arguments.py", "signature.py", "access_errors.py", "archive_errors.py",
 ]  # fmt: skip
 PURE = [
