@@ -20,7 +20,7 @@ _FIELDS = ("format", "name", "queue", "owner")
 
 
 class FactReads:
-    """``ask``: sends commands and gives Redis' answers. ``archived``: a task as the archive has it; None: there is none.
+    """``ask``: sends commands and gives Redis' answers. ``archived``: a task as the archive has it; None: without one.
 
     Raises RedisUnavailable, ArchiveUnavailable.
     """
