@@ -150,7 +150,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     live = app[LIVE] = _live(settings, store, gate, sight, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
-    tasks = TaskApi(store)
+    tasks = TaskApi(sight, live.catalog)
     figures = Figures(live, logs)
 
     app[BASE] = settings.path_prefix

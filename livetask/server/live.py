@@ -60,7 +60,7 @@ class Live:
         self.hub = Hub(
             store, window_bytes=window_bytes, sweep_s=sweep_s, hold_s=hold_s, sight=sight, on_failure=on_failure
         )
-        self.catalog = Catalog(self.hub)
+        self.catalog = Catalog(self.hub, sight)
         self.rooms = Rooms(store.events, sweep_s, sight.facts if sight else None)
         self.hub.on_rung(self.rooms.rang)
         self.sockets = Sockets(

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 import livetask
+from livetask.server.listing.rows import ORDERS
 from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, ref, shape
 
 _WORDS = {
@@ -55,12 +56,13 @@ def _tasks() -> Json:
     return {
         "/api/tasks": {
             "get": _operation(
-                "Tasks by their last change, newest first, and how many are in each state.",
+                "Tasks, filtered and in order, and how many are in each state. There are no other arguments.",
                 [
-                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
+                    _query("q", {"type": "string", "maxLength": 200}, "words, name: state: queue: worker: id:, -word"),
                     _query("state", STRING, "some of the states, with commas between them"),
-                    _query("q", {"type": "string", "maxLength": 200}, "within the id or the name, any case"),
-                    _query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "ms since the epoch"),
+                    _query("sort", {"type": "string", "enum": list(ORDERS), "default": "changed"}),
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
+                    _query("after", STRING, "the next of an answer in the same order: those after it"),
                 ],
                 {200: _json("The tasks.", ref("Tasks")), **_errors(400, 503)},
             )

@@ -29,10 +29,10 @@ export class Refused extends Error {
   }
 }
 
-/** Tasks last changed before a time. @param {number} before ms */
-export async function older(before) {
-  const answer = await call(`/api/tasks?limit=100&before=${before}`);
-  return /** @type {Message[]} */ (answer.tasks ?? []);
+/** A page of the list. @param {Record<string, string>} query @returns {Promise<{ tasks: Message[], next: string | null }>} */
+export async function page(query) {
+  const { tasks = [], next = null } = await call(`/api/tasks?${new URLSearchParams(query)}`);
+  return { tasks, next };
 }
 
 /** The tasks that may be started here. @returns {Promise<import('./calls.js').Startable[]>} */

@@ -15,7 +15,7 @@ import { addressOf, BASE } from '../base.js';
  * @property {() => void} linked  the connection's or the store's state has changed
  */
 
-const EVENTS = ['output', 'gap', 'caught_up', 'run', 'reset', 'end', 'grown', 'task'];
+const EVENTS = ['output', 'gap', 'caught_up', 'run', 'reset', 'end', 'grown', 'task', 'counts', 'unlisted'];
 const ANSWER_WITHIN_MS = 10_000;
 const AGAIN_MS = 1000;
 
@@ -177,7 +177,7 @@ export class Client {
 
   /** @param {string} event @param {Message} message */
   deliver(event, message) {
-    if (event === 'task') {
+    if (event === 'task' || event === 'counts' || event === 'unlisted') {
       for (const watcher of this.watchers) watcher.received(event, message);
       this.followers.get(message?.task?.id)?.received(event, message);
     } else this.followers.get(message?.task_id)?.received(event, message);

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import redis
 
-from livetask.keys import Keys
+from livetask.keys import Keys, bucket_of
+from livetask.scripts import script
 from livetask.server.access.caller import ABILITIES
 from livetask.server.access.needs import EVENTS, ROUTES
 from livetask.server.app import LIVE, make_app
@@ -51,6 +53,16 @@ async def started(client: Client, name: str, task: str = "say", **more: Any) -> 
     return str(json.loads(text)["data"])
 
 
+def in_room(store: Redis, room: str, task_id: str, nonce: str) -> None:
+    """An event of a task in a room, as a worker's shipper puts it there."""
+    keys = Keys()
+    names = [keys.room(room), keys.room_mark(room, nonce), keys.bell(bucket_of(room))]
+    data = json.dumps({"task_id": task_id})
+    fields = ["name", "on_progress", "data", data, "task", task_id, "run", "1", "nonce", nonce, "seq", "1"]
+    with redis.Redis.from_url(store.url) as raw:
+        assert raw.eval(script("share").text, len(names), *names, room, "1", "60000", "100", *fields) == [b"OK"]
+
+
 # ---- nothing is forgotten
 
 
@@ -64,55 +76,65 @@ def test_every_route_and_every_event_says_which_ability_it_needs() -> None:
     assert needs <= ABILITIES | {""}
 
 
-OF_ONE_TASK = sorted((method, path) for method, path in ROUTES if "{task_id}" in path and path != "/tasks/{task_id}")
+OF_ONE_TASK = sorted((method, path) for method, path in ROUTES if "{task_id}" in path)
+QUERIES = ("", "?line=1", "?offset=-1", "?live=long-poll", "?live=sse", "?q=h&from=1-0")
 
 
-@pytest.mark.parametrize(("method", "path"), OF_ONE_TASK)
-@pytest.mark.parametrize("name", ["says", "anna", "linked"])
-async def test_a_hidden_task_is_answered_as_an_unknown_one(client: Client, method: str, path: str, name: str) -> None:
-    answers = []
-    for task_id in (HIDDEN, UNKNOWN):
-        place = path.replace("{task_id}", task_id).replace("{run}", "1")
-        for query in ("", "?line=1", "?offset=-1", "?live=long-poll", "?live=sse", "?q=h&from=1-0"):
-            status, text = await asked(client, method, place + query, name)
-            assert "hush" not in text
-            answers.append((query, status, text.replace(task_id, "THE-TASK")))
-    half = len(answers) // 2
-    assert answers[:half] == answers[half:]
+def place(path: str, task_id: str) -> str:
+    return path.replace("{task_id}", task_id).replace("{run}", "1")
 
 
-@pytest.mark.parametrize(("method", "path"), OF_ONE_TASK)
-async def test_an_administrator_reaches_what_others_may_not(client: Client, method: str, path: str) -> None:
-    place = path.replace("{task_id}", HIDDEN).replace("{run}", "1")
-    status, _ = await asked(client, method, place, "admin")
-    assert status not in (401, 403, 404)
+async def test_a_hidden_task_is_answered_as_an_unknown_one_by_every_route(client: Client) -> None:
+    for name in ("says", "anna", "linked"):
+        for method, path in OF_ONE_TASK:
+            for query in QUERIES:
+                answers = []
+                for task_id in (HIDDEN, UNKNOWN):
+                    status, text = await asked(client, method, place(path, task_id) + query, name)
+                    assert "hush" not in text
+                    answers.append((status, text.replace(task_id, "THE-TASK")))
+                assert answers[0] == answers[1], (name, method, path, query)
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
-async def test_nobody_is_let_in_without_a_name_where_a_name_is_needed(client: Client, method: str, path: str) -> None:
-    place = path.replace("{task_id}", "shown").replace("{run}", "1")
-    if not ROUTES[method, path].ability:
-        return
-    status, text = await asked(client, method, place, "")
-    assert status in (401, 302, 303), text
-    assert "one" not in text.split()
+async def test_an_administrator_reaches_what_others_may_not(client: Client) -> None:
+    for method, path in OF_ONE_TASK:
+        status, _ = await asked(client, method, place(path, HIDDEN), "admin")
+        assert status not in (401, 403, 404), (method, path)
 
 
-@pytest.mark.parametrize("event", sorted({*EVENTS} - {"watch"}))
-@pytest.mark.parametrize("name", ["says", "anna", "linked"])
-async def test_an_event_about_a_hidden_task_is_answered_as_about_an_unknown_one(
-    client: Client, event: str, name: str
-) -> None:
-    answers = []
-    async with connected(client, name) as io:
-        for task_id in (HIDDEN, UNKNOWN):
-            message = {"task_id": task_id, "task_ids": [task_id], "room": "r", "from": "now"}
-            if event in ("rerun_task", "send_task", "subscribe"):
-                message = {"task_id": task_id}
-            answer = await io.call(event, message, timeout=20)
-            assert HIDDEN not in json.dumps(answer) or UNKNOWN in json.dumps(message) or task_id == HIDDEN
-            answers.append(json.dumps(answer).replace(task_id, "THE-TASK"))
-    assert answers[0] == answers[1]
+async def test_nobody_is_let_in_without_a_name_where_a_name_is_needed(client: Client) -> None:
+    for (method, path), need in ROUTES.items():
+        if need.ability:
+            status, text = await asked(client, method, place(path, "shown"), "")
+            assert status in (401, 302, 303), (method, path)
+            assert "one" not in text.split()
+
+
+async def test_an_event_about_a_hidden_task_is_answered_as_about_an_unknown_one(client: Client) -> None:
+    for name in ("says", "anna", "linked"):
+        async with connected(client, name) as io:
+            for event in sorted(EVENTS):
+                answers = []
+                for task_id in (HIDDEN, UNKNOWN):
+                    message = {"task_id": task_id, "task_ids": [task_id], "room": "r", "from": "now"}
+                    short = {"task_id": task_id}
+                    answer = await io.call(event, short if event == "rerun_task" else message, timeout=20)
+                    answers.append(json.dumps(answer).replace(task_id, "THE-TASK"))
+                assert answers[0] == answers[1], (name, event)
+
+
+async def test_lists_counts_and_searches_hold_what_may_be_viewed_and_nothing_else(client: Client) -> None:
+    mine = await started(client, "anna")
+    for query, found in (("", {mine}), ("?q=hidden", set()), (f"?q={HIDDEN}", set()), ("?sort=name&limit=1", {mine})):
+        status, text = await asked(client, "GET", f"/api/tasks{query}", "anna")
+        answer = json.loads(text)
+        assert (status, {task["id"] for task in answer["tasks"]}) == (200, found)
+        assert (sum(answer["counts"].values()), answer["total"], answer["next"]) == (len(found), len(found), None)
+    _, page = await asked(client, "GET", "/", "anna")
+    assert mine in page
+    assert HIDDEN not in page
+    _, text = await asked(client, "GET", f"/api/tasks?q={HIDDEN}", "admin")
+    assert [task["id"] for task in json.loads(text)["tasks"]] == [HIDDEN]
 
 
 # ---- abilities
@@ -226,6 +248,35 @@ async def test_a_hidden_task_that_is_waited_for_is_never_told_of(client: Client,
         assert not heartbeats[-1]["ends"]
 
 
+async def test_who_watches_the_list_hears_of_its_own_tasks_only(client: Client, store: Redis) -> None:
+    async with connected(client, "says") as says, connected(client, "admin") as admin:
+        told: dict[str, list[Any]] = {"says": [], "admin": []}
+        for name, io in (("says", says), ("admin", admin)):
+            for event in ("task", "counts", "unlisted"):
+                io.on(event, lambda data, name=name: told[name].append(json.dumps(data)))
+            assert (await io.call("watch", {}, timeout=20))["ok"]
+        answer = await says.call("watch", {"also": [HIDDEN]}, timeout=20)
+        assert HIDDEN not in json.dumps(answer)
+        Writer(store.url, "secret-2", "nonceofhushed").begin("hidden").finish()
+        Writer(store.url, "heard-of", "nonceofheard1").begin("say").finish()
+        await _until(lambda: all(any("heard-of" in one for one in news) for news in told.values()))
+        await _until(lambda: any("secret-2" in one for one in told["admin"]))
+        assert "secret" not in "".join(told["says"])
+
+
+async def test_a_room_tells_its_members_of_tasks_that_they_may_view_only(client: Client, store: Redis) -> None:
+    Writer(store.url, "room-hidden", "nonceofroom1").begin("hidden")
+    Writer(store.url, "room-shown", "nonceofroom2").begin("say")
+    async with connected(client, "says") as says, connected(client, "admin") as admin:
+        told: dict[str, list[Any]] = {"says": [], "admin": []}
+        for name, io in (("says", says), ("admin", admin)):
+            io.on("on_progress", lambda data, name=name: told[name].append(data["task_id"]))
+            assert (await io.call("join", {"room": "lobby", "from": "now"}, timeout=20))["ok"]
+        for number, task_id in enumerate(("room-hidden", "room-shown"), 1):
+            in_room(store, "lobby", task_id, f"nonceofroom{number}")
+        await _until(lambda: told == {"says": ["room-shown"], "admin": ["room-hidden", "room-shown"]})
+
+
 async def test_a_share_link_is_shown_the_log_and_the_fate_and_nothing_that_leads_away(client: Client) -> None:
     async with connected(client, "linked") as io:
         answer = await io.call("subscribe", {"task_id": "shown"}, timeout=20)
@@ -247,8 +298,6 @@ async def test_a_share_link_is_shown_the_log_and_the_fate_and_nothing_that_leads
 
 
 async def test_a_hidden_task_takes_the_time_of_an_unknown_one_whatever_its_size(client: Client, store: Redis) -> None:
-    import redis
-
     with redis.Redis.from_url(store.url) as raw:
         raw.hset(Keys().task(HIDDEN), "result", "x" * 4_000_000)
     took: dict[str, list[float]] = {HIDDEN: [], UNKNOWN: []}
