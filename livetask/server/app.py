@@ -149,7 +149,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
     live = app[LIVE] = _live(settings, store, gate, sight, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
+    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     tasks = TaskApi(sight, live.catalog)
     figures = Figures(live, logs)
 

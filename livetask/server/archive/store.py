@@ -27,6 +27,7 @@ from livetask.errors import FormatUnknown, PositionUnknown, RunUnknown
 from livetask.position import START, Cursor, Gap, Position
 from livetask.server.answers import text_of
 from livetask.server.archive.archive import Archive
+from livetask.server.archive.names import PartName
 from livetask.server.slices import Head, RawEntry, ReadAt, Slice, entry_parsed, sliced_within
 from livetask.server.store import Store
 from livetask.server.tasks import Run, Task, task_parsed
@@ -192,8 +193,8 @@ class ArchivedStore(Store):
         parts = await self._archive.parts(task_id, cursor.nonce, known[0])
         if back:
             return head, [*raw, *await self._before(parts, raw, start, count - len(raw))]
-        older = await self._after(parts, raw, start, count)
-        return head, [*older, *raw][:count]
+        older, reaches = await self._after(parts, raw, start, count)
+        return head, [*older, *raw][:count] if reaches else older
 
     async def _with_first(self, at: ReadAt, head: Head) -> Head:
         """What is known of a run whose entries Redis has given: its first position may lie in the archive."""
@@ -202,7 +203,7 @@ class ArchivedStore(Store):
         known = await self._known(at)
         return head if known is None else replace(head, first=known[1], first_why=known[2])
 
-    async def _before(self, parts: Sequence[Any], raw: list[RawEntry], start: str, count: int) -> list[RawEntry]:
+    async def _before(self, parts: Sequence[PartName], raw: list[RawEntry], start: str, count: int) -> list[RawEntry]:
         """Archived entries that begin before those, newest first."""
         limit, included = _limit(start)
         if raw:
@@ -217,8 +218,13 @@ class ArchivedStore(Store):
                     return found
         return found
 
-    async def _after(self, parts: Sequence[Any], raw: list[RawEntry], start: str, count: int) -> list[RawEntry]:
-        """Archived entries that begin at ``start`` or after it, and before those that Redis has."""
+    async def _after(
+        self, parts: Sequence[PartName], raw: list[RawEntry], start: str, count: int
+    ) -> tuple[list[RawEntry], bool]:
+        """Archived entries that begin at ``start`` or after it, and before those that Redis has, of one member.
+
+        And whether there are no others between them and those of Redis.
+        """
         limit, included = _limit(start)
         begin = limit or START
         until = entry_parsed(raw[0]).start if raw else None
@@ -229,9 +235,11 @@ class ArchivedStore(Store):
                 if at < begin or (at == begin and not included):
                     continue
                 if (until is not None and at >= until) or len(found) >= count:
-                    return found
+                    return found, True
                 found.append(entry)
-        return found
+            if found:
+                return found, False
+        return found, True
 
 
 def _as_it_ended(task: Task) -> Task:
