@@ -23,9 +23,12 @@ from livetask.server import health, openapi, pages
 from livetask.server.access.gate import Gate
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.archive.api import ArchiveApi
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
+from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.shelving import Shelving
 from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
@@ -154,6 +157,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *_archive_api(store, settings.prefix, keeping).routes(),
             *openapi.routes(),
             *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
@@ -193,8 +197,17 @@ def _keeping(settings: Settings) -> Keeping | None:
         step_bytes=settings.archive_step_bytes,
         bytes_per_s=settings.archive_bytes_per_s,
         sweep_s=settings.sweep_s,
+        run_cap_bytes=settings.archive_run_cap_bytes,
+        cap_bytes=settings.archive_cap_bytes,
+        keep_s=settings.archive_keep_s,
     )
     return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+
+
+def _archive_api(store: Store, prefix: str, keeping: Keeping | None) -> ArchiveApi:
+    if keeping is not None and keeping.eraser is not None:
+        return ArchiveApi(store.task, keeping.eraser, keeping.archive)
+    return ArchiveApi(store.task, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None)
 
 
 def _store(settings: Settings, keeping: Keeping | None) -> Store:
