@@ -34,6 +34,7 @@ from livetask.server.figures import Figures
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
+from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
 from livetask.server.reruns import Reruns
@@ -44,6 +45,7 @@ from livetask.server.startable import Startable
 from livetask.server.stirfried import Stirfried
 from livetask.server.stops import Stops
 from livetask.server.store import Store
+from livetask.server.store_figures import StoreFigures
 from livetask.server.wishes import Wishes
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
@@ -143,7 +145,11 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     tasks = TaskApi(store, live.catalog)
-    figures = Figures(live, logs)
+    loop_lag = LoopLag()
+    figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
+    told = health.Sources(
+        store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ())), figures.fresh, figures.brief
+    )
 
     app[BASE] = settings.path_prefix
     pages.setup_jinja(app, templates_dir(), settings.path_prefix)
@@ -155,7 +161,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *actions.routes(),
             *startable.routes(),
             *openapi.routes(),
-            *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
+            *health.routes(told),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
@@ -164,15 +170,15 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, keeping))
+    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag))
     app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
     if keeping is not None:
         keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, keeping: Keeping | None) -> None:
-    running.start(stops.run(), *(keeping.loops() if keeping else ()))
+async def _start(running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag) -> None:
+    running.start(stops.run(), loop_lag.run(), *(keeping.loops() if keeping else ()))
 
 
 async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 import livetask
 from livetask.server.listing.rows import ORDERS
-from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, ref, shape
+from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, maybe, ref, shape
 
 _WORDS = {
     204: "There is nothing, or nothing more will come.",
@@ -180,13 +180,14 @@ def _stirfried() -> Json:
 def _machines() -> Json:
     alive = shape(status=STRING, version=STRING)
     figures = {200: _text("Prometheus' format.", "text/plain"), **_errors()}
+    few = {name: maybe("number") for name in ("store_ping_ms", "loop_lag_ms", "viewers", "windows_full", "lag_bytes")}
     return {
         "/healthz": {"get": _operation("Whether the server lives.", [], {200: _json("It does.", alive), **_errors()})},
         "/readyz": {
             "get": _operation(
                 "Whether Redis answers too.",
                 [],
-                {200: _json("It does.", shape(status=STRING, store=STRING)), **_errors(503)},
+                {200: _json("It does.", shape(status=STRING, store=STRING, **few)), **_errors(503)},
             )
         },
         "/metrics": {"get": _operation("The server's figures.", [], figures)},

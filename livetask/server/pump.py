@@ -26,6 +26,7 @@ from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.starts import newest_slice
 from livetask.server.store import Store
+from livetask.server.tally import Tally
 from livetask.server.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,12 @@ class Pump:
         self._clogged: set[Follower] = set()
         self._reeling: set[Follower] = set()
         self._reeler = Reeler(store.events, self._tell)
+        self.tally = Tally()
+
+    @property
+    def clogged(self) -> int:
+        """How many viewers wait for their transport to hold less."""
+        return len(self._clogged)
 
     # ---- what may be new
 
@@ -296,6 +303,7 @@ class Pump:
         feed = followers[0].feed
         told = [Told(feed.task_id, _skipping(piece, skipped_bytes)) for piece in pieces.pieces[:1]]
         told += [Told(feed.task_id, piece) for piece in pieces.pieces[1:]]
+        self.tally.add(pieces.pieces, len(followers))
         caught_up: Told | None = None
         now_s = time.monotonic()
         for follower in followers:
