@@ -258,6 +258,7 @@ class Shipping:
             "worker": facts.worker,
             "root_id": facts.root_id,
             "parent_id": facts.parent_id,
+            "owner": facts.owner,
             "args": facts.args,
             "kwargs": facts.kwargs,
             **facts.call,
