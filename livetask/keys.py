@@ -19,6 +19,7 @@ number of masters gets its share.
 | archiving | string, expires | which server moves a task's output to the archive now |
 | retaining | string, expires | that a server has just taken away what the archive keeps no longer; in bucket 0 |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
+| spools | hash, expires | how much the spools of each worker hold, with the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
 
 Pure: no I/O, no clock.
@@ -106,6 +107,9 @@ class Keys:
 
     def publishers(self) -> str:
         return self._in(0, "publishers")
+
+    def spools(self) -> str:
+        return self._in(0, "spools")
 
     def forms(self, digest: str) -> str:
         return self._in(0, f"forms:{digest}")

@@ -70,19 +70,20 @@ class ArchivedStore(Store):
     async def task(self, task_id: str) -> Task | None:
         """As Store; a task that only the archive has is as it was. Raises ArchiveUnavailable too."""
         task = await super().task(task_id)
-        return await self._archived_task(task_id) if task is None else _as_readable(task)
+        return await self.archived_task(task_id) if task is None else _as_readable(task)
 
     async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """As Store. What only the archive has comes with the others if it is at hand, else when it is asked again."""
         found = {task_id: _as_readable(task) for task_id, task in (await super().tasks(task_ids)).items()}
         missing = [task_id for task_id in task_ids if task_id not in found][:_LOOKED_UP]
         if missing:
-            for task_id, task in zip(missing, await _soon(map(self._archived_task, missing)), strict=True):
+            for task_id, task in zip(missing, await _soon(map(self.archived_task, missing)), strict=True):
                 if isinstance(task, Task):
                     found[task_id] = task
         return found
 
-    async def _archived_task(self, task_id: str) -> Task | None:
+    async def archived_task(self, task_id: str) -> Task | None:
+        """The task as the archive alone has it. Raises ArchiveUnavailable, FormatUnknown."""
         snapshot = await self._archive.snapshot(task_id)
         if snapshot is None or snapshot.task_id != task_id:
             return None
@@ -167,7 +168,7 @@ class ArchivedStore(Store):
 
     async def _archived_run(self, at: ReadAt) -> Run | None:
         """The run as its task was archived, if Redis does not know it."""
-        task = await self._archived_task(at.task_id)
+        task = await self.archived_task(at.task_id)
         run = task.run(at.cursor.run) if task is not None else None
         return run if run is not None and run.nonce == at.cursor.nonce else None
 
