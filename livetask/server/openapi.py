@@ -12,7 +12,7 @@ from aiohttp import web
 
 import livetask
 from livetask.server.listing.rows import ORDERS
-from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, ref, shape
+from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, maybe, ref, shape
 
 _WORDS = {
     204: "There is nothing, or nothing more will come.",
@@ -23,7 +23,7 @@ _WORDS = {
     409: "The position is not one of this run; the task cannot be stopped, or cannot be run again as it was.",
     410: "What stood there is no longer kept; Stream-First-Offset says what is.",
     413: "The body is too large.",
-    429: "Too many terminations wait for their time.",
+    429: "Too much in too short a time (Retry-After says when to ask again), or too many terminations wait.",
     500: "A bug, or something stored by another version.",
     503: "Redis or the broker does not answer; ask again later.",
 }
@@ -88,9 +88,9 @@ def _tasks() -> Json:
 def _logs() -> Json:
     place = "/api/tasks/{task_id}/runs/{run}"
     run: Json = {"name": "run", "in": "path", "required": True, "schema": STRING, "description": "a number, or last"}
-    whole = {200: _text("All that is kept.", "text/plain"), **_errors(400, 404, 500, 503)}
+    whole = {200: _text("All that is kept.", "text/plain"), **_errors(400, 404, 429, 500, 503)}
     colour = _query("colour", {"type": "string"}, "0: without escape codes")
-    zipped = {200: _text("The same, compressed.", "application/gzip"), **_errors(400, 404, 500, 503)}
+    zipped = {200: _text("The same, compressed.", "application/gzip"), **_errors(400, 404, 429, 500, 503)}
     return {
         f"{place}/log": {
             "get": _operation(
@@ -99,6 +99,7 @@ def _logs() -> Json:
                     _TASK_ID,
                     run,
                     _query("offset", STRING, "-1, now, a cursor or <line>-<byte>"),
+                    _query("from", STRING, "the same for livetask's own events, which have no offset"),
                     _query("live", {"type": "string", "enum": ["sse", "long-poll"]}),
                     _query("encoding", {"type": "string", "enum": ["text", "base64"]}, "of server-sent events"),
                     _query(
@@ -109,7 +110,7 @@ def _logs() -> Json:
                     _query("cursor", STRING, "of long polls: the last Stream-Cursor"),
                     {"name": "Last-Event-ID", "in": "header", "schema": CURSOR, "description": "goes on after it"},
                 ],
-                {200: _log_answer(), **_bare(204, 304), **_errors(400, 404, 409, 410, 500, 503)},
+                {200: _log_answer(), **_bare(204, 304), **_errors(400, 404, 409, 410, 429, 500, 503)},
             )
         },
         f"{place}/log.txt": {
@@ -127,6 +128,31 @@ def _logs() -> Json:
             )
         },
         f"{place}/log.gz": {"get": _operation("The log, compressed.", [_TASK_ID, run, colour], zipped)},
+        f"{place}/search": {
+            "get": _operation(
+                "Where a text stands in a run's output, from a position on; to be asked again from 'to' until 'done'.",
+                [
+                    _TASK_ID,
+                    run,
+                    {
+                        **_query("q", {"type": "string", "minLength": 1, "maxLength": 1000}, "what to look for"),
+                        "required": True,
+                    },
+                    _query("case", _FLAG, "1: upper and lower case differ"),
+                    _query("regex", _FLAG, "1: q is a regular expression, as Python has them"),
+                    _query("from", STRING, "<line>-<byte>, the beginning of a line; default: the output's"),
+                    _query("limit", {"type": "integer", "minimum": 0, "maximum": 2000, "default": 500}),
+                ],
+                {200: _json("What was found.", ref("Found")), **_errors(400, 404, 409, 500, 503)},
+            )
+        },
+        f"{place}/marks": {
+            "get": _operation(
+                "Lines that look like errors and warnings, and groups of lines; from a position on, as with search.",
+                [_TASK_ID, run, _query("from", STRING, "<line>-<byte>, the beginning of a line")],
+                {200: _json("They.", ref("Marks")), **_errors(400, 404, 409, 500, 503)},
+            )
+        },
     }
 
 
@@ -147,9 +173,9 @@ def _log_answer() -> Json:
 
 def _stirfried() -> Json:
     body = {"required": True, "content": {"application/json": {"schema": ref("Call")}}}
-    started = {201: _json("It is sent; data is its id.", ref("Started")), **_failures(400, 403, 404, 413, 503)}
+    started = {201: _json("It is sent; data is its id.", ref("Started")), **_failures(400, 403, 404, 413, 429, 503)}
     again = {"content": {"application/json": {"schema": ref("Rerun")}}}
-    rerun = {201: _json("It is sent; data is the new id.", ref("Rerunning")), **_failures(400, 403, 404, 409, 413)}
+    rerun = {201: _json("It is sent; data is the new id.", ref("Rerunning")), **_failures(400, 403, 404, 409, 413, 429)}
     stop = [
         _query("terminate", {"type": "string", "enum": ["0", "1"]}, "1: also where it runs"),
         _query("grace_s", {"type": "number", "minimum": 0, "maximum": 3600}, "with terminate: seconds until then"),
@@ -179,13 +205,14 @@ def _stirfried() -> Json:
 def _machines() -> Json:
     alive = shape(status=STRING, version=STRING)
     figures = {200: _text("Prometheus' format.", "text/plain"), **_errors()}
+    few = {name: maybe("number") for name in ("store_ping_ms", "loop_lag_ms", "viewers", "windows_full", "lag_bytes")}
     return {
         "/healthz": {"get": _operation("Whether the server lives.", [], {200: _json("It does.", alive), **_errors()})},
         "/readyz": {
             "get": _operation(
                 "Whether Redis answers too.",
                 [],
-                {200: _json("It does.", shape(status=STRING, store=STRING)), **_errors(503)},
+                {200: _json("It does.", shape(status=STRING, store=STRING, **few)), **_errors(503)},
             )
         },
         "/metrics": {"get": _operation("The server's figures.", [], figures)},
@@ -247,4 +274,5 @@ def _bare(*statuses: int) -> dict[int, Any]:
     return {status: {"description": _WORDS[status]} for status in statuses}
 
 
+_FLAG: Json = {"type": "integer", "enum": [0, 1], "default": 0}
 _TASK_ID: Json = {"name": "task_id", "in": "path", "required": True, "schema": TASK_ID}

@@ -71,6 +71,7 @@ _TASK = shape(
     changed_at=TIME,
     queue=maybe("string"),
     worker=maybe("string"),
+    owner=maybe("string", description="the caller who started it by livetask"),
     root_id=maybe("string"),
     parent_id=maybe("string"),
     args=maybe("string", description="the repr, shortened"),
@@ -88,6 +89,38 @@ _TASK = shape(
     reruns=listed(STRING, description="the tasks that repeat it"),
     can_rerun={"type": "boolean", "description": "whether its arguments are kept"},
     runs=listed(ref("Run")),
+)
+
+_LOOKED: dict[str, Json] = {
+    "run": WHOLE,
+    "from": {"type": "string", "description": "<line>-<byte>: from here on was looked at"},
+    "to": {"type": "string", "description": "up to here: the beginning of a line, or the end of a run that has ended"},
+    "done": {"type": "boolean", "description": "the end, as it was known, is reached"},
+    "end": STRING,
+    "ended": {"type": "boolean", "description": "the run has ended"},
+    "lines": {"type": "integer", "description": "how many lines were looked at"},
+    "gaps": listed(shape(**{"from": STRING, "to": STRING, "reason": STRING})),
+}
+
+_FOUND = shape(
+    **_LOOKED,
+    total={"type": "integer", "description": "matches from 'from' up to 'to'"},
+    hits=listed(
+        listed(WHOLE, minItems=3, maxItems=3),
+        description="[line, start, end] of the first ones; columns of the text without escape codes, in UTF-16 units",
+    ),
+    lines_hit=listed(WHOLE, description="the lines of the others, at most 5000"),
+)
+
+_MARKS = shape(
+    **_LOOKED,
+    errors=listed(WHOLE),
+    warnings=listed(WHOLE),
+    groups=listed(
+        listed({}, minItems=5, maxItems=5),
+        description="[line, 'start' or 'end', key, title, ms since the epoch or null]",
+    ),
+    more={"type": "boolean", "description": "there were more of one kind than are told"},
 )
 
 _LINES = shape(
@@ -190,6 +223,8 @@ SCHEMAS: Json = {
         next=maybe("string", description="asks for those after these; null: there are no more"),
     ),
     "Lines": _LINES,
+    "Found": _FOUND,
+    "Marks": _MARKS,
     "Parameter": _PARAMETER,
     "Startable": shape(tasks=listed(_STARTABLE)),
     "Call": _CALL,
