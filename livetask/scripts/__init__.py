@@ -29,7 +29,8 @@ from hashlib import sha1
 from importlib.resources import files
 
 NAMES = (
-    "begin", "append", "erase", "emit", "share", "renew", "finish", "note", "publish", "shelve", "stop", "watch", "weigh",
+    "begin", "append", "emit", "share", "renew", "finish", "note", "publish", "stop", "shelve", "erase", "watch",
+    "weigh",
 )  # fmt: skip
 
 
