@@ -55,6 +55,7 @@ FLAGS = (
     Flag("prefix", str, "NAME"),
     Flag("available_tasks", str, "NAMES"),
     Flag("cors_allowed_origins", str, "ORIGINS"),
+    Flag("allowed_hosts", str, "NAMES"),
 )
 
 ASKING = {

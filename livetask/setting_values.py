@@ -6,6 +6,7 @@ Pure: no I/O, no clock. Must never know: which settings there are, and what they
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -36,6 +37,13 @@ _SOCKETIO_REFUSED = {
     "max_http_buffer_size": "no value: livetask_inbound_bytes is that limit",
     "cors_allowed_origins": "no value: livetask_cors_allowed_origins is that list, for HTTP too",
 }
+
+
+FRAMING = re.compile(r"self|https?://(?:\*\.)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?")
+"""Who may frame a page, as a policy of the browser can say it."""
+
+HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+")
+"""A name that a server may be asked for: no scheme, no port; ``*.`` before it means all below it."""
 
 
 def converted(name: str, kind: Any, value: Any) -> Any:

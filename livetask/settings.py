@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
-from livetask.setting_values import as_object, converted
+from livetask.setting_values import FRAMING, HOST_NAME, as_object, converted
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -102,6 +102,12 @@ class Settings:
     )
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
+    allowed_hosts: tuple[str, ...] = _setting(
+        (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
+    )
+    frame_ancestors: tuple[str, ...] = _setting(
+        (), "server: origins whose pages may frame the pages under /embed/, `self` for its own; empty: none"
+    )
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -118,6 +124,12 @@ class Settings:
             raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
         if not 0 <= self.port <= 65535:
             raise SettingInvalid("port", self.port, "0 to 65535")
+        for origin in self.frame_ancestors:
+            if not FRAMING.fullmatch(origin):
+                raise SettingInvalid("frame_ancestors", origin, "`self` or an origin, https://example.org")
+        for name in self.allowed_hosts:
+            if not HOST_NAME.fullmatch(name):
+                raise SettingInvalid("allowed_hosts", name, "a name without scheme and port, example.org")
 
     def __repr__(self) -> str:
         shown = (

@@ -23,9 +23,10 @@ from livetask.server import health, openapi, pages
 from livetask.server.access.gate import Gate
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
-from livetask.server.edge import answer_errors, cors_headers, mark_begun, origins_checked
+from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
@@ -111,10 +112,9 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    gate = Gate()
-    origins = origins_checked(settings.cors_allowed_origins)
+    suit, gate = _suit(settings), Gate()
     app = web.Application(
-        middlewares=[note_asker, answer_errors, origins, gate.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware],
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
@@ -160,8 +160,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
-    app.on_response_prepare.append(cors_headers(settings.cors_allowed_origins))
-    app.on_response_prepare.append(pages.add_headers)
+    suit.attach(app)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
@@ -180,6 +179,14 @@ async def _close(running: Running, stops: Stops, store: Store, control: Control)
     await stops.close()
     control.close()
     await store.close()
+
+
+def _suit(settings: Settings) -> Suit:
+    return Suit(
+        hosts=tuple(name.lower() for name in (*settings.allowed_hosts, settings.host) if name),
+        origins=settings.cors_allowed_origins,
+        frame_ancestors=settings.frame_ancestors,
+    )
 
 
 def _control(settings: Settings, celery_app: Celery | None, store: Store, published: Published) -> Control:

@@ -1,4 +1,4 @@
-"""The edge of HTTP: errors become answers, bodies are read within a bound, other origins are kept out.
+"""The edge of HTTP: errors become answers, and bodies are read within a bound.
 
 A route raises errors of the LivetaskError tree and nothing else on purpose. What is not on purpose is answered with a
 bare 500; the log then holds where it happened and its kind, not its message, which could quote a task's output or
@@ -14,7 +14,6 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -26,11 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = logging.getLogger(__name__)
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _JSON_PATHS = ("/api", "/healthz", "/readyz", "/metrics", "/socket.io")
-_CORS_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
-_CORS_HEADERS = "Content-Type, Last-Event-ID"
-_CORS_EXPOSED = "Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-First-Offset, Stream-Cursor, ETag"
 
 
 @web.middleware
@@ -145,51 +140,6 @@ def whole_number(request: web.Request, name: str, least: int, most: int, default
     if not least <= number <= most:
         raise ArgumentInvalid(name, number, f"a whole number from {least} to {most}")
     return number
-
-
-def origins_checked(allowed: tuple[str, ...]) -> Any:
-    """A middleware that keeps the pages of other origins from changing anything, and lets ``allowed`` ones read.
-
-    A request without an Origin is no page's: terminals and programs send none, browsers always do.
-    """
-
-    @web.middleware
-    async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin", "")
-        listed = origin in allowed or (bool(origin) and "*" in allowed)
-        if request.method not in _SAFE and not listed and _is_foreign(request, origin):
-            text = "pages of another origin may not do this: the setting cors_allowed_origins does not list it"
-            return await refusal(request, 403, "origin_not_allowed", text)
-        if request.method == "OPTIONS" and listed and "Access-Control-Request-Method" in request.headers:
-            headers = {"Access-Control-Allow-Methods": _CORS_METHODS, "Access-Control-Max-Age": "600"}
-            headers["Access-Control-Allow-Headers"] = _CORS_HEADERS
-            return web.Response(status=204, headers=headers)
-        return await handler(request)
-
-    return check_origin
-
-
-def cors_headers(allowed: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """What to append to ``on_response_prepare`` so that pages of ``allowed`` origins may read the API's answers."""
-
-    async def add(request: web.Request, response: web.StreamResponse) -> None:
-        if not allowed or request.path.startswith("/socket.io"):
-            return
-        response.headers.add("Vary", "Origin")
-        origin = request.headers.get("Origin", "")
-        if origin and (origin in allowed or "*" in allowed):
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = _CORS_EXPOSED
-
-    return add
-
-
-def _is_foreign(request: web.Request, origin: str) -> bool:
-    """Whether a browser says that the request comes from a page of another origin."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None and site not in ("same-origin", "none"):
-        return True
-    return bool(origin) and urlsplit(origin).netloc != request.host
 
 
 def _more_headers(error: LivetaskError) -> dict[str, str]:

@@ -26,7 +26,6 @@ from livetask.position import Position
 PLAIN_LINES = 500
 """How many lines one page of the log without JavaScript shows."""
 
-_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 # CSI sequences; OSC, DCS and their kind up to their end; other two-character escapes
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 # control characters, and those that change the direction of the text around them
@@ -148,44 +147,6 @@ def _gap_text(start: Position, end: Position, reason: str) -> str:
 async def _refusal(request: web.Request, error: LivetaskError) -> web.Response:
     title = {404: "Not found", 503: "Not reachable"}.get(error.status, "Not possible")
     return await error_page(request, error.status, title, str(error))
-
-
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the security headers on pages, and make browsers ask before they use a stored file again.
-
-    To be appended to ``app.on_response_prepare``. A browser that asks gets a short 304 by the file's ETag, so an
-    upgrade never mixes old and new modules.
-    """
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    if request.path.startswith("/static/"):
-        response.headers["Cache-Control"] = "no-cache"
-    if response.content_type == "text/html":
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("Content-Security-Policy", content_security_policy(request.host))
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-
-
-def content_security_policy(host: str) -> str:
-    """The policy for pages that were asked for at ``host``: own files only, no markup made from text.
-
-    ``'self'`` covers a WebSocket to the same place in today's browsers; older ones need it spelled out.
-    """
-    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            f"connect-src 'self'{sockets}",
-            "img-src 'self' data:",
-            "base-uri 'none'",
-            "form-action 'self'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    )
 
 
 async def error_page(request: web.Request, status: int, title: str, text: str) -> web.Response:

@@ -28,6 +28,7 @@ from aiohttp import web
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.armour.origins import may_connect
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
 from livetask.server.feed import Follower, Gone
@@ -105,6 +106,11 @@ class Sockets:
     def attach(self, app: web.Application) -> None:
         """Serve under /socket.io/."""
         self._server.attach(app)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of all that a client may send."""
+        return [name for name in self._server.handlers["/"] if name not in ("connect", "disconnect", "*")]
 
     @property
     def viewers(self) -> int:
@@ -364,7 +370,7 @@ def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, 
     server = socketio.AsyncServer(
         async_mode="aiohttp",
         async_handlers=False,  # a viewer's messages are answered one after the other
-        cors_allowed_origins=list(origins) or None,  # None: the page's own origin
+        cors_allowed_origins=may_connect(origins),
         max_http_buffer_size=inbound_bytes,
         logger=quiet,
         engineio_logger=quiet,

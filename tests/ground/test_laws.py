@@ -24,7 +24,7 @@ GROUND = [
 PURE = [
     *GROUND, "server/subscription.py", "server/reels.py", "server/calls.py", "server/wire.py", "server/options.py",
     "server/schemas.py", "server/access/caller.py", "server/access/presented.py",
-    "server/access/policy.py", "server/access/rights.py",
+    "server/access/policy.py", "server/access/rights.py", "server/armour/hosts.py",
 ]  # fmt: skip
 KNOW_CELERY = {"server/control.py", "server/revoking.py"}
 OUTSIDE = {

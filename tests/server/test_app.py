@@ -111,7 +111,7 @@ async def test_pages_carry_a_strict_policy_and_everything_nosniff(client: Client
             policy = answer.headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
-            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert answer.headers["Referrer-Policy"] == "same-origin"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.content_type == "text/html"
     async with client.get("/api/tasks") as answer:

@@ -1,0 +1,54 @@
+"""The armour put together: what the application puts before its routes, and what it adds to every answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from livetask.server.armour.headers import security_headers
+from livetask.server.armour.hosts import is_known
+from livetask.server.armour.origins import cors_headers, origins_checked
+from livetask.server.edge import Handler, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Suit:
+    """``hosts``: names that the server is known by, besides its addresses. ``origins``: others whose pages may act.
+
+    ``frame_ancestors``: origins that may frame the pages made for it.
+    """
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    frame_ancestors: tuple[str, ...] = ()
+
+    def middlewares(self) -> list[Any]:
+        """In their order; they stand inside of what answers errors, and before what asks who somebody is."""
+        return [hosts_checked(self.hosts), origins_checked(self.origins)]
+
+    def attach(self, app: web.Application) -> None:
+        """Add to every answer what belongs to it."""
+        app.on_response_prepare.append(cors_headers(self.origins))
+        app.on_response_prepare.append(security_headers(self.frame_ancestors))
+
+
+def hosts_checked(allowed: tuple[str, ...]) -> Any:
+    """A middleware that refuses requests for names that are not ours.
+
+    A request that names no host at all is no browser's, and is taken.
+    """
+
+    @web.middleware
+    async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+        names = request.headers.getall("Host", [])
+        if len(names) > 1 or (names and not is_known(names[0], allowed)):
+            text = (
+                "this server is not known by the name that was asked for: add it to the setting allowed_hosts "
+                "(LIVETASK_ALLOWED_HOSTS), or use its address"
+            )
+            return await refusal(request, 421, "host_not_allowed", text)
+        return await handler(request)
+
+    return check_host
