@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import ipaddress
 import signal
@@ -20,6 +21,7 @@ from aiohttp import web
 
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
+from livetask.server.access.entrance import Entrance, Ways
 from livetask.server.access.gate import Gate
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
@@ -112,19 +114,20 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit, gate = _suit(settings), Gate()
-    app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware],
-        client_max_size=settings.inbound_bytes,
-    )
-    stopping = app[STOPPING] = Stopping()
-    store = app[STORE] = Store(
+    store = Store(
         settings.require_redis_url(),
         prefix=settings.prefix,
         keep_s=settings.keep_s,
         recent_cap=settings.recent_cap,
         timeout_s=_REDIS_S,
     )
+    suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
+    app = web.Application(
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware],
+        client_max_size=settings.inbound_bytes,
+    )
+    app[STORE] = store
+    stopping = app[STOPPING] = Stopping()
     published = Published(store.commands, Keys(settings.prefix))
     control = app[CONTROL] = _control(settings, celery_app, store, published)
     startable = Startable(published.known, control.startable, control.allows)
@@ -142,7 +145,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, gate, {**stirfried.events(), **actions.events()}, stopping)
+    live = app[LIVE] = _live(settings, store, entrance.gate, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
     tasks = TaskApi(store)
@@ -155,6 +158,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *entrance.routes(),
             *openapi.routes(),
             *health.routes(store.ping, Figures(live, logs)),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
@@ -165,20 +169,25 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops))
-    app.on_cleanup.append(lambda _: _close(running, stops, store, control))
+    app.on_startup.append(lambda _: _start(running, stops, entrance))
+    app.on_cleanup.append(lambda _: _close(running, stops, store, control, entrance))
     return app
 
 
-async def _start(running: Running, stops: Stops) -> None:
-    running.start(stops.run())
+async def _start(running: Running, stops: Stops, entrance: Entrance) -> None:
+    running.start(stops.run(), entrance.run())
 
 
-async def _close(running: Running, stops: Stops, store: Store, control: Control) -> None:
+async def _close(running: Running, stops: Stops, store: Store, control: Control, entrance: Entrance) -> None:
     await running.stop()
     await stops.close()
     control.close()
+    entrance.close()
     await store.close()
+
+
+def _ways(settings: Settings) -> Ways:
+    return Ways(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(Ways)})
 
 
 def _suit(settings: Settings) -> Suit:
@@ -247,16 +256,18 @@ class AddressRefused(Exception):
 
 
 def check_address(settings: Settings) -> None:
-    """Raise SettingInvalid if others could reach the server, which asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost":
+    """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
+    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
         return
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(settings.host).is_loopback:
             return
     ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because whoever reaches the server "
-        "may read all output and start the allowed tasks. Ways out: a reverse proxy with a login before it, an SSH "
-        "tunnel, or --insecure (LIVETASK_INSECURE=1) to listen all the same"
+        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
+        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
+        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
+        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
+        "all the same"
     )
     raise SettingInvalid("host", settings.host, ways)
 

@@ -147,6 +147,8 @@ def _more_headers(error: LivetaskError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.status == 503:
         headers["Retry-After"] = "2"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="livetask"'
     first = getattr(error, "first", None)
     if isinstance(first, str):
         headers["Stream-First-Offset"] = first

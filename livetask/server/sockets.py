@@ -20,6 +20,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import socketio
@@ -28,17 +29,18 @@ from aiohttp import web
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.gate import Gate, acting_for, presented_by
-from livetask.server.armour.origins import may_connect
+from livetask.server.access.standing import Loss
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
 from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
-from livetask.server.packets import packed_here, serializer_named
+from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
-from livetask.server.transport import SocketDriver, Transport
+from livetask.server.socketio_server import headers_of, socketio_server
+from livetask.server.transport import Transport
 from livetask.server.viewers import TaskSink, Viewer
 from livetask.server.wire import Json, error_json, task_json
 
@@ -47,10 +49,6 @@ log = logging.getLogger(__name__)
 Call = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
 """An event that another part answers: it takes the message and who sent it, and never raises. It gives the
 acknowledgement, and the tasks whose events the sender is told from then on."""
-
-PING_INTERVAL_S = 20
-PING_TIMEOUT_S = 30
-"""A slow viewer has its window to take in before it sees the ping behind it."""
 
 BYE_RETRY_MS = 500
 _BYE_S = 0.3
@@ -99,7 +97,7 @@ class Sockets:
         self._max_subscriptions = max_subscriptions
         self._viewers: dict[str, Viewer] = {}
         self._stopping = False
-        self._server = _server(tuple(origins), inbound_bytes, options or {})
+        self._server = socketio_server(tuple(origins), inbound_bytes, options or {})
         self._listen()
         hub.on_store_state(self._tell_store)
 
@@ -184,7 +182,8 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
         transport = Transport(socket, packed_here.get())
-        self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, headers_of(environ), caller)
+        viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))
@@ -193,10 +192,21 @@ class Sockets:
         self._forget(sid)
         log.debug("a viewer went, %d are here", len(self._viewers))
 
+    async def _put_out(self, viewer: Viewer, loss: Loss) -> None:
+        """End the connection of one who may not stay; it can come back as who it is by now."""
+        self._send(viewer, Packet("bye", {"reason": loss.reason, "code": loss.code, "retry_ms": BYE_RETRY_MS}))
+        self._forget(viewer.sid)
+        packed_here.set(viewer.transport.packed)
+        await self._server.disconnect(viewer.sid)
+        await asyncio.sleep(_BYE_S)  # what was written goes out meanwhile
+        viewer.transport.abort()
+
     def _forget(self, sid: str) -> None:
         viewer = self._viewers.pop(sid, None)
         if viewer is None:
             return
+        if viewer.stay is not None:
+            self._gate.standing.leave(viewer.stay)
         for follower in (*viewer.followers.values(), *viewer.sent.values()):
             self._hub.leave(follower)
         viewer.followers.clear()
@@ -351,30 +361,3 @@ class Sockets:
             viewer.transport.send(packet)
         except Gone:
             self._forget(viewer.sid)
-
-
-def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a connection's first request, names in lower case with ``-``."""
-    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}
-
-
-def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, Any]) -> Any:
-    """A Socket.IO server with our driver. Its own logs are off: they would show what clients send.
-
-    ``options``: more of its options; they win over ours.
-    """
-    serializer = serializer_named(options.get("serializer", "default"))
-    quiet = logging.getLogger("livetask.server.socketio")
-    quiet.setLevel(logging.CRITICAL)
-    server = socketio.AsyncServer(
-        async_mode="aiohttp",
-        async_handlers=False,  # a viewer's messages are answered one after the other
-        cors_allowed_origins=may_connect(origins),
-        max_http_buffer_size=inbound_bytes,
-        logger=quiet,
-        engineio_logger=quiet,
-        **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options, "serializer": serializer},
-    )
-    server.eio._async = dict(server.eio._async, websocket=SocketDriver)
-    return server

@@ -9,7 +9,7 @@ Must never know: Redis' commands, Celery, tasks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -84,8 +84,7 @@ class Entrance:
         sessions = Sessions(ask, keys, self.secret, ways.session_s)
         found: list[Way] = []
         if ways.asks:
-            found += [Tokens(ask, keys).way] if self._resolving is None else []
-            found += [*more, sessions.way, *self._outer(ways)]
+            found += [Tokens(ask, keys).way, *more, sessions.way, *self._outer(ways)]
         shown = (*_PUBLIC, *public, *(_FIGURES if ways.public_metrics else ()))
         self.gate = Gate(found, shown, again_s)
         self._logins = Logins(

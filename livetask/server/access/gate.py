@@ -92,6 +92,7 @@ class Gate:
 
         @web.middleware
         async def stand(request: web.Request, handler: Handler) -> web.StreamResponse:
+            acting_for(NOBODY)
             if self.is_open:
                 return await _as(OPEN, request, handler)
             if _route_of(request) in self._public:

@@ -1,7 +1,7 @@
 """The secret that cookies and links are signed with: made once, kept in Redis, shared by all servers on it.
 
-Each purpose has a key of its own, derived from it, so that what was signed for one is worth nothing for another. Whoever
-can read this Redis can read all output anyway; the secret keeps out those who cannot.
+Each purpose has a key of its own, derived from it, so that what was signed for one is worth nothing for another.
+Whoever can read this Redis can read all output anyway; the secret keeps out those who cannot.
 """
 
 from __future__ import annotations

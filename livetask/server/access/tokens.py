@@ -24,6 +24,7 @@ from livetask.server.access.caller import NOBODY, ROLES, Caller
 from livetask.server.access.presented import Presented
 from livetask.server.access.secret import Ask
 
+_MARK = "ltk_"
 _TOKEN = re.compile(r"ltk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _ROLE = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 _DAY_S = 24 * 3600
@@ -79,9 +80,9 @@ class Tokens:
             raise CredentialUnknown("token", token_id)
 
     async def way(self, presented: Presented) -> Caller | None:
-        """The holder of the token that is presented; None if there is none, NOBODY if it does not hold."""
-        if not presented.token:
-            return None
+        """The holder of the token that is presented; None if it is none of ours, NOBODY if it does not hold."""
+        if not presented.token.startswith(_MARK):
+            return None  # somebody else's: another way may know it
         match = _TOKEN.fullmatch(presented.token)
         if match is None:
             return NOBODY
