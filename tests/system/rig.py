@@ -232,6 +232,13 @@ class Rig:
         for running in reversed(self.started):
             running.stop()
 
+    def kill(self) -> None:
+        """End everything at once, where nobody is interested in how it ends."""
+        for started in reversed(self.started):
+            running = started.running if isinstance(started, Redis) else started
+            if running is not None and running.alive:
+                running.kill_all()
+
 
 @dataclass
 class Dashboard:

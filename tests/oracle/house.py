@@ -1,0 +1,123 @@
+"""A house to break things in: a broker, a store, workers with the journal app, servers, and proxies between them.
+
+Celery's own Redis is another one than livetask's, so that what is broken is livetask's and never Celery's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.oracle.checker import judge
+from tests.oracle.journal import Journal, journals_in
+from tests.oracle.viewers import ALL, Viewer
+from tests.real.fault_proxy import FaultProxy
+from tests.system.reading import asked
+from tests.system.rig import Dashboard, Redis, Rig, Running, free_port, wait_for
+from tests.system.sending import sent
+
+
+@dataclass
+class House:
+    """``server_proxy`` stands between viewers and the server, ``ship_proxy`` between worker and store, ``read_proxy``
+    between server and store."""
+
+    rig: Rig
+    broker: Redis
+    store: Redis
+    server_proxy: FaultProxy
+    ship_proxy: FaultProxy
+    read_proxy: FaultProxy
+    env: dict[str, str]
+    server_env: dict[str, str] = field(default_factory=dict)
+    workers: list[Running] = field(default_factory=list)
+    dashboard: Dashboard | None = None
+
+    @property
+    def url(self) -> str:
+        """Where viewers look."""
+        return f"http://127.0.0.1:{self.server_proxy.port}"
+
+    @property
+    def straight(self) -> str:
+        """The server itself, past the proxy."""
+        assert self.dashboard is not None
+        return self.dashboard.url
+
+    @property
+    def worker(self) -> Running:
+        return self.workers[-1]
+
+    def start_worker(self, pool: str = "prefork", concurrency: int = 2, **env: str) -> Running:
+        running = self.rig.worker("journal", self.env | env, pool, concurrency)
+        self.workers.append(running)
+        return running
+
+    def start_server(self) -> Dashboard:
+        """Start the server, or start it again at the same place."""
+        url = f"redis://127.0.0.1:{self.read_proxy.port}/0"
+        self.dashboard = self.rig.serve(url, self.server_proxy.upstream_port, self.server_env)
+        return self.dashboard
+
+    def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return") -> str:
+        """Send a task that writes a journal; its id."""
+        return sent(self.env, "journal.write", lines, a_second, pad, end)
+
+    def journals(self, task_id: str) -> dict[str, Journal]:
+        return journals_in(Path(self.env["SYSTEM_JOURNALS"]) / task_id)
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """The task as the server tells it now, {} when it cannot."""
+        with contextlib.suppress(OSError):
+            answer = asked(f"{self.straight}/api/tasks/{task_id}")
+            return dict(answer.json) if answer.status == 200 else {}
+        return {}
+
+    async def until(self, what: str, seen: Any, within_s: float = 30.0) -> Any:
+        return await asyncio.to_thread(wait_for, what, seen, within_s)
+
+    async def until_printed(self, task_id: str, lines: int, within_s: float = 30.0) -> None:
+        """Until the task has printed so many lines, whatever anybody knows of it."""
+
+        def seen() -> bool:
+            return any(journal.lines >= lines for journal in self.journals(task_id).values())
+
+        await self.until(f"{lines} lines of {task_id} are printed", seen, within_s)
+
+    @contextlib.asynccontextmanager
+    async def watched(self, task_id: str, kinds: Sequence[type[Viewer]] = ALL) -> AsyncIterator[list[Viewer]]:
+        """A viewer of each kind that follows the task. HTTP must know the task before, so that is waited for."""
+        await self.until(f"{task_id} is known", lambda: self.task(task_id).get("runs"))
+        async with contextlib.AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(kind(self.url, task_id)) for kind in kinds]
+
+    async def all_exact(
+        self, viewers: Sequence[Viewer], task_id: str, *, healed: bool = True, within_s: float = 60.0, **how: Any
+    ) -> None:
+        """Fail unless every viewer comes to the end and the checker finds nothing. ``healed``: no gap, no reset."""
+        ended = await asyncio.gather(*(viewer.ended(within_s) for viewer in viewers), return_exceptions=True)
+        if late := [error for error in ended if error]:
+            raise AssertionError(late)
+        journals = self.journals(task_id)
+        faults = [fault for viewer in viewers for fault in judge(viewer.record, journals, **how)]
+        assert not faults, faults
+        if healed:
+            for viewer in viewers:
+                assert (viewer.record.holes, viewer.record.backs) == ([], []), viewer.name
+
+
+@contextlib.contextmanager
+def house_in(rig: Rig, fsync: str = "everysec", **settings: str) -> Iterator[House]:
+    """A house with a broker and a store; no worker and no server yet. ``settings``: LIVETASK_... of both halves."""
+    broker, store = rig.redis("no"), rig.redis(fsync)
+    with contextlib.ExitStack() as stack:
+        server, ship, read = (stack.enter_context(FaultProxy(port)) for port in (free_port(), store.port, store.port))
+        env = rig.app_env(broker.url, LIVETASK_REDIS_URL=f"redis://127.0.0.1:{ship.port}/0", **settings)
+        env["SYSTEM_JOURNALS"] = os.fspath(rig.place / "journals")
+        house = House(rig, broker, store, server, ship, read, env, dict(settings))
+        yield house

@@ -1,0 +1,131 @@
+"""A Celery app whose tasks print a journal (``tests.oracle.journal``), and then end in every way there is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Ignore, Reject
+
+from tests.oracle.journal import Witness, line
+
+app = Celery("journal", broker=os.environ["SYSTEM_BROKER_URL"], backend=os.environ["SYSTEM_BACKEND_URL"])
+app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True, task_track_started=True)
+if seconds := os.environ.get("SYSTEM_VISIBILITY_S"):
+    restore = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+    app.conf.update(task_acks_late=True, broker_transport_options={"visibility_timeout": int(seconds), **restore})
+
+
+class Pages:
+    """Prints the journal of one run."""
+
+    def __init__(self, task_id: str, pad: int) -> None:
+        self.token = secrets.token_hex(4)
+        self.lines = 0
+        self._pad = pad
+        self._witness = Witness(Path(os.environ["SYSTEM_JOURNALS"]) / task_id, self.token, pad)
+
+    def print(self, lines: int, a_second: float = 0.0) -> None:
+        """Print more lines, at most so many a second; 0: as fast as it goes."""
+        begun, before = time.monotonic(), self.lines
+        for number in range(before + 1, before + lines + 1):
+            print(line(self.token, number, self._pad), end="")
+            self.lines = number
+            self._witness.count(number)
+            ahead = (number - before) / a_second - (time.monotonic() - begun) if a_second else 0
+            if ahead > 0.005:
+                time.sleep(ahead)
+
+    def complete(self) -> None:
+        self._witness.count(self.lines, is_complete=True)
+
+
+@app.task(name="journal.write", bind=True, max_retries=None)
+def write(self: Any, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return") -> Any:
+    """Print a journal of so many lines, then do what ``end`` says: a word, and what belongs to it after a colon."""
+    pages = Pages(self.request.id, pad)
+    pages.print(lines, a_second)
+    word, _, more = end.partition(":")
+    if word != "go_on":
+        pages.complete()
+    return _ENDS[word](self, pages, more)
+
+
+def _return(task: Any, pages: Pages, more: str) -> str:
+    return pages.token
+
+
+def _raise(task: Any, pages: Pages, more: str) -> None:
+    raise ValueError(more)
+
+
+def _ignore(task: Any, pages: Pages, more: str) -> None:
+    raise Ignore
+
+
+def _reject(task: Any, pages: Pages, more: str) -> None:
+    raise Reject("no", requeue=False)
+
+
+def _exit(task: Any, pages: Pages, more: str) -> None:
+    sys.exit(int(more))
+
+
+def _die(task: Any, pages: Pages, more: str) -> None:
+    os.kill(os.getpid(), signal.Signals[more])
+    time.sleep(60)
+
+
+def _retry(task: Any, pages: Pages, more: str) -> str:
+    if task.request.retries < int(more):
+        raise task.retry(countdown=0)
+    return "at last"
+
+
+def _replace(task: Any, pages: Pages, more: str) -> None:
+    raise task.replace(write.s(50, 0, 0, "return"))
+
+
+def _wait(task: Any, pages: Pages, more: str) -> None:
+    """Be there, silent."""
+    time.sleep(float(more))
+
+
+def _go_on(task: Any, pages: Pages, more: str) -> None:
+    """Print until somebody ends it."""
+    while True:
+        pages.print(100, float(more or 0))
+
+
+def _fork(task: Any, pages: Pages, more: str) -> str:
+    """Two processes print on, one after the other; the child ends as a forked child does."""
+    pid = os.fork()
+    if pid == 0:
+        pages.print(50)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    pages.lines += 50
+    pages.print(50)
+    pages.complete()
+    return pages.token
+
+
+_ENDS = {
+    "return": _return,
+    "raise": _raise,
+    "ignore": _ignore,
+    "reject": _reject,
+    "exit": _exit,
+    "die": _die,
+    "retry": _retry,
+    "replace": _replace,
+    "wait": _wait,
+    "go_on": _go_on,
+    "fork": _fork,
+}
