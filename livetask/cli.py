@@ -54,9 +54,13 @@ FLAGS = (
     Flag("auth", str, "WAY"),
     Flag("insecure", bool),
     Flag("prefix", str, "NAME"),
+    Flag("archive_dir", str, "DIRECTORY"),
     Flag("available_tasks", str, "NAMES"),
     Flag("cors_allowed_origins", str, "ORIGINS"),
     Flag("allowed_hosts", str, "NAMES"),
+    Flag("path_prefix", str, "PATH"),
+    Flag("tls_cert", str, "FILE"),
+    Flag("tls_key", str, "FILE"),
 )
 
 ASKING = {

@@ -21,6 +21,7 @@
     ├── Unavailable
     │   ├── RedisUnavailable
     │   ├── BrokerUnavailable
+    │   ├── ArchiveUnavailable
     │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
     ├── AlreadyRunning            another livetask serves this data directory
     ├── FormatUnknown             a task was stored by a version that this one cannot read
@@ -29,6 +30,8 @@
     ├── UserExists                access_errors.py, as those below
     ├── LoginFailed               the name or the password is wrong
     ├── LoginsTooMany             too many logins have failed of late
+    ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
+    ├── TaskUnderWay              a task that has not ended cannot be deleted
     ├── SettingInvalid            this and those below it are in setting_errors.py
     │   ├── SettingUnknown
     │   └── RedisUrlMissing

@@ -16,6 +16,7 @@ number of masters gets its share.
 | alive | zset | runs that have not ended, by the end of their worker's lease |
 | recent | zset, capped | tasks by their last change of state |
 | stops | stream, capped | wishes that a task stops: read by every worker, also by one that starts later |
+| archiving | string, expires | which server moves a task's output to the archive now |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
 | tokens, users | hash | who may come in, by id or name; secrets are hashed; in bucket 0 |
@@ -100,6 +101,9 @@ class Keys:
 
     def stops(self, bucket: int) -> str:
         return self._in(bucket, "stops")
+
+    def archiving(self, task_id: str) -> str:
+        return self._in(bucket_of(task_id), f"archiving:{task_id}")
 
     def publishers(self) -> str:
         return self._in(0, "publishers")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from livetask.colours import parameters_after
 from livetask.errors import CursorInvalid, EventCursorInvalid
 
 _POSITION = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
@@ -142,4 +143,6 @@ class Entry:
         skip = position.byte - self.start.byte
         if not 0 <= skip <= len(self.data):
             raise ValueError(f"{position} is not within the entry at {self.start}")
-        return self if skip == 0 else Entry(position, self.data[skip:], self.at_ms, self.sgr)
+        if skip == 0:
+            return self
+        return Entry(position, self.data[skip:], self.at_ms, parameters_after(self.sgr, self.data[:skip]))

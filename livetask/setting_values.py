@@ -42,6 +42,9 @@ _SOCKETIO_REFUSED = {
 FRAMING = re.compile(r"self|https?://(?:\*\.)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?")
 """Who may frame a page, as a policy of the browser can say it."""
 
+PATH_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+"""A path as links can begin with it: nothing in it needs to be quoted."""
+
 HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+")
 """A name that a server may be asked for: no scheme, no port; ``*.`` before it means all below it."""
 

@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
-from livetask.setting_values import FRAMING, HOST_NAME, as_object, converted
+from livetask.setting_values import FRAMING, HOST_NAME, PATH_PREFIX, as_object, converted
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -124,11 +124,24 @@ class Settings:
     socketio: tuple[tuple[str, Any], ...] = _setting(
         (), "server: options of the Socket.IO server; in the app also one by one, as socketio_*", shown="{}"
     )
+    archive_dir: str = _setting(
+        "", "server: the directory where output lives on that leaves Redis, shared by all servers; empty: nowhere"
+    )
+    archive_after_s: int = _setting(60, "server: how long after its end a run is archived, in seconds", least=0)
+    archive_step_bytes: int = _setting(
+        MIB, "server: how much of a run that goes on is archived at once, in bytes", least=64 * KIB
+    )
+    archive_bytes_per_s: int = _setting(
+        64 * MIB, "server: the most output that one server archives in a second, in bytes", least=MIB
+    )
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
     )
+    path_prefix: str = _setting("", "server: the path that a proxy serves it under, `/livetask`")
+    tls_cert: str = _setting("", "server: the file of its certificate (PEM), to serve HTTPS without a proxy")
+    tls_key: str = _setting("", "server: the file of the certificate's key; default: it lies in the same file")
     frame_ancestors: tuple[str, ...] = _setting(
         (), "server: origins whose pages may frame the pages under /embed/, `self` for its own; empty: none"
     )
@@ -150,6 +163,8 @@ class Settings:
             raise SettingInvalid("port", self.port, "0 to 65535")
         if self.proxy_user_header and not self.trusted_proxies:
             raise SettingInvalid("trusted_proxies", (), "the proxies that may send proxy_user_header, 10.0.0.5")
+        if not PATH_PREFIX.fullmatch(self.path_prefix):
+            raise SettingInvalid("path_prefix", self.path_prefix, "a path without a slash at its end, /livetask")
         for origin in self.frame_ancestors:
             if not FRAMING.fullmatch(origin):
                 raise SettingInvalid("frame_ancestors", origin, "`self` or an origin, https://example.org")

@@ -34,7 +34,7 @@ export class LivetaskLog extends HTMLElement {
     this.frame = makeFrame(this.attachShadow({ mode: 'open' }));
     this.client = clientOf(this.getAttribute('server') ?? undefined);
     this.feed = new Feed({ taskId: '', run: null, mode: 'screen' });
-    this.outputs = new Outputs(this.client.origin, '');
+    this.outputs = new Outputs(this.client.base, '');
     /** @type {Ranges | null} */
     this.ranges = null;
     /** @type {import('./log/client.js').Follower | null} */
@@ -124,7 +124,7 @@ export class LivetaskLog extends HTMLElement {
     const mode = this.getAttribute('mode') === 'all' ? 'all' : 'screen';
     this.client = clientOf(this.getAttribute('server') ?? undefined);
     this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
-    this.outputs = new Outputs(this.client.origin, taskId);
+    this.outputs = new Outputs(this.client.base, taskId);
     this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
     this.view.following = true;
     this.newFrom = 0;
@@ -321,6 +321,8 @@ export class LivetaskLog extends HTMLElement {
     frame.scroller.style.setProperty('--digits', String(String(last).length));
     const at = feed.rows.at(Math.max(0, Math.min(feed.rows.count - 1, Math.floor(view.top + view.fits - 0.5))));
     const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
+    // rows that were written again by lines further down may need those before them
+    if (feed.lines.absorbed.all.length || feed.lines.live.clipped) this.want(Math.floor(view.top), Math.floor(view.top + view.fits));
     frame.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';
     const fresh = feed.finished - this.newFrom;
     const offer = feed.offered !== null ? `Run ${feed.offered} has begun · show it` : `${plural(fresh, 'new line')} · follow (End)`;

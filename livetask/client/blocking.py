@@ -86,10 +86,10 @@ class SyncClient:
         return self._waited_for(self._client.task(task_id))
 
     def tasks(
-        self, *, states: Iterable[str] = (), text: str = "", limit: int = 100, before_ms: int | None = None
+        self, *, states: Iterable[str] = (), text: str = "", sort: str = "changed", limit: int = 100
     ) -> list[Task]:
         """Tasks by their last change, newest first; see Client.tasks."""
-        return self._waited_for(self._client.tasks(states=states, text=text, limit=limit, before_ms=before_ms))
+        return self._waited_for(self._client.tasks(states=states, text=text, sort=sort, limit=limit))
 
     def output(
         self,

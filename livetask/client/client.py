@@ -31,6 +31,7 @@ from livetask.position import Cursor
 DEFAULT_URL = "http://127.0.0.1:8400"
 
 _LACKING = 3
+_PAGE = 500
 """So many heartbeats that tell of output which does not come make a line a bad one."""
 
 
@@ -132,16 +133,24 @@ class Client:
         return Task.parse(await self._call("GET", f"/api/tasks/{_quoted(task_id)}", task_id=task_id))
 
     async def tasks(
-        self, *, states: Iterable[str] = (), text: str = "", limit: int = 100, before_ms: int | None = None
+        self, *, states: Iterable[str] = (), text: str = "", sort: str = "changed", limit: int = 100
     ) -> list[Task]:
-        """Tasks by their last change, newest first.
+        """The tasks of the list, page by page if these are many.
 
-        ``states``: only these, empty for all. ``text``: only those with it in their id or name. ``limit``: how many at
-        most, 1 to 500. ``before_ms``: only those changed before, ms since the epoch: pages through the list.
+        ``states``: only these, empty for all. ``text``: a filter as the dashboard has it: words, ``name:``, ``queue:``,
+        ``worker:``, ``id:``. ``sort``: changed (the last change first), newest, oldest, name, duration or state.
+        ``limit``: how many at most.
         """
-        query = {"limit": str(limit), "state": ",".join(states), "q": text, "before": str(before_ms or "")}
-        found = await self._call("GET", "/api/tasks", query={name: value for name, value in query.items() if value})
-        return [Task.parse(task) for task in found["tasks"]]
+        found: list[Task] = []
+        query = {"state": ",".join(states), "q": text, "sort": sort}
+        while len(found) < limit:
+            query["limit"] = str(min(limit - len(found), _PAGE))
+            page = await self._call("GET", "/api/tasks", query={name: value for name, value in query.items() if value})
+            found += [Task.parse(task) for task in page["tasks"]]
+            if page["next"] is None:
+                break
+            query["after"] = page["next"]
+        return found
 
     async def _call(
         self,

@@ -15,6 +15,7 @@ and in a test. All of them run unchanged on Redis 6.2, 7 and 8 and on Valkey, al
 | note | both | notes facts about a task: queued, progress, a state without a run |
 | publish | worker | publishes how a worker's tasks are called, or renews that |
 | stop | server | notes the wish that a task stops, where every worker reads it |
+| shelve | server | moves a run's output from Redis to the archive, under a lease |
 | watch | server | takes or renews the lease on tasks whose bell shall ring |
 """
 
@@ -25,7 +26,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("begin", "append", "emit", "share", "renew", "finish", "note", "publish", "stop", "watch")
+NAMES = ("begin", "append", "emit", "share", "renew", "finish", "note", "publish", "shelve", "stop", "watch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ else
   redis.call('HSET', task, run .. '.end', ARGV[5])
 end
 
+-- Eight times while the ring fills: what is archived while it grows is read before it leaves.
+local step = cap / 8
+if math.floor(to / step) > math.floor(have / step) then ring(KEYS[3], ARGV[1], run, 'grown', ARGV[5]) end
+
 local lease = redis.call('ZSCORE', KEYS[4], ARGV[1])
 if lease and tonumber(lease) > now_ms() then ring(KEYS[3], ARGV[1], run, 'output', ARGV[5]) end
 return { 'OK' }

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from livetask.position import Cursor, Position
 from livetask.server.slices import Head, RawEntry
-from livetask.server.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +34,6 @@ class Rung:
     bells: tuple[Bell, ...]
     last_ids: tuple[str, ...]
     overrun: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """Tasks by last change of state, newest first. ``next_before_ms``: asks for those after them; None: no more."""
-
-    tasks: tuple[Task, ...]
-    next_before_ms: int | None
 
 
 def text_of(data: bytes) -> str:

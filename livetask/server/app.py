@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import errno
 import ipaddress
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -25,11 +25,15 @@ from livetask.server.access.entrance import Entrance, Ways
 from livetask.server.access.gate import Gate
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.archive.archiver import Terms
+from livetask.server.archive.directory import DirectoryShelf
+from livetask.server.archive.keeping import Keeping
 from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
+from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.places import static_dir, templates_dir
@@ -98,14 +102,12 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     stopping = app[STOPPING]
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.asked.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
+    place = Place(
+        settings.host, settings.port, settings.path_prefix, settings.tls_cert, settings.tls_key, stop_s=_STOP_S
+    )
+    runner = await place.open(app)
     try:
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            raise AddressRefused(settings.host, settings.port, error) from error
-        print(f"livetask is at {_url(runner)}", flush=True)
+        print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
         await runner.cleanup()
@@ -114,13 +116,8 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    store = Store(
-        settings.require_redis_url(),
-        prefix=settings.prefix,
-        keep_s=settings.keep_s,
-        recent_cap=settings.recent_cap,
-        timeout_s=_REDIS_S,
-    )
+    keeping = _keeping(settings)
+    store = _store(settings, keeping)
     suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
     app = web.Application(
         middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware],
@@ -148,9 +145,11 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     live = app[LIVE] = _live(settings, store, entrance.gate, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(store.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
-    tasks = TaskApi(store)
+    tasks = TaskApi(store, live.catalog)
+    figures = Figures(live, logs)
 
-    pages.setup_jinja(app, templates_dir())
+    app[BASE] = settings.path_prefix
+    pages.setup_jinja(app, templates_dir(), settings.path_prefix)
     app.add_routes(
         [
             *tasks.routes(),
@@ -160,7 +159,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *startable.routes(),
             *entrance.routes(),
             *openapi.routes(),
-            *health.routes(store.ping, Figures(live, logs)),
+            *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
@@ -169,21 +168,47 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, entrance))
-    app.on_cleanup.append(lambda _: _close(running, stops, store, control, entrance))
+    app.on_startup.append(lambda _: _start(running, stops, keeping, entrance))
+    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control, entrance))
+    if keeping is not None:
+        keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, entrance: Entrance) -> None:
-    running.start(stops.run(), entrance.run())
+async def _start(running: Running, stops: Stops, keeping: Keeping | None, entrance: Entrance) -> None:
+    running.start(stops.run(), entrance.run(), *(keeping.loops() if keeping else ()))
 
 
-async def _close(running: Running, stops: Stops, store: Store, control: Control, entrance: Entrance) -> None:
+async def _close(
+    running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control, entrance: Entrance
+) -> None:
     await running.stop()
     await stops.close()
     control.close()
     entrance.close()
+    if keeping is not None:
+        await keeping.close()
     await store.close()
+
+
+def _keeping(settings: Settings) -> Keeping | None:
+    """The archive, if there is one."""
+    if not settings.archive_dir:
+        return None
+    terms = Terms(
+        after_s=min(settings.archive_after_s, settings.keep_s / 2),
+        step_bytes=settings.archive_step_bytes,
+        bytes_per_s=settings.archive_bytes_per_s,
+        sweep_s=settings.sweep_s,
+    )
+    return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+
+
+def _store(settings: Settings, keeping: Keeping | None) -> Store:
+    given: dict[str, Any] = {"keep_s": settings.keep_s, "recent_cap": settings.recent_cap, "timeout_s": _REDIS_S}
+    if keeping is not None:
+        return keeping.store(settings.require_redis_url(), **given)
+    return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
 
 
 def _ways(settings: Settings) -> Ways:
@@ -239,22 +264,6 @@ def _live(settings: Settings, store: Store, gate: Gate, calls: Mapping[str, Call
     )
 
 
-class AddressRefused(Exception):
-    """The address cannot be listened on. ``error``: what the system said."""
-
-    def __init__(self, host: str, port: int, error: OSError) -> None:
-        super().__init__(host, port, error)
-        self.host = host
-        self.port = port
-        self.error = error
-
-    def __str__(self) -> str:
-        if self.error.errno == errno.EADDRINUSE:
-            ways = "choose another with --port (LIVETASK_PORT), or 0 for a free one"
-            return f"port {self.port} of {self.host} is taken: {ways}"
-        return f"{self.host}, port {self.port}, cannot be listened on: {self.error.strerror or self.error}"
-
-
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
     if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
@@ -270,9 +279,3 @@ def check_address(settings: Settings) -> None:
         "all the same"
     )
     raise SettingInvalid("host", settings.host, ways)
-
-
-def _url(runner: web.AppRunner) -> str:
-    """Where the server listens; with port 0 only the socket knows."""
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

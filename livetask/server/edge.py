@@ -157,6 +157,7 @@ def _more_headers(error: LivetaskError) -> dict[str, str]:
 
 _HTTP_ERRORS = {
     404: ("not_found", "there is nothing at this address"),
+    408: ("too_slow", "the body took too long to arrive"),
     405: ("method_not_allowed", "this address does not answer this method"),
     413: ("too_large", "the body is larger than what is accepted"),
 }

@@ -17,13 +17,15 @@ from livetask.server.tasks import Run, Task
 class Output:
     """Bytes of a run. ``start``: the position of the first. ``cursor``: stands after the last.
 
-    ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'.
+    ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'. ``sgr``:
+    the colours in force at the first byte, as the parameters of one SGR sequence.
     """
 
     start: Position
     cursor: Cursor
     data: bytes
     skipped_bytes: int = 0
+    sgr: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,24 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class TaskChanged:
-    """Anything of the task has changed but its output."""
+    """Anything of the task has changed but its output. ``listed``: False to a watcher whose list it is not in."""
 
     task: Task
+    listed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUnlisted:
+    """A task that a watcher had in its list is no longer kept."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountsChanged:
+    """How many tasks a watcher's filter lets through, by state."""
+
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +108,5 @@ class Emitted:
 
 
 Piece = Output | Missing
-Event = Output | Missing | CaughtUp | RunChanged | Reset | Ended | Grown | TaskChanged | Emitted
+Listed = TaskChanged | TaskUnlisted | CountsChanged
+Event = Output | Missing | CaughtUp | RunChanged | Reset | Ended | Grown | Listed | Emitted

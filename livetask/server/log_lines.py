@@ -8,11 +8,11 @@ It is given a function that fetches entries, and knows neither Redis' commands n
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from livetask.colours import parameters_after
 from livetask.position import START, Cursor, Entry, Gap, Position
 from livetask.server.slices import Head, RawEntry, entry_parsed
 
@@ -22,7 +22,6 @@ ANSWER_BYTES = 2 * 1024 * 1024
 """An answer ends before the line with which it would become larger than this; one line is always given."""
 
 _PART_ENTRIES = 16
-_SGR = re.compile(rb"\x1b\[([0-9;:]*)m")
 
 
 class Fetch(Protocol):
@@ -116,7 +115,7 @@ class _Gathered:
     part: bytearray = field(default_factory=bytearray)
     part_bytes: int = 0
     held_bytes: int = 0
-    sgr: list[bytes] | None = None
+    sgr: bytes | None = None
     gaps: list[Gap] = field(default_factory=list)
     cut: dict[int, int] = field(default_factory=dict)
 
@@ -134,7 +133,7 @@ class _Gathered:
         else:
             skip = 0
         if self.sgr is None:
-            self.sgr = _sgr_at(item.sgr, data[:skip])
+            self.sgr = parameters_after(item.sgr, data[:skip])
         pieces = data[skip:].split(b"\n")
         for piece in pieces[:-1]:
             self._grow(piece)
@@ -153,7 +152,7 @@ class _Gathered:
         return Lines(
             first_line=self.first,
             lines=tuple(self.done),
-            sgr=b";".join(self.sgr or ()).decode("ascii"),
+            sgr=(self.sgr or b"").decode("ascii"),
             first_kept=head.first,
             end=head.end,
             how=head.how,
@@ -206,17 +205,6 @@ def _after_ends(data: bytes, ends: int) -> int | None:
     return at
 
 
-def _sgr_at(sgr: bytes, data: bytes) -> list[bytes]:
-    """The colours in force after ``data`` as parameters in the order they were given, from the last reset on."""
-    found = [sgr] if sgr else []
-    for match in _SGR.finditer(data):
-        if match[1] in (b"", b"0"):
-            found.clear()
-        else:
-            found.append(match[1])
-    return found
-
-
 def _none(head: Head, line: int) -> Lines:
     ended = head.how not in (None, "LOST")
     return Lines(line, (), "", head.first, head.end, head.how, ended, (), {})
@@ -227,12 +215,12 @@ def _without_first(lines: Lines, surplus: int) -> Lines:
     if surplus <= 0:
         return lines
     gone: Sequence[bytes] = lines.lines[:surplus]
-    sgr = _sgr_at(lines.sgr.encode("ascii"), b"\n".join(gone))
+    sgr = parameters_after(lines.sgr.encode("ascii"), b"\n".join(gone))
     first = lines.first_line + surplus
     return Lines(
         first_line=first,
         lines=lines.lines[surplus:],
-        sgr=b";".join(sgr).decode("ascii"),
+        sgr=sgr.decode("ascii"),
         first_kept=lines.first_kept,
         end=lines.end,
         how=lines.how,

@@ -50,8 +50,8 @@ class Sources:
 SOURCES = web.AppKey("SOURCES", Sources)
 
 
-def setup_jinja(app: web.Application, templates_dir: Path) -> None:
-    """Let the pages of ``app`` be rendered from ``templates_dir``, everything escaped."""
+def setup_jinja(app: web.Application, templates_dir: Path, base: str = "") -> None:
+    """Let the pages of ``app`` be rendered from ``templates_dir``, everything escaped. ``base``: their links' path."""
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(templates_dir),
@@ -60,6 +60,7 @@ def setup_jinja(app: web.Application, templates_dir: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["base"] = base
     environment.globals["version"] = livetask.__version__
     environment.globals["caller_now"] = caller_now
     environment.filters["plain"] = plain

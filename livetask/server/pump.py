@@ -14,7 +14,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.position import Cursor
@@ -373,7 +373,7 @@ def _batches(places: dict[Place, list[Follower]]) -> Iterator[dict[Place, list[F
 
 def _skipping(piece: Event, skipped_bytes: int) -> Event:
     if isinstance(piece, Output) and skipped_bytes:
-        return Output(piece.start, piece.cursor, piece.data, skipped_bytes)
+        return replace(piece, skipped_bytes=skipped_bytes)
     return piece
 
 

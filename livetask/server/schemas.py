@@ -181,8 +181,13 @@ SCHEMAS: Json = {
     "Run": _RUN,
     "Tasks": shape(
         tasks=listed(ref("Task")),
-        counts={"type": "object", "additionalProperties": WHOLE},
-        next_before=maybe("integer", description="asks for those after these; null: there are no more"),
+        counts={
+            "type": "object",
+            "additionalProperties": WHOLE,
+            "description": "by state, of all that the filter lets through, whatever state was asked for",
+        },
+        total={"type": "integer", "description": "how many are wanted, on all pages"},
+        next=maybe("string", description="asks for those after these; null: there are no more"),
     ),
     "Lines": _LINES,
     "Parameter": _PARAMETER,

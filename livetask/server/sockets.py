@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | subscribe | task, run, cursor | | output, gap, caught_up, reset, end, grown, run, task | see ``events`` |
 | ack, unsubscribe | ok | | heartbeat | every ``heartbeat_ms`` |
-| watch, unwatch | tasks, counts | | store | Redis went away or came back |
+| watch, unwatch | tasks, counts, total, next | | store | Redis went away or came back |
 | join, leave | room, cursor | | bye | the server stops |
 | the events given | theirs | | on_progress, ... | a task emits them: see ``reels`` and ``rooms`` |
 
@@ -35,6 +35,7 @@ from livetask.server.catalog import Catalog
 from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
+from livetask.server.listing.asked import listing_json, wish_of_message
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
 from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
@@ -319,12 +320,13 @@ class Sockets:
         if viewer.watcher is not None:
             self._catalog.leave(viewer.watcher)
             viewer.watcher = None
-        watcher, listing = await self._catalog.watch(viewer)
+        wish = wish_of_message(fields_of_message(args) if args else {})
+        watcher, listing = await self._catalog.watch(viewer, wish)
         if viewer.sid not in self._viewers:
             self._catalog.leave(watcher)
             return {}
         viewer.watcher = watcher
-        return {"ok": True, "tasks": [task_json(task) for task in listing.tasks], "counts": listing.counts}
+        return {"ok": True, **listing_json(listing, wish.order)}
 
     async def _unwatch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         if viewer.watcher is not None:

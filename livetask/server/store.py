@@ -37,8 +37,9 @@ from livetask.errors import FormatUnknown, PositionUnknown, RedisUnavailable, Ru
 from livetask.keys import BUCKETS, Keys, alive_parsed, bucket_of
 from livetask.position import Cursor
 from livetask.scripts import script
-from livetask.server.answers import Recent, Rung, bell_of, entries_of, fields_of, head_of, text_of
+from livetask.server.answers import Rung, bell_of, entries_of, fields_of, head_of, text_of
 from livetask.server.event_reads import EventReads
+from livetask.server.listing.reads import ListReads
 from livetask.server.slices import BeforeNeeded, Head, RawEntry, ReadAt, Slice, sliced, sliced_within
 from livetask.server.tasks import Task, task_parsed
 
@@ -83,6 +84,7 @@ class Store:
         self._redis = _opened(url, timeout_s, connections)
         self._bell_reader = _opened(url, timeout_s, 2)
         self.events = EventReads(self.commands, self._keys)
+        self.listed = ListReads(self.commands, self._keys)
 
     async def __aenter__(self) -> Self:
         return self
@@ -120,50 +122,6 @@ class Store:
             if task is not None:
                 found[task_id] = task
         return found
-
-    async def summaries(self, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """(state, name) of those of the tasks that are stored; cheap enough to ask it of the whole list."""
-        found: dict[str, tuple[str, str]] = {}
-        asked = [("HMGET", self._keys.task(task_id), "state", "name") for task_id in task_ids]
-        for task_id, (state, name) in zip(task_ids, await self.commands(asked), strict=True):
-            if state is not None:
-                found[task_id] = (text_of(state), text_of(name or b""))
-        return found
-
-    async def recent_ids(self, limit: int, before_ms: int | None = None) -> list[tuple[str, int]]:
-        """(task id, when its state changed last, wall clock in ms) of all buckets, newest first, at most ``limit``.
-
-        ``before_ms``: only those that changed before it.
-        """
-        below = "+inf" if before_ms is None else f"({before_ms}"
-        asked = [
-            ("ZREVRANGEBYSCORE", self._keys.recent(bucket), below, "-inf", "WITHSCORES", "LIMIT", 0, limit)
-            for bucket in range(BUCKETS)
-        ]
-        found = [
-            (text_of(member), int(score))
-            for answer in await self.commands(asked)
-            for member, score in zip(answer[::2], answer[1::2], strict=True)
-        ]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
-
-    async def recent(self, limit: int, before_ms: int | None = None) -> Recent:
-        """The tasks whose state changed last, newest first; ``before_ms`` as for ``recent_ids``.
-
-        A task that is no longer kept is left out, so that fewer than ``limit`` can come although there are more.
-        """
-        ids = await self.recent_ids(limit, before_ms)
-        found = await self.tasks([task_id for task_id, _ in ids])
-        tasks = tuple(found[task_id] for task_id, _ in ids if task_id in found)
-        return Recent(tasks, ids[-1][1] if ids and len(ids) == limit else None)
-
-    async def counts(self) -> dict[str, int]:
-        """How many of the tasks in the list are in each state. It looks at all of them; ``Catalog`` keeps count."""
-        ids = [task_id for task_id, _ in await self.recent_ids(self._recent_cap * BUCKETS)]
-        counts: dict[str, int] = {}
-        for state, _ in (await self.summaries(ids)).values():
-            counts[state] = counts.get(state, 0) + 1
-        return counts
 
     async def note(self, task_id: str, what: str, fields: Mapping[str, str]) -> bool:
         """Note facts of a task; False if what is known is newer. ``what``: queued, progress or state."""

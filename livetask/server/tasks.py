@@ -29,7 +29,8 @@ class Run:
     ``first_why``: why those before it are not ('', 'trimmed' or 'lost'). ``end``: the position of the byte that would
     come next. ``how``: how it ended, None while it has not. ``detail``: what is known of a bad end, else None.
     ``crc``: 8 hexadecimal digits over all its bytes, None if unknown. Times are wall clock in ms, None if unknown.
-    ``pool``: Celery's name for the kind of pool it runs in.
+    ``pool``: Celery's name for the kind of pool it runs in. ``archived``: up to where its output lies in the archive,
+    None if it does not; ``archived_first`` and ``archived_why``: as ``first`` and ``first_why``, for what lies there.
     """
 
     run: int
@@ -47,6 +48,9 @@ class Run:
     end: Position
     crc: str | None
     pool: str | None = None
+    archived: Position | None = None
+    archived_first: Position = START
+    archived_why: str = ""
 
     def cursor(self, position: Position) -> Cursor:
         """A cursor of this run."""
@@ -60,7 +64,7 @@ class Task:
     ``stopping_at_ms``, ``stopping_by``, ``stopping_how`` (cancel or terminate), ``stopping_note`` (why that cannot be):
     while it runs and somebody wishes that it stops. ``revoked_at_ms``, ``revoked_by``: of one that was stopped.
     ``rerun_of``: the task that it repeats; ``reruns``: those that repeat it. ``call``: its arguments, as
-    ``livetask.arguments`` keeps them, and ``call_not`` why it does not.
+    ``livetask.arguments`` keeps them, and ``call_not`` why it does not. ``owner``: who started it through livetask.
     """
 
     task_id: str
@@ -90,6 +94,7 @@ class Task:
     reruns: tuple[str, ...] = ()
     call: str | None = None
     call_not: str | None = None
+    owner: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -144,6 +149,7 @@ def task_parsed(task_id: str, fields: Mapping[bytes, bytes]) -> Task | None:
         reruns=tuple(texts.get("reruns", "").split()),
         call=texts.get("call") or None,
         call_not=texts.get("call_not") or None,
+        owner=texts.get("owner") or None,
     )
 
 
@@ -154,6 +160,8 @@ def _run_parsed(ordinal: int, texts: Mapping[str, str]) -> Run | None:
     try:
         end = Position.parse(text("end") or str(START))
         first = Position.parse(text("first") or str(START))
+        archived = Position.parse(text("archived") or str(START))
+        archived_first = Position.parse(text("archived_first") or str(START))
     except CursorInvalid:
         return None
     return Run(
@@ -172,6 +180,9 @@ def _run_parsed(ordinal: int, texts: Mapping[str, str]) -> Run | None:
         end=end,
         crc=text("crc"),
         pool=text("pool"),
+        archived=archived if archived != START else None,
+        archived_first=archived_first,
+        archived_why=text("archived_why") or "",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from livetask.errors import ArgumentInvalid, LivetaskError
 from livetask.server.events import (
     CaughtUp,
+    CountsChanged,
     Emitted,
     Ended,
     Event,
@@ -22,6 +23,7 @@ from livetask.server.events import (
     Reset,
     RunChanged,
     TaskChanged,
+    TaskUnlisted,
 )
 from livetask.server.tasks import Run, Task
 
@@ -121,8 +123,12 @@ def event_json(task_id: str, event: Event, binary: bool = False) -> tuple[str, J
             return "reset", {"task_id": task_id, "run": run, "cursor": at, "reason": reason}
         case Ended():
             return "end", _ended(task_id, event)
-        case TaskChanged(task):
-            return "task", {"task": task_json(task)}
+        case TaskChanged(task, listed):
+            return "task", {"task": task_json(task), **({} if listed is None else {"listed": listed})}
+        case TaskUnlisted():
+            return "unlisted", {"task_id": task_id}
+        case CountsChanged(counts):
+            return "counts", {"counts": dict(counts)}
         case Emitted():
             return event.name, _emitted(event)
 
@@ -136,6 +142,8 @@ def _output(task_id: str, event: Output, binary: bool) -> Json:
     }
     if event.skipped_bytes:
         found["skipped"] = event.skipped_bytes
+    if event.sgr:
+        found["sgr"] = event.sgr.decode("ascii", "replace")
     if binary:
         found["data"] = event.data
     else:

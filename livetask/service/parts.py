@@ -66,7 +66,7 @@ def _on_a_running_redis(what: str, url: str, home: Path) -> list[Part]:
     if what in ("all", "worker"):
         parts.append(worker_part(url, home))
     if what in ("all", "web"):
-        parts.append(web_part(url, _web_port()))
+        parts.append(web_part(url, _web_port(), home))
     return parts
 
 
@@ -76,7 +76,7 @@ def _with_embedded_redis(what: str, data: DataDirectory, home: Path, guard: Guar
         data.publish(plan.url)
         if what == "all":
             parts = [redis_part(plan, data, ("worker", "web"))]
-            parts += [worker_part(plan.url, home), web_part(plan.url, _web_port(), data)]
+            parts += [worker_part(plan.url, home), web_part(plan.url, _web_port(), home, data)]
         else:
             parts = [redis_part(plan, data)]
             data.note(f"redis at 127.0.0.1:{plan.port}")
@@ -129,7 +129,7 @@ def worker_part(url: str, home: Path) -> Part:
     )
 
 
-def web_part(url: str, port: int, data: DataDirectory | None = None) -> Part:
+def web_part(url: str, port: int, home: Path, data: DataDirectory | None = None) -> Part:
     """The dashboard. Its address is shown where nobody overlooks it, and noted in `data`."""
 
     def said(line: str) -> None:
@@ -143,7 +143,7 @@ def web_part(url: str, port: int, data: DataDirectory | None = None) -> Part:
     return Part(
         name="web",
         command=[sys.executable, *line],
-        env=_urls(url),
+        env={**_urls(url), "LIVETASK_ARCHIVE_DIR": os.environ.get("LIVETASK_ARCHIVE_DIR", str(home / "archive"))},
         ending=(Step(signal.SIGTERM, 2.0),),
         said=said,
     )

@@ -6,20 +6,14 @@ bytes come from or where they go: no I/O, no clock.
 
 from __future__ import annotations
 
-import re
 import zlib
 from dataclasses import dataclass
 
+from livetask.colours import after
 from livetask.position import START, Position
 
-_SGR = re.compile(rb"\x1b\[([0-9;:]{0,61})m")
 _UNFINISHED_BYTES = 64
 """An escape sequence longer than this is taken for text; the ones that set colours have at most about 40 bytes."""
-
-_ATTRIBUTES = {1: "weight", 2: "weight", 3: "italic", 4: "underline", 5: "blink", 6: "blink", 7: "inverse"}
-_ATTRIBUTES |= {8: "hidden", 9: "struck", 21: "underline", 53: "overline"}
-_ENDS = {22: "weight", 23: "italic", 24: "underline", 25: "blink", 27: "inverse", 28: "hidden", 29: "struck"}
-_ENDS |= {39: "fore", 49: "back", 55: "overline", 59: "line"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,7 @@ class Scan:
         sgr, unfinished = self.sgr, b""
         if self.unfinished or b"\x1b" in data:
             text = self.unfinished + data
-            sgr = _sgr_after(sgr, text)
+            sgr = after(sgr, text)
             unfinished = _unfinished_escape(text)
         return Scan(self.at.after(data), zlib.crc32(data, self.crc), sgr, unfinished)
 
@@ -89,46 +83,3 @@ def _unfinished_escape(text: bytes) -> bytes:
     if rest[:1] == b"[" and all(0x20 <= byte < 0x40 for byte in rest[1:]):
         return tail[start:]
     return b""
-
-
-def _sgr_after(sgr: tuple[tuple[str, str], ...], text: bytes) -> tuple[tuple[str, str], ...]:
-    """The colours in force after ``text``."""
-    state = dict(sgr)
-    start = max(text.rfind(b"\x1b[0m"), text.rfind(b"\x1b[m"), 0)
-    for match in _SGR.finditer(text, start):
-        _apply(state, match[1].decode("ascii"))
-    return tuple(state.items())
-
-
-def _apply(state: dict[str, str], parameters: str) -> None:
-    words = parameters.split(";")
-    place = 0
-    while place < len(words):
-        word = words[place]
-        place += 1
-        head = word.partition(":")[0]
-        code = int(head) if head and len(head) <= 3 else 0
-        if code == 0:
-            state.clear()
-            continue
-        if code in (38, 48, 58) and ":" not in word:
-            count = {"5": 2, "2": 4}.get(words[place] if place < len(words) else "", 0)
-            word = ";".join([word, *words[place : place + count]])
-            place += count
-        _set(state, code, word)
-
-
-def _set(state: dict[str, str], code: int, word: str) -> None:
-    what = _ATTRIBUTES.get(code)
-    if what is None and (30 <= code <= 38 or 90 <= code <= 97):
-        what = "fore"
-    elif what is None and (40 <= code <= 48 or 100 <= code <= 107):
-        what = "back"
-    elif code == 58:
-        what = "line"
-    if what is not None:
-        # The one that is set again goes to the end: the order is that in which they came.
-        state.pop(what, None)
-        state[what] = word
-    elif code in _ENDS:
-        state.pop(_ENDS[code], None)

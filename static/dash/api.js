@@ -1,5 +1,7 @@
 // The dashboard's calls over HTTP. Network only.
 
+import { BASE } from '../base.js';
+
 /** @typedef {Record<string, any>} Message */
 
 /**
@@ -9,7 +11,7 @@
 async function call(path, options) {
   let response;
   try {
-    response = await fetch(path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
+    response = await fetch(BASE + path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
   } catch {
     throw new Error('the server does not answer');
   }
@@ -27,10 +29,10 @@ export class Refused extends Error {
   }
 }
 
-/** Tasks last changed before a time. @param {number} before ms */
-export async function older(before) {
-  const answer = await call(`/api/tasks?limit=100&before=${before}`);
-  return /** @type {Message[]} */ (answer.tasks ?? []);
+/** A page of the list. @param {Record<string, string>} query @returns {Promise<{ tasks: Message[], next: string | null }>} */
+export async function page(query) {
+  const { tasks = [], next = null } = await call(`/api/tasks?${new URLSearchParams(query)}`);
+  return { tasks, next };
 }
 
 /** The tasks that may be started here. @returns {Promise<import('./calls.js').Startable[]>} */

@@ -5,7 +5,7 @@ import { clientOf } from '../log/client.js';
 import { make } from '../log/frame.js';
 import { bind } from '../log/keys.js';
 import { number } from '../log/places.js';
-import { cancel, older } from './api.js';
+import { cancel, page } from './api.js';
 import { Card } from './card.js';
 import { TABS, TaskList } from './list.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
@@ -57,6 +57,8 @@ function answered(answer) {
 
 /** @param {string} event @param {Task} message */
 function received(event, message) {
+  if (event === 'counts') list.counts = message.counts;
+  if (event === 'counts') return refresh(true);
   if (event !== 'task' || !message.task) return;
   const before = list.tasks.get(message.task.id);
   list.put(message.task);
@@ -198,12 +200,12 @@ function choose(tab, text) {
 
 more.addEventListener('click', async () => {
   most += MORE;
-  const before = list.oldestChange();
-  if (before !== null && list.tasks.size < list.countOf([])) {
+  if (list.next !== null && list.tasks.size < list.countOf([])) {
     more.disabled = true;
     try {
-      const tasks = await older(before);
-      allLoaded = tasks.length === 0;
+      const { tasks, next } = await page({ sort: 'newest', after: list.next });
+      allLoaded = next === null;
+      list.next = next;
       list.add(tasks);
     } catch (error) {
       notice(error instanceof Error ? error.message : String(error), 'bad');

@@ -1,5 +1,6 @@
 // One task on the dashboard: its card, and the feed of its last lines while the card is on screen.
 
+import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { paint } from '../log/paint.js';
 import { plural } from '../log/places.js';
@@ -34,7 +35,7 @@ export class Card {
     this.stale = true;
     this.state = make('span', { class: 'state' });
     this.took = make('span', { class: 'took' });
-    this.name = make('a', { class: 'name', href: `/tasks/${encodeURIComponent(task.id)}` });
+    this.name = make('a', { class: 'name', href: `${BASE}/tasks/${encodeURIComponent(task.id)}` });
     this.cancel = make('button', { class: 'cancel', type: 'button' }, 'cancel');
     this.where = make('span', { class: 'where' });
     this.count = make('span', { class: 'lines' });

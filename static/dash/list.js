@@ -20,14 +20,17 @@ export class TaskList {
     this.tasks = new Map();
     /** @type {Record<string, number>} as the server counted */
     this.counts = {};
+    /** @type {string | null} asks for the next page */
+    this.next = null;
     this.tab = '';
     this.text = '';
   }
 
-  /** What the server lists now; tasks known from before that it leaves out stay. @param {{ tasks?: Task[], counts?: Record<string, number> }} answer */
+  /** What the server lists now; tasks known from before that it leaves out stay. @param {{ tasks?: Task[], counts?: Record<string, number>, next?: string | null }} answer */
   listed(answer) {
     for (const task of answer.tasks ?? []) this.tasks.set(task.id, task);
     this.counts = { ...answer.counts };
+    this.next = answer.next ?? null;
   }
 
   /** @param {Task[]} tasks older ones */
@@ -37,11 +40,6 @@ export class TaskList {
 
   /** A task is new or has changed. @param {Task} task */
   put(task) {
-    const before = this.tasks.get(task.id);
-    if (before?.state !== task.state) {
-      if (before) this.counts[before.state] = Math.max(0, (this.counts[before.state] ?? 0) - 1);
-      this.counts[task.state] = (this.counts[task.state] ?? 0) + 1;
-    }
     this.tasks.set(task.id, task);
   }
 
@@ -62,13 +60,6 @@ export class TaskList {
   countOf(states) {
     const names = states.length ? states : Object.keys(this.counts);
     return names.reduce((sum, state) => sum + (this.counts[state] ?? 0), 0);
-  }
-
-  /** The change before which older tasks are to be asked for. */
-  oldestChange() {
-    let oldest = Infinity;
-    for (const task of this.tasks.values()) oldest = Math.min(oldest, task.changed_at ?? Infinity);
-    return Number.isFinite(oldest) ? oldest : null;
   }
 
   get running() {

@@ -1,5 +1,6 @@
 // What every page has: the state of the connection in the bar, the list of keys, questions.
 
+import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { bind, bound } from '../log/keys.js';
 
@@ -27,7 +28,7 @@ export function showLink(client) {
     element.textContent = '';
     if (word === 'refused') {
       const next = encodeURIComponent(location.pathname + location.search + location.hash);
-      element.append(make('a', { href: `/login?next=${next}` }, text));
+      element.append(make('a', { href: `${BASE}/login?next=${next}` }, text));
     } else element.textContent = text;
   };
   client.listen(show);

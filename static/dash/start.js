@@ -1,5 +1,6 @@
 // The dialog that starts tasks: the mix of demo tasks with one button, or one task with its arguments.
 
+import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { Refused, start, startable } from './api.js';
 import { FORMS, written } from './calls.js';
@@ -69,7 +70,7 @@ export function openStart(tasks) {
     submit.disabled = open.disabled = true;
     try {
       const id = await start(call);
-      if (pressed === open) location.assign(`/tasks/${encodeURIComponent(id)}`);
+      if (pressed === open) location.assign(`${BASE}/tasks/${encodeURIComponent(id)}`);
       dialog.close();
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
@@ -124,7 +125,7 @@ class ShownCall {
 
   draw() {
     for (const button of this.tabs) button.setAttribute('aria-pressed', String(button.textContent === this.form));
-    if (this.call) this.text.textContent = written(this.call, this.form, location.origin);
+    if (this.call) this.text.textContent = written(this.call, this.form, BASE);
   }
 }
 

@@ -1,5 +1,6 @@
 // The head of the task page: state, facts, runs, what went wrong, arguments and result. DOM only.
 
+import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { fate } from '../log/words.js';
 import { ProgressBar } from './progress.js';
@@ -67,7 +68,7 @@ export class TaskHead {
     if (stop.at) facts.push([stop.word, clock(stop.at, now), [stop.by && `by ${stop.by}`, stop.note].filter(Boolean).join(': ')]);
     element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, value))));
     if (task.root_id && task.root_id !== task.id) {
-      const link = make('a', { href: `/tasks/${encodeURIComponent(task.root_id)}` }, task.root_id.slice(0, 8));
+      const link = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.root_id)}` }, task.root_id.slice(0, 8));
       element.append(make('div', {}, make('dt', {}, 'started by'), make('dd', {}, link)));
     }
     if (task.rerun_of) element.append(linked('repeats', [task.rerun_of]));
@@ -121,6 +122,6 @@ function stopOf(task) {
 
 /** @param {string} term @param {string[]} ids */
 function linked(term, ids) {
-  const links = ids.flatMap((id) => [make('a', { href: `/tasks/${encodeURIComponent(id)}` }, id.slice(0, 8)), ' ']);
+  const links = ids.flatMap((id) => [make('a', { href: `${BASE}/tasks/${encodeURIComponent(id)}` }, id.slice(0, 8)), ' ']);
   return make('div', {}, make('dt', {}, term), make('dd', {}, ...links));
 }

@@ -1,5 +1,6 @@
 // The task page: everything around the log. It learns of the task from the log element, which follows it anyway.
 
+import { BASE } from '../base.js';
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
 import { cancel, rerun } from './api.js';
@@ -60,7 +61,7 @@ async function runAgain() {
   if (!task || underWay(task)) return;
   againButton.disabled = true;
   try {
-    location.assign(`/tasks/${encodeURIComponent(await rerun(task.id))}`);
+    location.assign(`${BASE}/tasks/${encodeURIComponent(await rerun(task.id))}`);
   } catch (error) {
     notice(error instanceof Error ? error.message : String(error), 'bad');
   }

@@ -1,20 +1,29 @@
 // What a terminal would show of one line of output: escape sequences, carriage returns, backspaces and erasing
 // resolved into runs of text with one style each.
 //
-// A line is resolved by itself; only the colours in force at its beginning come from the lines before it. Sequences
-// that move to other lines or mean something else (titles, modes) are left out; control characters become visible
-// symbols, as do those that turn the direction of the text around. Pure: no DOM.
+// A line is resolved by itself; only the style in force at its beginning comes from the lines before it. Sequences
+// that move to other lines are for screen.js; those that mean something else (titles, modes) are left out. Control
+// characters become visible symbols, as do those that turn the direction of the text around. Pure: no DOM.
 
-import { PLAIN, SYMBOL, parameters, same, styled } from './style.js';
+import { PLAIN, SYMBOL, linked, parameters, same, styled } from './style.js';
 
 /** @typedef {import('./style.js').Style} Style */
 /** @typedef {{ text: string, style: Style }} Run */
+/**
+ * What escape sequences act upon.
+ * @typedef {object} Writable
+ * @property {Style} style
+ * @property {(text: string) => void} write
+ * @property {(text: string) => void} symbol  a control character, made visible
+ * @property {(final: string, count: number, given: string) => void} move  `final`: the letter that ends the sequence
+ */
 
 const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/;
 // what needs a cursor: a line without any of these is only ever appended to
 const MOVES = /[\r\b]|\x1b\[[0-9;]*[CDGKPX@`]/;
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
 const JOINS = /[\p{M}\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]/u;
+const STRING_END = /\x07|\x1b\\|\x9c/;
 /** The longest escape sequence that is believed to be one. */
 const MOST_SEQUENCE = 4096;
 /** Columns of a line that is rewritten; a cursor does not go beyond it. */
@@ -38,9 +47,11 @@ export function resolved(text, opening = PLAIN) {
  * @param {string} text @param {Style} opening
  */
 export function closing(text, opening) {
-  if (!text.includes('\x1b[')) return opening;
+  if (!text.includes('\x1b')) return opening;
   let style = opening;
-  for (const match of text.matchAll(/\x1b\[([0-9;:]*)m/g)) style = styled(style, match[1] ?? '');
+  for (const match of text.matchAll(/\x1b(?:\[([0-9;:]*)m|\]8;([^\x07\x1b]{0,4000})(?:\x07|\x1b\\))/g)) {
+    style = match[2] === undefined ? styled(style, match[1] ?? '') : linked(style, match[2]);
+  }
   return style;
 }
 
@@ -84,8 +95,7 @@ class Tape {
     this.done.push({ text, style: { ...this.style, flags: this.style.flags | SYMBOL } });
   }
 
-  /** @param {string} _final @param {number} _count */
-  move(_final, _count) {}
+  move() {}
 
   runs() {
     return this.done;
@@ -93,7 +103,7 @@ class Tape {
 }
 
 /** A line whose columns can be written again. */
-class Columns {
+export class Columns {
   /** @param {Style} style */
   constructor(style) {
     this.style = style;
@@ -141,6 +151,11 @@ class Columns {
     if (this.signs[this.at] === '') this.signs[this.at] = ' ';
   }
 
+  copy() {
+    const other = new Columns(this.style);
+    return Object.assign(other, { at: this.at, signs: [...this.signs], styles: [...this.styles] });
+  }
+
   fill() {
     while (this.signs.length < this.at) {
       this.signs.push(' ');
@@ -148,8 +163,8 @@ class Columns {
     }
   }
 
-  /** @param {string} final the letter of the sequence, or '\r' or '\b' @param {number} count */
-  move(final, count) {
+  /** @param {string} final the letter of the sequence, or '\r' or '\b' @param {number} count @param {string} [given] */
+  move(final, count, given = '') {
     if (final === '\r') this.at = 0;
     else if (final === '\b' || final === 'D') this.at = Math.max(0, this.at - count);
     else if (final === 'C') this.at = Math.min(MOST_COLUMNS, this.at + count);
@@ -157,6 +172,7 @@ class Columns {
     else if (final === 'P') this.cut(this.at, count);
     else if (final === '@') this.insert(count);
     else if (final === 'X') this.blank(this.at, Math.min(this.signs.length, this.at + count));
+    else if (final === 'K') this.erase(Number.parseInt(given, 10) || 0);
   }
 
   /** @param {number} mode 0 from here to the end, 1 up to here, 2 all */
@@ -202,46 +218,57 @@ class Columns {
     return runs;
   }
 
-  /** @param {Style} opening */
+  /** The line as text that resolves to it and leaves the cursor and the style as they are. @param {Style} opening */
   encoded(opening) {
+    const text = this.drawn(opening, this.style);
+    return `${text}\r${this.at ? `\x1b[${this.at}C` : ''}`;
+  }
+
+  /** The same without the cursor. @param {Style} [opening] @param {Style} [closing] */
+  drawn(opening = PLAIN, closing = PLAIN) {
     let text = '';
     let style = opening;
     const turn = (/** @type {Style} */ next) => {
-      if (!same(next, style)) text += `\x1b[${parameters(next) ? '0;' : ''}${parameters(next)}m`;
+      if (next.link !== style.link) text += `\x1b]8;;${next.link ?? ''}\x07`;
+      if (!same({ ...next, link: style.link }, style)) text += `\x1b[${parameters(next) ? '0;' : ''}${parameters(next)}m`;
       style = next;
     };
     for (const run of this.runs()) {
       turn({ ...run.style, flags: run.style.flags & ~SYMBOL });
       text += run.text;
     }
-    turn(this.style);
-    return `${text}\r${this.at ? `\x1b[${this.at}C` : ''}`;
+    turn(closing);
+    return text;
   }
 }
 
 /**
- * Go through a line and tell the screen what it says.
- * @param {string} text @param {Tape | Columns} screen
+ * Go through a text without line ends and tell the screen what it says.
+ * @param {string} text @param {Writable} screen
  */
-function read(text, screen) {
+export function read(text, screen) {
   const special = new RegExp(SPECIAL.source, 'g');
+  /** @type {Reading} */
+  const reading = { text, screen, endless: false };
   let at = 0;
   while (at < text.length) {
     special.lastIndex = at;
     const found = special.exec(text)?.index ?? text.length;
     if (found > at) screen.write(text.slice(at, found));
     if (found === text.length) return;
-    at = text[found] === '\x1b' ? sequence(text, found, screen) : found + single(text, found, screen);
+    at = text[found] === '\x1b' ? sequence(reading, found) : found + single(text, found, screen);
   }
 }
 
+/** @typedef {{ text: string, screen: Writable, endless: boolean }} Reading  `endless`: no string ends in the rest of it */
+
 /**
  * One character that is not simply shown; how many code units it takes.
- * @param {string} text @param {number} at @param {Tape | Columns} screen
+ * @param {string} text @param {number} at @param {Writable} screen
  */
 function single(text, at, screen) {
   const code = text.charCodeAt(at);
-  if (code === 13 || code === 8) screen.move(code === 13 ? '\r' : '\b', 1);
+  if (code === 13 || code === 8) screen.move(code === 13 ? '\r' : '\b', 1, '');
   else if (code >= 0xd800 && code <= 0xdfff) {
     const point = text.codePointAt(at) ?? 0;
     if (point > 0xffff) {
@@ -262,9 +289,10 @@ function symbolOf(code) {
 
 /**
  * An escape sequence; where it ends. One that does not end is shown, so that it cannot hide what follows.
- * @param {string} text @param {number} at of the ESC @param {Tape | Columns} screen
+ * @param {Reading} reading @param {number} at of the ESC
  */
-function sequence(text, at, screen) {
+function sequence(reading, at) {
+  const { text, screen } = reading;
   const kind = text[at + 1] ?? '';
   if (kind === '[') {
     const match = /^[0-?]*[ -/]*[@-~]/.exec(text.slice(at + 2, at + 2 + 256));
@@ -273,11 +301,19 @@ function sequence(text, at, screen) {
       return at + 2 + match[0].length;
     }
   } else if (kind !== '' && ']PX^_'.includes(kind)) {
-    const match = /\x07|\x1b\\/.exec(text.slice(at + 2, at + 2 + MOST_SEQUENCE));
-    if (match) return at + 2 + match.index + match[0].length;
+    const match = reading.endless ? null : STRING_END.exec(text.slice(at + 2, at + 2 + MOST_SEQUENCE));
+    if (match) {
+      const body = text.slice(at + 2, at + 2 + match.index);
+      if (kind === ']' && body.startsWith('8;')) screen.style = linked(screen.style, body.slice(2));
+      return at + 2 + match.index + match[0].length;
+    }
+    reading.endless ||= text.length <= at + 2 + MOST_SEQUENCE || !STRING_END.test(text.slice(at + 2));
   } else {
     const match = /^[ -/]*[0-~]/.exec(text.slice(at + 1, at + 9));
-    if (match) return at + 1 + match[0].length;
+    if (match) {
+      if (match[0].length === 1) screen.move(`\x1b${match[0]}`, 1, '');
+      return at + 1 + match[0].length;
+    }
   }
   screen.symbol('\u241b');
   return at + 1;
@@ -285,14 +321,11 @@ function sequence(text, at, screen) {
 
 /**
  * @param {string} body of a control sequence, its final letter included
- * @param {Tape | Columns} screen
+ * @param {Writable} screen
  */
 function control(body, screen) {
   const final = body.at(-1) ?? '';
   const given = body.slice(0, -1);
   if (final === 'm' && /^[0-9;:]*$/.test(given)) screen.style = styled(screen.style, given);
-  else if (!/^[0-9;]*$/.test(given)) return;
-  else if (final === 'K') {
-    if (screen instanceof Columns) screen.erase(Number.parseInt(given, 10) || 0);
-  } else screen.move(final, Math.max(1, Number.parseInt(given, 10) || 1));
+  else if (/^[0-9;]*$/.test(given)) screen.move(final, Math.max(1, Number.parseInt(given, 10) || 1), given);
 }

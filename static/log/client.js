@@ -2,6 +2,8 @@
 // list on it. It connects for ever, and on every connect each follower says anew what it wants and from where; nothing
 // depends on a session. Network only: what the answers mean is decided by the followers.
 
+import { addressOf, BASE } from '../base.js';
+
 /** @typedef {import('socket.io-client').Socket} Socket */
 /** @typedef {'connecting' | 'live' | 'reconnecting' | 'refused'} Link */
 /** @typedef {Record<string, any>} Message */
@@ -13,7 +15,7 @@
  * @property {() => void} linked  the connection's or the store's state has changed
  */
 
-const EVENTS = ['output', 'gap', 'caught_up', 'run', 'reset', 'end', 'grown', 'task'];
+const EVENTS = ['output', 'gap', 'caught_up', 'run', 'reset', 'end', 'grown', 'task', 'counts', 'unlisted'];
 const ANSWER_WITHIN_MS = 10_000;
 const AGAIN_MS = 1000;
 const LOGIN_AGAIN_MS = 5000;
@@ -23,22 +25,22 @@ const clients = new Map();
 
 /**
  * The page's connection to a server.
- * @param {string} [base] the server's address; the page's own by default
+ * @param {string} [base] the server's address, with the path it is served under; by default that of this file
  */
-export function clientOf(base = location.origin) {
-  const origin = new URL(base, location.href).origin;
-  let client = clients.get(origin);
+export function clientOf(base = BASE) {
+  const address = addressOf(new URL(base, location.href));
+  let client = clients.get(address);
   if (!client) {
-    client = new Client(origin);
-    clients.set(origin, client);
+    client = new Client(address);
+    clients.set(address, client);
   }
   return client;
 }
 
 export class Client {
-  /** @param {string} origin */
-  constructor(origin) {
-    this.origin = origin;
+  /** @param {string} base */
+  constructor(base) {
+    this.base = base;
     /** @type {Link} */
     this.link = 'connecting';
     /** @type {'ok' | 'unreachable'} */
@@ -60,7 +62,9 @@ export class Client {
     // by a computed name, so that the type checker does not read the minified file
     const name = new URL('../vendor/socket.io.esm.min.js', import.meta.url).href;
     const { io } = /** @type {typeof import('socket.io-client')} */ (await import(name));
-    const socket = io(this.origin, {
+    const { origin, pathname } = new URL(this.base);
+    const socket = io(origin, {
+      path: `${pathname.replace(/\/$/, '')}/socket.io`,
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
       reconnectionDelay: 200,
@@ -183,7 +187,7 @@ export class Client {
 
   /** @param {string} event @param {Message} message */
   deliver(event, message) {
-    if (event === 'task') {
+    if (event === 'task' || event === 'counts' || event === 'unlisted') {
       for (const watcher of this.watchers) watcher.received(event, message);
       this.followers.get(message?.task?.id)?.received(event, message);
     } else this.followers.get(message?.task_id)?.received(event, message);

@@ -54,6 +54,8 @@ export class Feed {
     this.cursor = null;
     /** @type {Position} the same */
     this.at = { line: 1, byte: 0 };
+    /** What comes next does not follow what is held: it says its colours. */
+    this.fresh = false;
     /** @type {Position} the end of the output as far as it is known */
     this.end = { line: 1, byte: 0 };
     /** @type {Gap[]} in their order, without overlap */
@@ -193,9 +195,11 @@ export class Feed {
     if (from.byte > this.at.byte) {
       this.journal.holes++;
       this.decoder = null;
-      this.lines.skipTo(from.line);
+      this.fresh = true;
       if (this.marks.length < MOST_MARKS) this.marks.push(from);
     }
+    if (this.fresh) this.lines.skipTo(from.line, message.sgr ? styled(PLAIN, String(message.sgr)) : PLAIN);
+    this.fresh = false;
     const bytes = message.data === undefined ? null : new Uint8Array(message.data);
     this.lines.append(bytes ? this.decoded(bytes) : String(message.text));
     this.journal.took(from, to, bytes);
@@ -219,6 +223,7 @@ export class Feed {
     this.journal.missed(from, to, String(message.reason));
     this.decoder = null;
     this.lines.breakOff(to.line);
+    this.fresh ||= to.line > from.line;
     this.moved(to, message.cursor);
     return null;
   }
@@ -298,6 +303,7 @@ export class Feed {
     this.at = { line, byte };
     this.cursor = cursor;
     this.lines.skipTo(line);
+    this.fresh = true;
     this.journal.begin({ line, byte });
     this.marks = [{ line, byte }];
     if (byte > this.end.byte) this.end = { line, byte };
@@ -340,13 +346,19 @@ export class Feed {
   missing(from, to) {
     const first = this.firstLine;
     for (let line = Math.max(from, first); line <= Math.min(to, this.finished); line++) {
+      const absorbed = this.lines.absorbed.around(line);
+      if (absorbed) {
+        line = absorbed[1];
+        continue;
+      }
       if (line % CHUNK === 0 || line === from) this.lines.touch(line);
       if (this.lines.get(line)) continue;
       const begin = pieceOf(line) * CHUNK + 1;
       const known = begin < line && this.lines.get(Math.max(begin, first));
       return known ? { line, count: begin + CHUNK - line } : { line: begin, count: CHUNK };
     }
-    return null;
+    const context = this.lines.context(from, to);
+    return context >= first ? { line: pieceOf(context) * CHUNK + 1, count: CHUNK } : null;
   }
 
   /** A known position before a line's beginning, the nearest one. @param {number} line @returns {Position} */
@@ -369,15 +381,12 @@ export class Feed {
       const before = range.lines[(from?.line ?? 0) - range.first_line];
       if (from && to) this.note({ from, to, reason: gap.reason, bare: !before }, before !== undefined);
     }
-    let opening = range.sgr ? styled(PLAIN, range.sgr) : PLAIN;
-    range.lines.forEach((text, index) => {
-      const line = range.first_line + index;
-      if (line < end.line) {
-        if (range.cut?.[String(line)] && text.includes('\r')) this.rewritten.add(line);
-        this.lines.put(line, text, opening, range.cut?.[String(line)] ?? 0);
-        opening = this.lines.closingOf(line);
-      }
+    const cut = (/** @type {number} */ line) => range.cut?.[String(line)] ?? 0;
+    const ended = range.lines.slice(0, Math.max(0, end.line - range.first_line));
+    ended.forEach((text, index) => {
+      if (cut(range.first_line + index) && text.includes('\r')) this.rewritten.add(range.first_line + index);
     });
+    this.lines.putAll(range.first_line, ended, range.sgr ? styled(PLAIN, range.sgr) : PLAIN, cut);
     if (end.byte > this.end.byte) this.end = { line: end.line, byte: end.byte };
     this.rebuild();
   }
@@ -395,6 +404,6 @@ export class Feed {
 
   rebuild() {
     const tail = this.at.byte === this.end.byte && this.lines.tail.text !== '';
-    this.rows = new Rows(this.gaps, tail ? this.end.line : this.finished, this.state === 'ended');
+    this.rows = new Rows(this.gaps, tail ? this.end.line : this.finished, this.state === 'ended', this.lines.absorbed.all);
   }
 }

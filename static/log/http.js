@@ -23,15 +23,15 @@ export class Refused extends Error {
 }
 
 export class Outputs {
-  /** @param {string} origin @param {string} taskId */
-  constructor(origin, taskId) {
-    this.origin = origin;
+  /** @param {string} base the server's address @param {string} taskId */
+  constructor(base, taskId) {
+    this.base = base;
     this.taskId = taskId;
   }
 
   /** @param {number | 'last'} run @param {string} [rest] */
   address(run, rest = '') {
-    return `${this.origin}/api/tasks/${encodeURIComponent(this.taskId)}/runs/${run}/log${rest}`;
+    return `${this.base}/api/tasks/${encodeURIComponent(this.taskId)}/runs/${run}/log${rest}`;
   }
 
   /**

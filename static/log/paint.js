@@ -54,7 +54,10 @@ function cutAt(text, length) {
 
 /** @param {string} text @param {Style} style */
 function piece(text, style) {
-  const span = document.createElement('span');
+  const span = document.createElement(style.link ? 'a' : 'span');
+  if (span instanceof HTMLAnchorElement) {
+    Object.assign(span, { href: style.link, target: '_blank', rel: 'noopener noreferrer', title: style.link });
+  }
   const names = NAMES.filter(([flag]) => style.flags & flag).map(([, name]) => name);
   const inverse = (style.flags & INVERSE) !== 0;
   const ink = inverse ? style.ground : style.ink;

@@ -16,17 +16,24 @@ export class Rows {
    * @param {Gap[]} gaps in their order, without overlap
    * @param {number} last the last line that is there, 0 if none
    * @param {boolean} ended a row for the end follows
+   * @param {import('./spans.js').Span[]} [hidden] lines that have no row, in their order
    */
-  constructor(gaps, last, ended) {
+  constructor(gaps, last, ended, hidden = []) {
     /** @type {Stretch[]} */
     this.stretches = [];
     this.last = last;
     let line = 1;
     let row = 0;
+    let next = 0;
     const lines = (/** @type {number} */ until) => {
-      if (until < line) return;
-      this.stretches.push({ row, count: until - line + 1, line, gap: null });
-      row += until - line + 1;
+      for (let at = line; at <= until; ) {
+        while ((hidden[next]?.[1] ?? Infinity) < at) next++;
+        const [from, to] = hidden[next] ?? [Infinity, Infinity];
+        const count = Math.min(until, from - 1) - at + 1;
+        if (count > 0) this.stretches.push({ row, count, line: at, gap: null });
+        row += Math.max(0, count);
+        at = from <= until ? to + 1 : until + 1;
+      }
     };
     for (const gap of gaps) {
       lines(Math.min(last, gap.bare || gap.from.line === gap.to.line ? gap.from.line - 1 : gap.from.line));

@@ -20,14 +20,17 @@ export const SYMBOL = 64;
  * @property {number} flags
  * @property {number} ink  the text's colour
  * @property {number} ground  the colour behind it
+ * @property {string} [link]  where it leads; http or https only
  */
+
+const MOST_ADDRESS = 2083;
 
 /** @type {Readonly<Style>} */
 export const PLAIN = Object.freeze({ flags: 0, ink: DEFAULT, ground: DEFAULT });
 
 /** @param {Style} a @param {Style} b */
 export function same(a, b) {
-  return a === b || (a.flags === b.flags && a.ink === b.ink && a.ground === b.ground);
+  return a === b || (a.flags === b.flags && a.ink === b.ink && a.ground === b.ground && a.link === b.link);
 }
 
 /** @type {Record<number, number>} */
@@ -42,8 +45,10 @@ const OFF = { 22: BOLD | DIM, 23: ITALIC, 24: UNDERLINE, 27: INVERSE, 29: STRIKE
  * @returns {Style}
  */
 export function styled(style, parameters) {
+  if (parameters.includes(':')) parameters = plainer(parameters);
   const codes = parameters.split(/[;:]/, 64).map((code) => (code === '' ? 0 : Number(code)));
   let { flags, ink, ground } = style;
+  const { link } = style;
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i] ?? 0;
     if (code === 0) [flags, ink, ground] = [0, DEFAULT, DEFAULT];
@@ -62,7 +67,33 @@ export function styled(style, parameters) {
       i += used;
     }
   }
+  return made(flags, ink, ground, link);
+}
+
+/** Without what only colons can say: colour spaces, kinds of underlining. @param {string} parameters */
+function plainer(parameters) {
+  return parameters.replace(/([34]8:2):\d*:(?=\d+:\d+:\d+)/g, '$1:').replace(/(^|;)4:(\d)/g, (_, before, kind) => before + (kind === '0' ? '24' : '4'));
+}
+
+/** @param {number} flags @param {number} ink @param {number} ground @param {string} [link] @returns {Style} */
+function made(flags, ink, ground, link) {
+  if (link) return { flags, ink, ground, link };
   return flags === 0 && ink === DEFAULT && ground === DEFAULT ? PLAIN : { flags, ink, ground };
+}
+
+/**
+ * The style after an OSC 8 sequence.
+ * @param {Style} style the one before
+ * @param {string} body what stands between `ESC ] 8 ;` and its end: parameters, a semicolon and an address
+ */
+export function linked({ flags, ink, ground }, body) {
+  return made(flags, ink, ground, address(body.slice(body.indexOf(';') + 1)));
+}
+
+/** The address if it leads to a web page and nowhere else. @param {string} text */
+function address(text) {
+  if (!text || text.length > MOST_ADDRESS || !/^https?:\/\/[\x21-\x7e]+$/i.test(text)) return undefined;
+  return URL.canParse(text) ? text : undefined;
 }
 
 /**

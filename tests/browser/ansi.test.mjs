@@ -87,3 +87,38 @@ test('a bomb of escape codes is resolved within its limits', () => {
   assert.ok(shown(`\x1b[999999999Cx\x1b[999999999@`).length <= 65_537);
   assert.equal(shown('\r'.repeat(100_000)), '');
 });
+
+const linkOf = (text) => resolved(text).runs.find((run) => run.text === 'x')?.style.link;
+
+test('links lead to web pages and nowhere else', () => {
+  assert.equal(linkOf('\x1b]8;;https://example.org/a?b=c\x1b\\x\x1b]8;;\x1b\\y'), 'https://example.org/a?b=c');
+  assert.equal(linkOf('\x1b]8;id=1;http://example.org\x07x'), 'http://example.org');
+  for (const bad of ['javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', '//example.org', 'https://', ' https://a.b', 'https://a.b/\u202e', `https://a.b/${'c'.repeat(3000)}`]) {
+    assert.equal(linkOf(`\x1b]8;;${bad}\x07x`), undefined, bad);
+  }
+});
+
+test('a link that is open at the end of a line is known to the next', () => {
+  const open = closing('a \x1b]8;;https://a.example/\x07link', PLAIN);
+  assert.equal(open.link, 'https://a.example/');
+  assert.equal(closing('end\x1b]8;;\x07', open), PLAIN);
+  const bar = compacted('one \x1b]8;;https://a.example/\x07two\x1b]8;;\x07\rone', PLAIN);
+  assert.deepEqual(resolved(bar).runs.map((run) => [run.text, run.style.link]), [['one ', undefined], ['two', 'https://a.example/']]);
+});
+
+test('colours written with colons are understood', () => {
+  assert.equal(styleOf('\x1b[38:5:208m').ink, 208);
+  assert.equal(styleOf('\x1b[38:2:1:2:3m').ink, TRUE_COLOUR + 0x010203);
+  assert.equal(styleOf('\x1b[38:2::1:2:3m').ink, TRUE_COLOUR + 0x010203);
+  assert.equal(styleOf('\x1b[4:3m').flags, 8);
+  assert.equal(styleOf('\x1b[4m\x1b[4:0m').flags, 0);
+});
+
+test('strings that never end hide nothing and cost little', () => {
+  const begun = performance.now();
+  const text = shown(`${'\x1b]0;'.repeat(60_000)}secret`);
+  assert.ok(text.endsWith('secret'));
+  assert.ok(performance.now() - begun < 1500);
+  assert.equal(shown(`a\x1bP${'x'.repeat(4000)}\x1b\\b`), 'ab');
+  assert.ok(shown(`a\x1b]${'x'.repeat(5000)}\x07b`).includes('xxx'));
+});

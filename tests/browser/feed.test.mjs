@@ -213,3 +213,10 @@ test('what an earlier subscription still had under way does not decide where a n
   assert.equal(feed.request().from, cursor('2-4'));
   assert.equal(say(feed, '902-9025', 'beyond\n'), null);
 });
+
+test('what comes after lines that were skipped has the colours that the server tells', () => {
+  const feed = begun();
+  say(feed, '1-0', 'one\n');
+  feed.received('output', { task_id: 't', run: 1, from: '900-9000', cursor: cursor('901-9005'), text: 'more\n', skipped: 8996, sgr: '1;31' });
+  assert.deepEqual(feed.line(900)?.opening, { flags: 1, ink: 1, ground: -1 });
+});

@@ -102,7 +102,7 @@ class Viewer:
         self.errors: list[BaseException] = []
         for name in ("output", "gap", "caught_up", "run", "reset", "end", "grown"):
             self.io.on(name, self._taking(name))
-        for name in ("task", "heartbeat", "store", "bye"):
+        for name in ("task", "unlisted", "counts", "heartbeat", "store", "bye"):
             self.io.on(name, self._keeping(name))
 
     async def __aenter__(self) -> Self:

@@ -133,7 +133,7 @@ class ServerProcess:
 
     @property
     def port(self) -> int:
-        return int(self.url.rsplit(":", 1)[1].rstrip("/"))
+        return int(self.url.rsplit(":", 1)[1].partition("/")[0])
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit status."""
@@ -162,7 +162,7 @@ async def a_server(
     server = ServerProcess(process, "")
     try:
         line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        found = re.fullmatch(r"livetask is at (http://\S+:\d+/)\n", line)
+        found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", line)
         assert found, f"expected the line that says where the server is, got {line!r}"
         server.url = found[1]
         yield server

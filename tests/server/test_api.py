@@ -55,7 +55,7 @@ async def test_tasks_are_listed_newest_first_with_counts(client: Client, store: 
     assert status == 200
     assert [task["id"] for task in found["tasks"]] == ids[::-1]
     assert found["counts"] == {"RUNNING": 3, "FAILURE": 2}
-    assert found["next_before"] is None
+    assert (found["next"], found["total"]) == (None, 5)
     task = found["tasks"][0]
     assert (task["name"], task["state"], task["args"]) == ("app.task4", "RUNNING", "(1,)")
     assert task["runs"][0] | {"begun_at": 0} == {
@@ -96,12 +96,14 @@ async def test_the_list_is_filtered_by_state_and_text_and_goes_on_page_by_page(c
     for query in ({}, {"state": "RUNNING"}, {"q": "mail"}):
         _, whole = await got(client, "/api/tasks", **query)
         pages: list[str] = []
-        before: int | None = 0
-        while before is not None:
-            _, page = await got(client, "/api/tasks", limit=5, before=before, **query)
+        after: dict[str, str] = {}
+        while True:
+            _, page = await got(client, "/api/tasks", limit=5, **after, **query)
             assert len(page["tasks"]) <= 5
             pages += [task["id"] for task in page["tasks"]]
-            before = page["next_before"]
+            if page["next"] is None:
+                break
+            after = {"after": page["next"]}
         assert pages == [task["id"] for task in whole["tasks"]]
 
 
@@ -187,7 +189,14 @@ WRONG = [
     ("GET", "/api/tasks?state=HAPPY", 400, "argument_invalid"),
     ("GET", "/api/tasks?state=running", 400, "argument_invalid"),
     ("GET", "/api/tasks?q=" + "x" * 201, 400, "argument_invalid"),
-    ("GET", "/api/tasks?before=-1", 400, "argument_invalid"),
+    ("GET", "/api/tasks?before=1", 400, "argument_invalid"),
+    ("GET", "/api/tasks?names=train", 400, "argument_invalid"),
+    ("GET", "/api/tasks?sort=best", 400, "argument_invalid"),
+    ("GET", "/api/tasks?after=nothing", 400, "argument_invalid"),
+    ("GET", "/api/tasks?after=WyJuYW1lIiwxLCJhIl0&sort=name", 400, "argument_invalid"),
+    ("GET", "/api/tasks?after=" + "W" * 3000, 400, "argument_invalid"),
+    ("GET", "/api/tasks?q=colour:red", 400, "argument_invalid"),
+    ("GET", "/api/tasks?q=state:happy", 400, "argument_invalid"),
     ("GET", "/api/tasks/unknown", 404, "task_unknown"),
     ("GET", "/api/tasks/a%20b", 400, "task_id_invalid"),
     ("GET", "/api/tasks/%2e%2e", 404, "not_found"),

@@ -292,7 +292,8 @@ async def test_watchers_see_each_change_of_any_task_and_begin_with_the_newest(se
 
         await until("the end is told", lambda: states() and states()[-1] == "FAILURE")
         await viewer.ask("unwatch", {})
-        assert viewer.others[-1][1]["task"]["progress"] == {"current": 3, "total": 4, "info": None}
+        last = [data for name, data in viewer.others if name == "task"][-1]
+        assert last["task"]["progress"] == {"current": 3, "total": 4, "info": None}
 
 
 async def test_subscribers_are_told_of_progress_and_heartbeats_tell_the_ends(

@@ -159,19 +159,6 @@ async def test_a_task_of_another_format_is_refused_alone_and_left_out_of_lists(s
     assert await store.task("three") is None
 
 
-async def test_the_list_is_by_last_change_over_all_buckets_and_goes_on_in_pages(store: Store, writer: Write) -> None:
-    for number in range(30):
-        run = writer(f"task-{number}")
-        run.begin()
-        run.client.zadd(run.recent, {run.task_id: 1000 + number})
-    found = await store.recent(12)
-    assert [task.task_id for task in found.tasks] == [f"task-{number}" for number in range(29, 17, -1)]
-    rest = await store.recent(100, found.next_before_ms)
-    assert [task.task_id for task in rest.tasks] == [f"task-{number}" for number in range(17, -1, -1)]
-    assert rest.next_before_ms is None
-    assert await store.counts() == {"RUNNING": 30}
-
-
 async def test_bells_ring_from_where_they_stood_and_for_output_only_while_watched(store: Store, writer: Write) -> None:
     run = writer()
     run.begin()

@@ -28,6 +28,7 @@ from livetask.server.access.caller import NOBODY, OPEN, Caller
 from livetask.server.access.next_page import login_address
 from livetask.server.access.presented import Presented
 from livetask.server.access.standing import AGAIN_S, Loss, Standing
+from livetask.server.listening import BASE
 
 CALLER = web.RequestKey("CALLER", Caller)
 LOST = web.RequestKey("LOST", Loss)
@@ -102,7 +103,7 @@ class Gate:
                 caller = await self.admitted(presented)
             except LoginNeeded:
                 if _is_navigation(request):
-                    raise web.HTTPSeeOther(login_address(request.path_qs)) from None
+                    raise web.HTTPSeeOther(request.app.get(BASE, "") + login_address(request.path_qs)) from None
                 raise
             with self._staying(request, presented, caller):
                 return await _as(caller, request, handler)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import aiohttp_jinja2
 from aiohttp import web
 
 from livetask.access_errors import LoginFailed, LoginsTooMany
-from livetask.errors import LivetaskError
+from livetask.errors import BadRequest, LivetaskError
 from livetask.server.access.addresses import Proxies
 from livetask.server.access.attempts import Attempts
 from livetask.server.access.caller import Caller
@@ -24,6 +25,7 @@ from livetask.server.access.next_page import next_checked
 from livetask.server.access.sessions import COOKIE, Sessions
 from livetask.server.access.tokens import NAME_CHARACTERS
 from livetask.server.access.users import Users
+from livetask.server.listening import BASE
 
 Note = Callable[[str, Caller, str, str], None]
 """Notes for the audit: what happened (login, login_failed, logout, logout_everywhere), who, a detail, from where."""
@@ -70,16 +72,18 @@ class Logins:
 
     async def page(self, request: web.Request) -> web.Response:
         """The login page; who is logged in already is led on."""
-        goal = next_checked(request.query.get("next", "/"))
+        goal = _goal(request, request.query.get("next", "/"))
         if self._is_open or not request[CALLER].is_nobody:
-            raise web.HTTPSeeOther(goal)
+            raise web.HTTPSeeOther(request.app[BASE] + goal)
         return self._shown(request, goal)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         """Take ``name``, ``password`` and ``next`` from the form; answer with a session and the way on."""
-        form = await request.post()
-        name, password, goal = (str(form.get(field, "")) for field in ("name", "password", "next"))
-        goal, remote = next_checked(goal), self._proxies.client_of(presented_by(request))
+        form = await _form(request)
+        name, password, goal = (form.get(field, "") for field in ("name", "password", "next"))
+        if self._is_open:
+            raise web.HTTPSeeOther(request.app[BASE] + _goal(request, goal))
+        goal, remote = _goal(request, goal), self._proxies.client_of(presented_by(request))
         try:
             cookie, caller = await self._opened(name, password, remote)
         except (LoginFailed, LoginsTooMany) as error:
@@ -102,15 +106,16 @@ class Logins:
 
     def let_in(self, request: web.Request, cookie: str, goal: str) -> web.Response:
         """The answer that hands out a session's cookie and leads on."""
-        answer = web.Response(status=303, headers={"Location": goal, "Cache-Control": "no-store"})
+        answer = web.Response(status=303, headers={"Location": request.app[BASE] + goal, **_NOT_KEPT})
         secure = self._proxies.is_encrypted(request.scheme, presented_by(request))
         life_s = self._sessions.life_s
-        answer.set_cookie(COOKIE, cookie, max_age=life_s, path="/", httponly=True, samesite="Lax", secure=secure)
+        path = request.app[BASE] or "/"
+        answer.set_cookie(COOKIE, cookie, max_age=life_s, path=path, httponly=True, samesite="Lax", secure=secure)
         return answer
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         """End this session, or with ``everywhere`` in the form all of this user's."""
-        form = await request.post()
+        form = await _form(request)
         caller, remote = request[CALLER], self._proxies.client_of(presented_by(request))
         if form.get("everywhere") and caller.by == "session":
             await self._users.log_out_everywhere(caller.name)
@@ -118,8 +123,8 @@ class Logins:
         elif not caller.is_nobody:
             self._note("logout", caller, "", remote)
         await self._sessions.end(request.cookies.get(COOKIE, ""))
-        answer = web.Response(status=303, headers={"Location": "/login", "Cache-Control": "no-store"})
-        answer.del_cookie(COOKIE, path="/")
+        answer = web.Response(status=303, headers={"Location": f"{request.app[BASE]}/login", **_NOT_KEPT})
+        answer.del_cookie(COOKIE, path=request.app[BASE] or "/")
         return answer
 
     async def me(self, request: web.Request) -> web.Response:
@@ -127,7 +132,7 @@ class Logins:
         caller = request[CALLER]
         abilities = sorted({ability for right in caller.rights for ability in right.abilities})
         answer = {"name": caller.name, "by": caller.by, "role": caller.role, "abilities": abilities}
-        return web.json_response(answer, headers={"Cache-Control": "no-store"})
+        return web.json_response(answer, headers=_NOT_KEPT)
 
     def _shown(
         self, request: web.Request, goal: str, error: LivetaskError | None = None, name: str = ""
@@ -138,3 +143,25 @@ class Logins:
         if isinstance(error, LoginsTooMany):
             page.headers["Retry-After"] = str(error.retry_s)
         return page
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a plain form. Raises BadRequest."""
+    body = await request.read()
+    if body and request.content_type != "application/x-www-form-urlencoded":
+        raise BadRequest("expected a form, application/x-www-form-urlencoded")
+    try:
+        return dict(parse_qsl(body.decode(), max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        raise BadRequest("the form cannot be read") from None
+
+
+def _goal(request: web.Request, given: str) -> str:
+    """Where to go on, as this server knows it: without the path that a proxy serves it under."""
+    base = request.app[BASE]
+    inner = given.removeprefix(base) if given == base or given.startswith(f"{base}/") else given
+    return next_checked(inner)
+
+
+_MOST_FIELDS = 10
+_NOT_KEPT = {"Cache-Control": "no-store"}

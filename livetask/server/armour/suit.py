@@ -10,6 +10,7 @@ from aiohttp import web
 from livetask.server.armour.headers import security_headers
 from livetask.server.armour.hosts import is_known
 from livetask.server.armour.origins import cors_headers, origins_checked
+from livetask.server.armour.patience import BODY_S, bodies_awaited
 from livetask.server.edge import Handler, refusal
 
 
@@ -17,16 +18,18 @@ from livetask.server.edge import Handler, refusal
 class Suit:
     """``hosts``: names that the server is known by, besides its addresses. ``origins``: others whose pages may act.
 
-    ``frame_ancestors``: origins that may frame the pages made for it.
+    ``frame_ancestors``: origins that may frame the pages made for it. ``body_s``: how long a request's body may take
+    to arrive.
     """
 
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     frame_ancestors: tuple[str, ...] = ()
+    body_s: float = BODY_S
 
     def middlewares(self) -> list[Any]:
         """In their order; they stand inside of what answers errors, and before what asks who somebody is."""
-        return [hosts_checked(self.hosts), origins_checked(self.origins)]
+        return [hosts_checked(self.hosts), origins_checked(self.origins), bodies_awaited(self.body_s)]
 
     def attach(self, app: web.Application) -> None:
         """Add to every answer what belongs to it."""

@@ -1,0 +1,77 @@
+"""The archive of one server, put together: a shelf, the store that reads on in it, and the loop that fills it.
+
+How the application uses it::
+
+    keeping = Keeping(DirectoryShelf(path), prefix="livetask", after_s=60, ...)
+    store = keeping.store(url, keep_s=...)
+    keeping.listen(live.hub)
+    running.start(*keeping.loops())       # ... and await keeping.close() at the end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from livetask.server.archive.archive import Archive
+from livetask.server.archive.archiver import Archiver, Terms
+from livetask.server.archive.moving import Mover
+from livetask.server.archive.shelf import Shelf
+from livetask.server.archive.shelving import Shelving
+from livetask.server.archive.store import ArchivedStore
+from livetask.server.figures import Figure
+from livetask.server.hub import Hub
+from livetask.server.lane import Lane
+
+_WRITERS = 2
+_WRITE_S = 60.0
+"""Patience with the writing of one part, which is read back too."""
+
+
+class Keeping:
+    """See the module's docstring. ``terms``: see archiver. One for each store."""
+
+    def __init__(self, shelf: Shelf, *, prefix: str, terms: Terms) -> None:
+        self.archive = Archive(shelf, prefix=prefix)
+        self._prefix = prefix
+        self._terms = terms
+        self._lane = Lane("archiver", _WRITERS, _WRITE_S)
+        self.mover: Mover | None = None
+        self._archiver: Archiver | None = None
+
+    def store(self, url: str, **given: Any) -> ArchivedStore:
+        """The store to serve from. ``given``: as for Store."""
+        store = ArchivedStore(url, self.archive, prefix=self._prefix, **given)
+        shelving = Shelving(store.scripted, self._prefix, self.archive.shelf.kind)
+        self.mover = Mover(store, self.archive, shelving, self._lane)
+        self._archiver = Archiver(store, self.mover, self._prefix, self._terms)
+        return store
+
+    def listen(self, hub: Hub) -> None:
+        """Hear of runs that grow and end."""
+        assert self._archiver is not None, "the store comes first"
+        hub.on_rung(self._archiver.rung)
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs as long as the server does."""
+        assert self._archiver is not None, "the store comes first"
+        return [self._archiver.run()]
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self.archive.close()
+        self._lane.close()
+
+    def figures(self) -> Iterable[Figure]:
+        """The archive's figures, now."""
+        archiver, mover = self._archiver, self.mover
+        if archiver is None or mover is None:
+            return
+        yield Figure("archive_up", "1 while the archive can be written.", False, {"": float(archiver.is_ok)})
+        yield Figure("archive_waiting", "Tasks that are to be archived, now or later.", False, {"": archiver.waiting})
+        yield Figure("archive_failures", "How often the archive could not be used.", True, {"": archiver.failures})
+        yield Figure("archive_text_bytes", "Output moved to the archive.", True, {"": mover.text_bytes})
+        yield Figure("archive_stored_bytes", "What that takes there.", True, {"": mover.stored_bytes})
+        yield Figure("archive_damaged", "Objects that were not what was stored.", True, {"": self.archive.damaged})
+        text = "Runs kept in Redis because the archive has not what their worker wrote."
+        yield Figure("archive_refused", text, True, {"": mover.refused})

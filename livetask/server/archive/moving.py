@@ -1,0 +1,242 @@
+"""How one task's output gets from Redis to the shelf: part by part, each read again before Redis is told of it.
+
+| step | after a crash here |
+|---|---|
+| read entries, from where the archive ends | nothing has happened |
+| put the part | it is found when the task is looked at again, and not written twice |
+| read it back: same entries, and the same CRC-32 as the worker's when the run has ended | the same |
+| note it in the task's hash | readers fall through to it |
+| put the task's snapshot and its mark | it is noted again |
+| give up what Redis has of an ended run | done |
+
+A hole in Redis becomes a gap in the part, with its reason: the archive covers a run from its start, always.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from livetask.archive_errors import ArchiveDamaged, ArchiveUnavailable
+from livetask.errors import RunUnknown
+from livetask.position import START, Entry, Position
+from livetask.server.answers import fields_of
+from livetask.server.archive import names
+from livetask.server.archive.archive import Archive, Snapshot
+from livetask.server.archive.members import unpacked
+from livetask.server.archive.names import Mark, PartName
+from livetask.server.archive.parts import PART_BYTES, Packed, gap_entry, index_of, joined, part_of, why_missing
+from livetask.server.archive.shelf import Shelf
+from livetask.server.archive.shelving import LeaseLost, Shelving
+from livetask.server.archive.store import ArchivedStore
+from livetask.server.lane import Lane
+from livetask.server.slices import Head, RawEntry, entry_parsed
+from livetask.server.tasks import Run, Task
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BLOCK_BYTES = 4096
+_READ_ENTRIES = 64
+_MOST_ENTRIES = 50_000
+
+
+class Mover:
+    """See the module's docstring. ``lane``: the threads for its work, which are not the readers'."""
+
+    def __init__(self, store: ArchivedStore, archive: Archive, shelving: Shelving, lane: Lane) -> None:
+        self._store = store
+        self._archive = archive
+        self._shelving = shelving
+        self._lane = lane
+        self.text_bytes = 0
+        self.stored_bytes = 0
+        self.refused = 0
+
+    async def move(self, task_id: str, *, step_bytes: int, ended_before_ms: int) -> None:
+        """Archive of a task what is due: runs that ended before then, and of the others whole steps.
+
+        Raises ArchiveUnavailable, RedisUnavailable, LeaseLost.
+        """
+        task = await self._store.stored_task(task_id)
+        if task is None:
+            return
+        if not _is_over(task, ended_before_ms) and not any(
+            _is_due(run, step_bytes, ended_before_ms) for run in task.runs
+        ):
+            return
+        if not await self._shelving.take(task_id):
+            return
+        try:
+            for run in task.runs:
+                if _is_due(run, step_bytes, ended_before_ms):
+                    await self._move_run(task, run)
+            await self._record(task, shrink=_is_over(task, ended_before_ms))
+        finally:
+            with suppress(Exception):
+                await self._shelving.drop(task_id)
+
+    # ---- one run
+
+    async def _move_run(self, task: Task, run: Run) -> None:
+        parts = await self._fresh(task.task_id, run)
+        crc: int | None = None
+        if parts:
+            crc = (await self._archive.index(parts[-1])).crc
+        at = parts[-1].end if parts else START
+        if parts and run.archived != at:
+            await self._note(task.task_id, run, at)
+        while at.byte < run.end.byte:
+            entries = await self._read(task.task_id, run, at)
+            if not entries:
+                return
+            part = await self._put(task.task_id, run, entries, crc)
+            at, crc = part.end, part.index.crc
+            await self._note(task.task_id, run, at)
+            if not await self._shelving.take(task.task_id):
+                raise LeaseLost(task.task_id)
+
+    async def _read(self, task_id: str, run: Run, at: Position) -> list[RawEntry]:
+        """The entries of the next part; of a run that has ended, what is missing up to its end is a gap."""
+        fetch = partial(self._store.stored_entries, task_id, run.cursor(at))
+        # chunks that were sent again after a loss may be cut elsewhere: the one that holds the position comes first
+        head, found = await fetch(back=True, start=str(at), count=1)
+        start, size = (f"({found[0][0].decode()}" if found else "-"), 0
+        while size < PART_BYTES and len(found) < _MOST_ENTRIES:
+            head, raw = await fetch(back=False, start=start, count=_READ_ENTRIES)
+            found += raw
+            size += sum(len(fields.get(b"d", b"")) for _, fields in raw)
+            if len(raw) < _READ_ENTRIES:
+                return _completed(joined(found, at, head), at, head)
+            start = f"({raw[-1][0].decode()}"
+        return joined(found, at, head)
+
+    async def _put(self, task_id: str, run: Run, entries: list[RawEntry], crc: int | None) -> Packed:
+        folder = names.run_folder(self._archive.hash_of(task_id), run.nonce)
+        part = await self._work(lambda: _stored(self._archive.shelf, folder, entries, crc))
+        self.text_bytes += sum(member.text_bytes for member in part.index.members)
+        self.stored_bytes += len(part.data)
+        await self._archive.forget(task_id, [run.nonce])
+        return part
+
+    async def _note(self, task_id: str, run: Run, to: Position) -> None:
+        first, why = await self._first(task_id, run)
+        await self._shelving.note(task_id, run, to, first, why)
+
+    async def _first(self, task_id: str, run: Run) -> tuple[Position, str]:
+        """Where what is archived of a run begins to be text, and why not before."""
+        parts = await self._archive.parts(task_id, run.nonce)
+        entries = await self._archive.from_position(parts, START)
+        first = entry_parsed(entries[0]) if entries else None
+        if first is None or isinstance(first, Entry):
+            return START, ""
+        return first.end, first.reason
+
+    async def _fresh(self, task_id: str, run: Run) -> Sequence[PartName]:
+        await self._archive.forget(task_id, [run.nonce])
+        return await self._archive.parts(task_id, run.nonce)
+
+    # ---- the task
+
+    async def _record(self, task: Task, *, shrink: bool) -> None:
+        """Put what is known of the task beside its output; then Redis gives up the output of runs that have ended."""
+        task_id = task.task_id
+        (flat,) = await self._store.commands([("HGETALL", self._store.key_of(task_id))])
+        now = await self._store.stored_task(task_id)
+        if now is None:
+            raise LeaseLost(task_id)
+        held = [part for run in now.runs for part in await self._archive.parts(task_id, run.nonce)]
+        await self._archive.forget(task_id, ())
+        before = await self._archive.snapshot(task_id)
+        if before is None and not held and not shrink:
+            return
+        at_ms = now.ended_at_ms if now.has_ended and now.ended_at_ms else now.changed_at_ms
+        size = sum(_on_disk(part.size) for part in held) + 2 * _BLOCK_BYTES
+        mark = Mark(max(0, at_ms or 0), self._archive.hash_of(task_id), size)
+        snapshot = Snapshot(task_id, fields_of(flat), mark)
+        if before is None or before.fields != snapshot.fields or before.mark != mark:
+            old = before.mark if before is not None else None
+            await self._work(lambda: _recorded(self._archive.shelf, snapshot, old))
+            await self._archive.forget(task_id, ())
+        for run in now.runs if shrink else ():
+            if run.how is not None and run.archived == run.end and run.first_why != "archived":
+                await self._shrink(task_id, run)
+
+    async def _shrink(self, task_id: str, run: Run) -> None:
+        parts = await self._archive.parts(task_id, run.nonce, run.end)
+        crc = (await self._archive.index(parts[-1])).crc if parts else None
+        if not parts or parts[-1].end != run.end:
+            raise LeaseLost(task_id)
+        if crc is not None and run.crc and run.crc != f"{crc:08x}":
+            self.refused += 1
+            log.error("task %s, run %d: the archive has not what the worker wrote; Redis keeps it", task_id, run.run)
+            return
+        with suppress(RunUnknown):
+            await self._shelving.shrink(task_id, run, run.end, run.archived_first, run.archived_why)
+
+    async def _work(self, what: Callable[[], T]) -> T:
+        try:
+            return await self._lane.run(lambda _: what())
+        except TimeoutError as error:
+            raise ArchiveUnavailable("it does not answer in time") from error
+
+
+def _stored(shelf: Shelf, folder: str, entries: list[RawEntry], crc: int | None) -> Packed:
+    """Put a part and read it back; raises ArchiveDamaged if it is not the same."""
+    part = part_of(entries, crc)
+    name = f"{folder}/{names.part_file(part.start, part.end, part.index_bytes)}"
+    shelf.put(name, part.data)
+    data = shelf.get(name)
+    read = [
+        entry
+        for member in index_of(data[-part.index_bytes :], name).members
+        for entry in unpacked(data[member.offset : member.offset + member.size], member.text_bytes, name)
+    ]
+    if _checked(read) != _checked(entries):
+        shelf.delete(name)
+        raise ArchiveDamaged(name, "it reads back otherwise than it was written")
+    return part
+
+
+def _checked(entries: Sequence[RawEntry]) -> tuple[int, list[bytes]]:
+    crc = 0
+    for _, fields in entries:
+        crc = zlib.crc32(fields.get(b"d", b""), crc)
+    return crc, [at for at, _ in entries]
+
+
+def _recorded(shelf: Shelf, snapshot: Snapshot, old: Mark | None) -> None:
+    """Put a task's mark and snapshot, in the order in which a crash leaves nothing without a mark."""
+    shelf.put(snapshot.mark.path, snapshot.task_id.encode())
+    shelf.put(names.task_file(snapshot.mark.task_hash), snapshot.packed())
+    if old is not None and old != snapshot.mark:
+        shelf.delete(old.path)
+
+
+def _is_due(run: Run, step_bytes: int, ended_before_ms: int) -> bool:
+    done = run.archived.byte if run.archived is not None else 0
+    if run.how is not None:
+        return done < run.end.byte and (run.ended_at_ms or 0) <= ended_before_ms
+    return run.end.byte - done >= step_bytes
+
+
+def _is_over(task: Task, ended_before_ms: int) -> bool:
+    """Whether nothing of it is under way, since then."""
+    return task.has_ended and (task.ended_at_ms or task.changed_at_ms or 0) <= ended_before_ms
+
+
+def _completed(entries: list[RawEntry], at: Position, head: Head) -> list[RawEntry]:
+    """All entries there are from ``at`` on; of a run that has ended, what is missing before its end is a gap too."""
+    last = entry_parsed(entries[-1]).end if entries else at
+    if head.how is None or last.byte >= head.end.byte:
+        return entries
+    return [*entries, gap_entry(last, head.end, why_missing(head.end, head))]
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES

@@ -1,0 +1,61 @@
+"""Programs that draw on a terminal, really run: what they draw ends as it does in xterm.js, and on the page too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.browser.test_modules import HERE, node
+from tests.browser.watching import Watched
+from tests.real.terminal_programs import FIXTURES, PROGRAMS, recorded
+from tests.server.serving import Writer
+from tests.system.rig import Redis
+
+
+def test_there_is_a_recording_of_every_program() -> None:
+    assert {path.stem for path in FIXTURES.glob("*.out")} == set(PROGRAMS)
+
+
+@pytest.mark.parametrize("name", ["tqdm-nested", "rich-progress", "pip-download"])
+def test_a_program_run_now_draws_what_xterm_draws(name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.out").write_bytes(recorded(name))
+    env = os.environ | {"LIVETASK_TEST_RECORDINGS": str(tmp_path)}
+    line = [node(), "--test", str(HERE / "terminal.test.mjs")]
+    said = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=env)
+    assert said.returncode == 0, said.stdout[-4000:]
+    assert f"{name}.out ends on the same screen" in said.stdout
+
+
+async def test_bars_that_are_drawn_again_keep_their_rows(store: Redis, watched: Watched) -> None:
+    run = Writer(store.url, "bars-1").begin().write(b"before\none 0%\ntwo 0%\n")
+    await watched.task("bars-1")
+    await watched.wait_for_line(3, "two 0%")
+    for share in (10, 60, 100):
+        run.write(b"\x1b[2A\r\x1b[2Kone %d%%\n\x1b[2Ktwo %d%%\n" % (share, share))
+        await watched.wait_for_line(3, f"two {share}%")
+    run.write(b"after\n").finish()
+    rows = await watched.wait_for_rows("the end", lambda rows: rows[-1]["kind"] == "end")
+    assert [row["text"] for row in rows[:-1]] == ["before", "one 100%", "two 100%", "after"]
+    assert [row["line"] for row in rows[:-1]] == [1, 2, 3, 4]
+    await watched.page.reload()
+    again = await watched.wait_for_rows("the end again", lambda rows: rows[-1]["kind"] == "end" and len(rows) == 5)
+    assert [row["text"] for row in again[:-1]] == ["before", "one 100%", "two 100%", "after"]
+
+
+async def test_a_long_recording_joined_late_shows_its_last_screen(store: Redis, watched: Watched) -> None:
+    frames = [
+        b"%sa %d\nb %d\nc %d" % (b"\r\x1b[2K\x1b[1A\x1b[2K\x1b[1A\x1b[2K" if i else b"", i, i, i) for i in range(700)
+    ]
+    run = Writer(store.url, "bars-2").begin().write(b"before\n")
+    for first in range(0, 700, 100):
+        run.write(b"".join(frames[first : first + 100]))
+    run.write(b"\nafter\n").finish()
+    await watched.task("bars-2")
+    wanted = ["before", "a 699", "b 699", "c 699", "after"]
+    rows = await watched.wait_for_rows(
+        "one table", lambda rows: [row["text"] for row in rows if row["kind"] == "line"] == wanted
+    )
+    assert rows[-1]["kind"] == "end"
