@@ -98,6 +98,7 @@ class Settings:
     public_metrics: bool = _setting(False, "server: /readyz and /metrics answer everyone")
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
+    poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
     sweep_s: int = _setting(15, "server: how often everything watched is looked at without a bell, in seconds", least=1)
     max_subscriptions: int = _setting(256, "server: how many tasks one viewer may follow at once", least=1)
     max_viewers: int = _setting(10_000, "server: how many viewers one process accepts", least=1)

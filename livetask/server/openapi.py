@@ -100,6 +100,7 @@ def _logs() -> Json:
                     _TASK_ID,
                     run,
                     _query("offset", STRING, "-1, now, a cursor or <line>-<byte>"),
+                    _query("from", STRING, "the same for livetask's own events, which have no offset"),
                     _query("live", {"type": "string", "enum": ["sse", "long-poll"]}),
                     _query("encoding", {"type": "string", "enum": ["text", "base64"]}, "of server-sent events"),
                     _query(

@@ -28,6 +28,7 @@ from aiohttp import web
 
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
+from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
 from livetask.server.access.standing import Loss
 from livetask.server.calls import Sender
@@ -43,7 +44,7 @@ from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.socketio_server import headers_of, socketio_server
 from livetask.server.transport import Transport
 from livetask.server.viewers import TaskSink, Viewer
-from livetask.server.wire import Json, error_json, task_json
+from livetask.server.wire import Json, error_json, failed_json, task_json
 
 log = logging.getLogger(__name__)
 
@@ -167,10 +168,10 @@ class Sockets:
             "leave": self._leave_room,
         }
         for name, call in own.items():
-            self._server.on(name, self._answered(call))
+            self._server.on(name, self._answered(_checked(name, call)))
         self._server.on("ack", self._ack)
         for name, foreign in self._calls.items():
-            self._server.on(name, self._answered(self._by(foreign)))
+            self._server.on(name, self._answered(self._by(name, foreign)))
         self._server.on("*", self._unknown)
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
@@ -276,14 +277,17 @@ class Sockets:
             self._hub.leave(follower)
         return found[0] if found else None
 
-    def _by(self, call: Call) -> Callable[..., Awaitable[Json]]:
+    def _by(self, name: str, call: Call) -> Callable[..., Awaitable[Json]]:
         """What another part answers; after it, the viewer is told the events of the tasks that it has sent."""
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
             if len(viewer.sent) >= _SENT_MOST:
-                error = TooMany("tasks under way that one connection sent", _SENT_MOST)
-                return {"status": "failed", "data": str(error), "code": error.code}
-            sender = Sender(viewer.sid, True, viewer.headers)
+                return failed_json(TooMany("tasks under way that one connection sent", _SENT_MOST))
+            try:
+                check_event(viewer.caller, name)
+            except LivetaskError as error:
+                return failed_json(error)
+            sender = Sender(viewer.sid, True, viewer.headers, viewer.caller.name)
             answer, sent = await call(args[0] if args else None, sender)
             if viewer.sid in self._viewers:
                 self._await_events(viewer, sent)
@@ -363,3 +367,13 @@ class Sockets:
             viewer.transport.send(packet)
         except Gone:
             self._forget(viewer.sid)
+
+
+def _checked(name: str, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json]]:
+    """The call, if the one who asks may make it at all."""
+
+    async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        check_event(viewer.caller, name)
+        return await call(viewer, args)
+
+    return handle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 
 import pytest
@@ -76,12 +75,12 @@ async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
     await passwords.fits("wrong", None)
     for number in range(60):
         known = number % 2 == 0
-        began = time.thread_time()
         began = time.perf_counter()
         assert not await passwords.fits("wrong", kept if known else None)
         took[known].append(time.perf_counter() - began)
     passwords.close()
-    assert 0.5 < statistics.median(took[True]) / statistics.median(took[False]) < 2
+    # the least of many: what else the machine does makes them longer only
+    assert 0.7 < min(took[True]) / min(took[False]) < 1.4
 
 
 async def test_many_failures_are_slowed_down_and_a_success_does_not_count(stored: Stored) -> None:

@@ -85,8 +85,8 @@ class Entrance:
         found: list[Way] = []
         if ways.asks:
             found += [Tokens(ask, keys).way, *more, sessions.way, *self._outer(ways)]
-        shown = (*_PUBLIC, *public, *(_FIGURES if ways.public_metrics else ()))
-        self.gate = Gate(found, shown, again_s)
+        self.public = frozenset((*_PUBLIC, *public, *(_FIGURES if ways.public_metrics else ())))
+        self.gate = Gate(found, self.public, again_s)
         self._logins = Logins(
             Users(ask, keys, self._passwords),
             sessions,
