@@ -30,6 +30,7 @@
     ├── UserExists                access_errors.py, as those below
     ├── LoginFailed               the name or the password is wrong
     ├── LoginsTooMany             too many logins have failed of late
+    ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
     ├── TaskUnderWay              a task that has not ended cannot be deleted
     ├── SettingInvalid            this and those below it are in setting_errors.py

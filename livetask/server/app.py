@@ -33,6 +33,7 @@ from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.keeping import Keeping
 from livetask.server.archive.store import ArchivedStore
+from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
@@ -123,9 +124,10 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
     keeping = _keeping(settings)
     store = _store(settings, keeping)
+    meter = _meter(settings)
     suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
         client_max_size=settings.inbound_bytes,
     )
     app[STORE] = store
@@ -151,7 +153,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
     calls = {**stirfried.events(), **actions.events()}
-    live = app[LIVE] = _live(settings, store, entrance.gate, sight, calls, stopping)
+    live = app[LIVE] = _live(settings, store, entrance.gate, sight, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     tasks = TaskApi(sight, live.catalog)
@@ -224,6 +226,17 @@ def _ways(settings: Settings) -> Ways:
     return Ways(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(Ways)})
 
 
+def _meter(settings: Settings) -> Meter:
+    return Meter(
+        {
+            START: settings.starts_per_minute,
+            SUBSCRIPTION: settings.subscriptions_per_minute,
+            SEARCH: settings.searches_per_minute,
+            LOGIN: settings.logins_per_minute,
+        }
+    )
+
+
 def _suit(settings: Settings) -> Suit:
     return Suit(
         hosts=tuple(name.lower() for name in (*settings.allowed_hosts, settings.host) if name),
@@ -260,11 +273,18 @@ def _wishes(settings: Settings, store: Store) -> Wishes:
 
 
 def _live(
-    settings: Settings, store: Store, gate: Gate, sight: Sight, calls: Mapping[str, Call], stopping: Stopping
+    settings: Settings,
+    store: Store,
+    gate: Gate,
+    sight: Sight,
+    meter: Meter,
+    calls: Mapping[str, Call],
+    stopping: Stopping,
 ) -> Live:
     return Live(
         store,
         gate=gate,
+        meter=meter,
         sight=sight,
         calls=calls,
         origins=settings.cors_allowed_origins,

@@ -31,8 +31,10 @@ from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
 from livetask.server.access.standing import Loss
+from livetask.server.armour.meter import Meter
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
+from livetask.server.engine import socketio_server
 from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
@@ -41,7 +43,6 @@ from livetask.server.messages import ack_read, fields_of_message, subscribe_read
 from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
-from livetask.server.socketio_server import headers_of, socketio_server
 from livetask.server.transport import Transport
 from livetask.server.viewers import TaskSink, Viewer
 from livetask.server.wire import Json, error_json, failed_json, task_json
@@ -64,7 +65,8 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``gate``: says who connects; None: it is open. ``calls``: further events, by name. ``origins``: other origins
+    ``gate``: says who connects; None: it is open. ``meter``: counts what is asked for; None: nothing is too much.
+    ``calls``: further events, by name. ``origins``: other origins
     whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
     ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
     of the Socket.IO server's.
@@ -77,6 +79,7 @@ class Sockets:
         rooms: Rooms,
         *,
         gate: Gate | None = None,
+        meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         heartbeat_ms: int = 5000,
@@ -92,6 +95,7 @@ class Sockets:
         self._rooms = rooms
         self._custom_rooms = custom_rooms
         self._gate = gate or Gate()
+        self._meter = meter or Meter({})
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
         self._inbound_per_s = inbound_per_s
@@ -99,7 +103,7 @@ class Sockets:
         self._max_subscriptions = max_subscriptions
         self._viewers: dict[str, Viewer] = {}
         self._stopping = False
-        self._server = socketio_server(tuple(origins), inbound_bytes, options or {})
+        self._server = socketio_server(tuple(origins), inbound_bytes, max_viewers, options or {})
         self._listen()
         hub.on_store_state(self._tell_store)
 
@@ -168,7 +172,7 @@ class Sockets:
             "leave": self._leave_room,
         }
         for name, call in own.items():
-            self._server.on(name, self._answered(_checked(name, call)))
+            self._server.on(name, self._answered(self._checked(name, call)))
         self._server.on("ack", self._ack)
         for name, foreign in self._calls.items():
             self._server.on(name, self._answered(self._by(name, foreign)))
@@ -184,7 +188,7 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
         transport = Transport(socket, packed_here.get())
-        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, headers_of(environ), caller)
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
         viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
@@ -239,6 +243,16 @@ class Sockets:
 
         return handle
 
+    def _checked(self, name: str, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json]]:
+        """The call, if the one who asks may make it at all, and has not made too many."""
+
+        async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
+            check_event(viewer.caller, name)
+            self._meter.event(name)
+            return await call(viewer, args)
+
+        return handle
+
     async def _subscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         asked = subscribe_read(fields_of_message(args))
         others = len(viewer.followers) - (asked.task_id in viewer.followers)
@@ -281,10 +295,11 @@ class Sockets:
         """What another part answers; after it, the viewer is told the events of the tasks that it has sent."""
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-            if len(viewer.sent) >= _SENT_MOST:
-                return failed_json(TooMany("tasks under way that one connection sent", _SENT_MOST))
             try:
                 check_event(viewer.caller, name)
+                self._meter.event(name, args[0] if args else None)
+                if len(viewer.sent) >= _SENT_MOST:
+                    raise TooMany("tasks under way that one connection sent", _SENT_MOST)
             except LivetaskError as error:
                 return failed_json(error)
             sender = Sender(viewer.sid, True, viewer.headers, viewer.caller.name)
@@ -369,11 +384,7 @@ class Sockets:
             self._forget(viewer.sid)
 
 
-def _checked(name: str, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json]]:
-    """The call, if the one who asks may make it at all."""
-
-    async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-        check_event(viewer.caller, name)
-        return await call(viewer, args)
-
-    return handle
+def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a connection's first request, names in lower case with ``-``."""
+    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}

@@ -1,6 +1,6 @@
-"""The Socket.IO server that livetask uses: its options, and what its connections bring along.
+"""The Socket.IO server itself, as livetask wants it: its driver, its origins, its bounds.
 
-Must never know: what is said over it.
+Must never know: who connects, and what is said.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import socketio
 
 from livetask.server.armour.origins import may_connect
+from livetask.server.armour.silent import silent_ended
 from livetask.server.packets import serializer_named
 from livetask.server.transport import SocketDriver
 
@@ -20,15 +21,10 @@ PING_TIMEOUT_S = 30
 """A slow viewer has its window to take in before it sees the ping behind it."""
 
 
-def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a connection's first request, names in lower case with ``-``."""
-    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}
-
-
-def socketio_server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, Any]) -> Any:
+def socketio_server(origins: tuple[str, ...], inbound_bytes: int, max_viewers: int, options: Mapping[str, Any]) -> Any:
     """A Socket.IO server with our driver. Its own logs are off: they would show what clients send.
 
+    ``origins``: others whose pages may connect. ``inbound_bytes``: the largest message.
     ``options``: more of its options; they win over ours.
     """
     serializer = serializer_named(options.get("serializer", "default"))
@@ -44,4 +40,5 @@ def socketio_server(origins: tuple[str, ...], inbound_bytes: int, options: Mappi
         **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options, "serializer": serializer},
     )
     server.eio._async = dict(server.eio._async, websocket=SocketDriver)
+    silent_ended(server, max_viewers)
     return server
