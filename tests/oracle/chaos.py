@@ -94,7 +94,10 @@ class Chaos:
         while not self.is_over:
             if breaking.done():
                 breaking.result()
+            before = len(self.tally.wrong)
             await self._one()
+            for fault in self.tally.wrong[before:]:
+                print(f"WRONG {fault[:600]}", flush=True)
 
     async def _one(self) -> None:
         """One task, from its sending to the judgement on what its viewers were given."""
@@ -158,8 +161,7 @@ def table(chaos: Chaos, seed: int, seconds: float) -> str:
         *((f"announced resets, {reason}", count) for reason, count in sorted(tally.resets.items())),
         ("lost, doubled or wrong", len(tally.wrong)),
     ]
-    lines = [f"| {name:<42} | {value!s:>16} |" for name, value in rows]
-    return "\n".join([*lines, *(f"WRONG {fault[:600]}" for fault in tally.wrong[:50])])
+    return "\n".join(f"| {name:<42} | {value!s:>16} |" for name, value in rows)
 
 
 def main() -> int:
