@@ -34,12 +34,12 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     pieces: list[Piece] = []
     at, room = found.start, max_bytes
     waiting: list[bytes] = []
-    start, sgr = at, b""
+    start, sgr, at_ms = at, b"", 0
 
     def flush(data: bytes) -> Position:
         end = start.after(data)
         if data:
-            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr))
+            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr, at_ms=at_ms))
         waiting.clear()
         return end
 
@@ -52,7 +52,8 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
         if len(item.data) > room and room < max_bytes:
             break  # the next read begins where this entry does: one round trip, not two
         data = item.data[:room]
-        sgr = sgr if waiting else item.sgr
+        if not waiting:
+            sgr, at_ms = item.sgr, item.at_ms
         waiting.append(data)
         room -= len(data)
         at = item.end if len(data) == len(item.data) else item.start.after(data)
