@@ -20,7 +20,8 @@ from livetask.errors import CursorInvalid, EventCursorInvalid
 
 _POSITION = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
 _CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.([0-9]+-[0-9]+)")
-
+_PADDED = re.compile(r"0*([0-9]+)-0*([0-9]+)")
+_DIGITS = 16
 _EVENT_CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.(0|[1-9][0-9]{0,8})")
 
 REASONS = ("trimmed", "dropped", "lost", "skipped")
@@ -78,7 +79,14 @@ class Cursor:
         match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise CursorInvalid(text)
-        return cls(int(match[1]), match[2], Position.parse(match[3]))
+        padded = _PADDED.fullmatch(match[3]) if len(match[3]) == 2 * _DIGITS + 1 else None
+        return cls(int(match[1]), match[2], Position.parse(f"{padded[1]}-{padded[2]}" if padded else match[3]))
+
+    @property
+    def offset(self) -> str:
+        """The same with leading zeros, so that the offsets of one run are ordered as texts too; ``parse`` reads it."""
+        line, byte = self.position.line, self.position.byte
+        return f"{self.run}.{self.nonce}.{line:0{_DIGITS}}-{byte:0{_DIGITS}}"
 
 
 @dataclass(frozen=True, slots=True)

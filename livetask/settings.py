@@ -74,6 +74,7 @@ class Settings:
     )
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
+    poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
     sweep_s: int = _setting(15, "server: how often everything watched is looked at without a bell, in seconds", least=1)
     max_subscriptions: int = _setting(256, "server: how many tasks one viewer may follow at once", least=1)
     max_viewers: int = _setting(10_000, "server: how many viewers one process accepts", least=1)
@@ -114,6 +115,18 @@ class Settings:
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
+    )
+    starts_per_minute: int = _setting(
+        1200, "server: how many tasks one caller may start in a minute, by whichever way; 0: any number", least=0
+    )
+    subscriptions_per_minute: int = _setting(
+        6000, "server: how many logs one caller may begin to follow or download in a minute; 0: any number", least=0
+    )
+    searches_per_minute: int = _setting(
+        1200, "server: how many pieces of logs one caller may have searched in a minute; 0: any number", least=0
+    )
+    logins_per_minute: int = _setting(
+        20, "server: how many logins may be tried from one address in a minute; 0: any number", least=0
     )
     path_prefix: str = _setting("", "server: the path that a proxy serves it under, `/livetask`")
     tls_cert: str = _setting("", "server: the file of its certificate (PEM), to serve HTTPS without a proxy")

@@ -2,7 +2,8 @@
 -- KEYS: 1 task, 2 output, 3 bell, 4 watched
 -- ARGV: 1 task id, 2 ordinal, 3 nonce, 4 position of the first byte, 5 position after the last byte,
 --       6 cap of the run in bytes, 7 TTL ms, 8.. fields of the entry: 'd' data | 'g' reason and 'e' end, and 't', 's'
--- -> {'OK'} | {'DUP', end}: already held | {'GAP', end}: not what comes next | {'ENDED', end} | {'NORUN'}
+-- -> {'OK'} | {'DUP', end}: already held | {'GAP', end}: not what comes next | {'ENDED', end}
+--    | {'NORUN'}: not known, or its output is gone: begin it again
 local task, output, run = KEYS[1], KEYS[2], ARGV[2]
 local known = redis.call('HMGET', task, run .. '.nonce', run .. '.end', run .. '.first', run .. '.how')
 if known[1] ~= ARGV[3] then return { 'NORUN' } end
@@ -11,6 +12,10 @@ local _, from = place(ARGV[4])
 local _, to = place(ARGV[5])
 if to <= have then return { 'DUP', known[2] } end
 if ARGV[4] ~= known[2] then return { 'GAP', known[2] } end
+if is_hollow(output, known[3], known[2]) and (not known[4] or known[4] == 'LOST') then
+  forget(task, run, ARGV[3])
+  return { 'NORUN' }
+end
 if known[4] == 'LOST' then
   take_back(task, KEYS[3], ARGV[1], run)
 elseif known[4] then

@@ -1,5 +1,5 @@
 -- Open a run, or find it again: calling it twice with one nonce is the same as calling it once.
--- KEYS: 1 task, 2 alive, 3 recent, 4 bell
+-- KEYS: 1 task, 2 alive, 3 recent, 4 bell, 5 output
 -- ARGV: 1 task id, 2 nonce, 3 ordinal wanted (0: the next), 4 first position, 5 why output is missing before it
 --       ('' when the first position is the start), 6 TTL ms, 7 lease ms, 8 cap of recent, 9 runs kept,
 --       10 JSON object of task fields, 11 JSON object of run fields (values are strings)
@@ -30,6 +30,7 @@ for key, value in pairs({ nonce = nonce, first = ARGV[4], first_why = ARGV[5], [
   fields[#fields + 1] = value
 end
 redis.call('HSET', task, 'nonce.' .. nonce, name, unpack(fields))
+redis.call('UNLINK', KEYS[5]) -- what an eviction has left of it, which is sent again
 -- A run that comes late, or again after a loss, began when its worker says, not now.
 redis.call('HSETNX', task, 'began_at', told.begun_at or whole(now))
 redis.call('HDEL', task, 'ended_at')

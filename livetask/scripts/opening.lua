@@ -42,3 +42,15 @@ local function take_back(task, bell, task_id, run)
   redis.call('HSET', task, 'state', 'RUNNING', 'changed_at', whole(now_ms()))
   ring(bell, task_id, run, 'begin', redis.call('HGET', task, run .. '.end'))
 end
+
+-- Whether a run's output is not there although it should be: its stream was evicted, or deleted by hand.
+local function is_hollow(output, first, last)
+  return first ~= last and redis.call('XLEN', output) == 0
+end
+
+-- A run whose output is gone is forgotten as a whole, so that its worker begins it again and sends what its spool holds.
+local function forget(task, run, nonce)
+  if redis.call('HEXISTS', task, run .. '.how') == 0 then redis.call('HINCRBY', task, 'open', -1) end
+  redis.call('HDEL', task, 'nonce.' .. nonce, run .. '.nonce', run .. '.how', run .. '.ended_at', run .. '.detail',
+    run .. '.crc')
+end

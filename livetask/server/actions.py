@@ -18,6 +18,7 @@ from aiohttp import web
 
 from livetask.errors import ArgumentInvalid, TaskIdInvalid
 from livetask.keys import task_id_checked
+from livetask.server.access.gate import caller_now
 from livetask.server.asker import asked_by
 from livetask.server.calls import Sender
 from livetask.server.edge import json_body
@@ -56,13 +57,14 @@ class Actions:
         body = await json_body(request, self._limit_bytes) if request.body_exists else {}
         if not isinstance(body, dict):
             raise ArgumentInvalid("body", body, "an object with args and kwargs if they change")
-        return web.json_response(await self._rerun_of({"task_id": task_id, **body}), status=201)
+        sender = Sender(name=caller_now().name)
+        return web.json_response(await self._rerun_of({"task_id": task_id, **body}, sender), status=201)
 
-    async def _rerun(self, message: object, _: Sender) -> tuple[Json, tuple[str, ...]]:
-        return await self._rerun_of(message), ()
+    async def _rerun(self, message: object, sender: Sender) -> tuple[Json, tuple[str, ...]]:
+        return await self._rerun_of(message, Sender(name=sender.name)), ()
 
-    async def _rerun_of(self, message: object) -> Json:
-        new_id = await self._reruns.rerun(message)
+    async def _rerun_of(self, message: object, sender: Sender) -> Json:
+        new_id = await self._reruns.rerun(message, sender)
         rerun_of = message.get("task_id") if isinstance(message, dict) else None
         return {"status": "success", "data": new_id, "rerun_of": rerun_of}
 

@@ -20,12 +20,18 @@ from aiohttp import web
 
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
-from livetask.server.access.gate import Gate
+from livetask.server.access.checks import abilities_checked
+from livetask.server.access.fact_reads import FactReads
+from livetask.server.access.gate import Gate, caller_now
+from livetask.server.access.policy import may_start, require_start
+from livetask.server.access.sight import Sight
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.store import ArchivedStore
+from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
@@ -114,22 +120,25 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit, gate = _suit(settings), Gate()
+    suit, gate, meter = _suit(settings), Gate(), _meter(settings)
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware, meter.middleware],
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
     keeping = _keeping(settings)
     store = app[STORE] = _store(settings, keeping)
+    archived = store.archived_task if isinstance(store, ArchivedStore) else None
+    sight = Sight(store, FactReads(store.commands, Keys(settings.prefix), archived), caller_now)
+    app.middlewares.append(abilities_checked(sight, caller_now))
     published = Published(store.commands, Keys(settings.prefix))
     control = app[CONTROL] = _control(settings, celery_app, store, published)
-    startable = Startable(published.known, control.startable, control.allows)
-    stops = Stops(control, _wishes(settings, store), store)
+    startable = Startable(published.known, control.startable, lambda name: _may_be_started(control, name))
+    stops = Stops(control, _wishes(settings, store), store, sight.judged)
     stirfried = Stirfried(
         control,
         stops,
-        store.task,
+        sight,
         settings.inbound_bytes,
         error_info=settings.error_info,
         sentinel_room=settings.sentinel_room,
@@ -138,11 +147,11 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_task_info=settings.enable_task_info,
         enable_revoke_task=settings.enable_revoke_task,
     )
-    actions = Actions(stops, Reruns(control, store), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, gate, {**stirfried.events(), **actions.events()}, stopping)
-    reader = LogReader(store.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000)
-    tasks = TaskApi(store, live.catalog)
+    actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
+    live = app[LIVE] = _live(settings, store, gate, sight, meter, {**stirfried.events(), **actions.events()}, stopping)
+    reader = LogReader(sight.task, store.read, store.entries)
+    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    tasks = TaskApi(sight, live.catalog)
     figures = Figures(live, logs)
 
     app[BASE] = settings.path_prefix
@@ -204,6 +213,17 @@ def _store(settings: Settings, keeping: Keeping | None) -> Store:
     return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
 
 
+def _meter(settings: Settings) -> Meter:
+    return Meter(
+        {
+            START: settings.starts_per_minute,
+            SUBSCRIPTION: settings.subscriptions_per_minute,
+            SEARCH: settings.searches_per_minute,
+            LOGIN: settings.logins_per_minute,
+        }
+    )
+
+
 def _suit(settings: Settings) -> Suit:
     return Suit(
         hosts=tuple(name.lower() for name in (*settings.allowed_hosts, settings.host) if name),
@@ -227,17 +247,32 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store, publis
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,
         forms_of=published.forms_of,
+        permit=lambda name, queue: require_start(caller_now(), name, queue),
     )
+
+
+def _may_be_started(control: Control, name: str) -> bool:
+    return control.allows(name) and may_start(caller_now(), name)
 
 
 def _wishes(settings: Settings, store: Store) -> Wishes:
     return Wishes(store, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap)
 
 
-def _live(settings: Settings, store: Store, gate: Gate, calls: Mapping[str, Call], stopping: Stopping) -> Live:
+def _live(
+    settings: Settings,
+    store: Store,
+    gate: Gate,
+    sight: Sight,
+    meter: Meter,
+    calls: Mapping[str, Call],
+    stopping: Stopping,
+) -> Live:
     return Live(
         store,
         gate=gate,
+        meter=meter,
+        sight=sight,
         calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,

@@ -52,12 +52,14 @@ class Call:
 class Sender:
     """Who asks. ``room``: where the events of its tasks go. ``own``: nobody else can be in that room.
 
-    ``headers``: the headers of its request or connection, names in lower case with ``-``.
+    ``headers``: the headers of its request or connection, names in lower case with ``-``. ``name``: of the caller, who
+    will own its tasks; '' if nobody is asked.
     """
 
     room: str = ""
     own: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

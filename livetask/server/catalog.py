@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from livetask.errors import RedisUnavailable
+from livetask.server.access.sight import Sight
 from livetask.server.answers import Bell
 from livetask.server.backoff import Backoff
 from livetask.server.events import CountsChanged, TaskChanged, TaskUnlisted
@@ -93,10 +94,14 @@ class Watcher:
 
 
 class Catalog:
-    """See the module's docstring. ``run`` is its one loop; who starts the hub runs it."""
+    """See the module's docstring. ``run`` is its one loop; who starts the hub runs it.
 
-    def __init__(self, hub: Hub) -> None:
+    ``sight``: what the one may see who asks; None: everything.
+    """
+
+    def __init__(self, hub: Hub, sight: Sight | None = None) -> None:
         self._store = hub.store
+        self._sight = sight
         self.roster = Roster(hub.store.listed, self._changed)
         self._views: dict[tuple[Filter, Sees], View] = {}
         self._watchers: set[Watcher] = set()
@@ -108,18 +113,22 @@ class Catalog:
 
     # ---- asking
 
-    async def listing(self, wish: Wish, sees: Sees = everything, after: Key | None = None, now_ms: int = 0) -> Listing:
+    async def listing(self, wish: Wish, *, after: Key | None = None, now_ms: int = 0) -> Listing:
         """The first tasks of a list, those after a key of that order if one is given. Raises RedisUnavailable."""
+        sees = self._sees()
         await self.roster.sync()
         now_ms = now_ms or int(time.time() * 1000)
         found = await self.roster.select(wish.wanted, wish.states, wish.order, wish.limit, now_ms, after, sees)
         stored = await self._store.tasks([row.task_id for row in found.rows])
         self.roster.forget(row.task_id for row in found.rows if row.task_id not in stored)
-        tasks = tuple(stored[row.task_id] for row in found.rows if row.task_id in stored)
+        tasks = tuple(
+            stored[row.task_id] for row in found.rows if row.task_id in stored and sees(row_of(stored[row.task_id]))
+        )
         return Listing(tasks, found.counts, found.total, found.after, now_ms)
 
-    async def watch(self, sink: Sink, wish: Wish = ALL, sees: Sees = everything) -> tuple[Watcher, Listing]:
+    async def watch(self, sink: Sink, wish: Wish = ALL) -> tuple[Watcher, Listing]:
         """What there is; changes follow from now on. Raises RedisUnavailable."""
+        sees = self._sees()
         await self.roster.sync()
         view = self._views.setdefault((wish.wanted, sees), View(wish.wanted, sees))
         watcher = Watcher(sink, wish, view)
@@ -127,10 +136,15 @@ class Catalog:
         self._watchers.add(watcher)
         try:
             await self._count(view)
-            return watcher, await self.listing(wish, sees)
+            return watcher, await self.listing(wish)
         except BaseException:
             self.leave(watcher)
             raise
+
+    def _sees(self) -> Sees:
+        """What the one may see who asks in this context."""
+        lens = None if self._sight is None else self._sight.lens()
+        return everything if lens is None or lens.is_clear else lens
 
     async def _count(self, view: View) -> None:
         """Count what is there now; what changes meanwhile is counted as it changes, and the sum is right at the end."""

@@ -44,8 +44,8 @@ _CALLS_AT_ONCE = 4
 _ANSWER_S = 2.0
 _SHOWN_LIMIT = 1024
 _GLOB_SIGNS = "*?["
-ROOM_HEADER, OWN_HEADER = "livetask_room", "livetask_own"
-"""Headers of a task's message that tell its worker where the events of the task go."""
+ROOM_HEADER, OWN_HEADER, OWNER_HEADER = "livetask_room", "livetask_own", "livetask_owner"
+"""Headers of a task's message that tell its worker where the events of the task go, and who sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class Control:
     sent; so it is by an app that has no tasks of its own. ``available_tasks``: names and globs. ``timeout_s``: patience
     for one call. ``limit_bytes``: the most that arguments may take as JSON. ``show_arguments``: whether arguments are
     noted. ``note``: see Note. ``forms_of``: what workers have published of how a task is called. ``header_task_map``:
-    (task, header, argument). ``custom_rooms``: a call may name its room.
+    (task, header, argument). ``custom_rooms``: a call may name its room. ``permit``: raises if the one who asks may not
+    start a task of that name on that queue ('' if the call names none).
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class Control:
         forms_of: FormsOf,
         header_task_map: Iterable[tuple[str, str, str]] = (),
         custom_rooms: bool = False,
+        permit: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._permit = permit or (lambda name, queue: None)
         self._app = celery_app
         self._given = celery_app
         self._header_task_map = tuple(header_task_map)
@@ -108,20 +111,27 @@ class Control:
         """Start the task that ``message`` names, for nobody in particular, and return its id; see ``start``."""
         return (await self.start(message, Sender(), more)).task_id
 
-    async def start(self, message: object, sender: Sender, more: Mapping[str, str] | None = None) -> Sent:
+    async def start(
+        self, message: object, sender: Sender, more: Mapping[str, str] | None = None, *, permitted: bool = False
+    ) -> Sent:
         """Start the task that ``message`` names, as Call.parse reads it, and those chained onto it.
 
-        ``more``: fields to note of the first. Raises ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has
-        no such task), BrokerUnavailable; then nothing was sent.
+        ``more``: fields to note of the first. ``permitted``: it was asked already whether the sender may. Raises
+        ArgumentInvalid, TooLarge, TaskNotAllowed, NotFound (the app has no such task), BrokerUnavailable; then nothing
+        was sent.
         """
         call = Call.parse(message, self._limit_bytes)
         for one in call.all():
             if not self.allows(one.name):
                 raise TaskNotAllowed(one.name)
+            if not permitted:
+                self._permit(one.name, str(one.options.get("queue", "")))
         forms = [await self._forms_of(one.name) for one in call.all()]
         for one, known in zip(call.all(), forms, strict=True):
             self._check_fits(known, call, one, sender)
         fields = {"name": call.name, "queued_at": str(int(time.time() * 1000)), **(more or {})}
+        if sender.name:
+            fields["owner"] = sender.name
         sent = await self._run(self._publishing, lambda wanted: self._send(call, forms, sender, wanted))
         if self._show_arguments:
             fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
@@ -197,9 +207,10 @@ class Control:
         return found
 
     def _headers(self, call: Call, sender: Sender) -> dict[str, Any]:
+        owned = {OWNER_HEADER: sender.name} if sender.name else {}
         if self._custom_rooms and call.room is not None:
-            return {ROOM_HEADER: call.room}
-        return {ROOM_HEADER: sender.room, OWN_HEADER: sender.own} if sender.room else {}
+            return {ROOM_HEADER: call.room, **owned}
+        return {ROOM_HEADER: sender.room, OWN_HEADER: sender.own, **owned} if sender.room else owned
 
     def _options(self, app: Celery, forms: Sequence[TaskForm], call: Call, one: Call, sender: Sender) -> dict[str, Any]:
         """How to send it: as the client says, as the task says of itself, as its worker has published."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from livetask.position import Position
+from livetask.server.access.sight import Lens
 from livetask.server.frames import Told
 from livetask.server.reels import Reel
 from livetask.server.subscription import Subscription
@@ -33,13 +34,18 @@ class Follower:
     """One viewer of one task. ``due_s``: output is not sent before it, monotonic. ``waits``: a timer will wake it.
 
     ``blocked``: there is output for it, and its window is full. ``reel``: how far it is among the task's events, None
-    if it wants none. ``over``: the task has ended, and the viewer was told.
+    if it wants none. ``over``: the task has ended, and the viewer was told. ``lens``: what of the task it may see, None
+    for all.
     """
 
-    __slots__ = ("blocked", "closed", "due_s", "feed", "over", "reel", "sink", "sub", "waits")
+    __slots__ = ("_judged", "blocked", "closed", "due_s", "feed", "lens", "over", "reel", "sink", "sub", "waits")
 
-    def __init__(self, feed: Feed, sub: Subscription, sink: Sink, reel: Reel | None = None) -> None:
+    def __init__(
+        self, feed: Feed, sub: Subscription, sink: Sink, reel: Reel | None = None, lens: Lens | None = None
+    ) -> None:
         self.feed = feed
+        self.lens = lens
+        self._judged: tuple[Task | None, bool] = (None, True)
         self.sub = sub
         self.sink = sink
         self.reel = reel
@@ -53,6 +59,16 @@ class Follower:
     def task(self) -> Task | None:
         """What is known of the task."""
         return self.feed.task
+
+    @property
+    def may_see(self) -> bool:
+        """The viewer may see the task, as it is known now; one of which nothing is stored has nothing to hide."""
+        task = self.feed.task
+        if self.lens is None or task is None:
+            return True
+        if self._judged[0] is not task:
+            self._judged = task, self.lens(task)
+        return self._judged[1]
 
     def wants_run(self, ordinal: int) -> bool:
         """The viewer follows that run, if there is to be one."""

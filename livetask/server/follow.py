@@ -41,6 +41,11 @@ class Following:
         self._events.append(told.event)
         self._some.set()
 
+    @property
+    def has_more(self) -> bool:
+        """The next event is there already."""
+        return bool(self._events)
+
     def __aiter__(self) -> Self:
         return self
 

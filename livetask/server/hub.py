@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager, suppress
 
 from livetask.errors import PositionUnknown, RedisUnavailable, RunUnknown, TaskUnknown
 from livetask.position import START, Cursor
+from livetask.server.access.sight import Lens, Sight
 from livetask.server.answers import Bell, Rung
 from livetask.server.backoff import Backoff
 from livetask.server.feed import Feed, Follower, Sink
@@ -43,8 +44,9 @@ class Hub:
     """See the module's docstring. ``start`` it before anything is followed, ``stop`` it at the end.
 
     ``window_bytes``: the most under way to one follower that acknowledges. ``sweep_s``: how often everything is
-    looked at without a bell. ``hold_s``: how long output that has disappeared is waited for. ``on_failure``: called
-    with an error that is a bug; the hub does not run any more then.
+    looked at without a bell. ``hold_s``: how long output that has disappeared is waited for. ``sight``: what the one
+    who follows may see; None: everything. ``on_failure``: called with an error that is a bug; the hub does not run any
+    more then.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class Hub:
         window_bytes: int = 256 * 1024,
         sweep_s: float = 15.0,
         hold_s: float = 60.0,
+        sight: Sight | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.store = store
+        self._sight = sight
         self.store_state = OK
         self._window_bytes = window_bytes
         self._sweep_s = sweep_s
@@ -106,20 +110,25 @@ class Hub:
         RunUnknown, PositionUnknown, FormatUnknown, RedisUnavailable.
         """
         await self.store.watch([task_id], self._lease_ms)
-        task = await self.store.task(task_id)
+        task = await (self.store if self._sight is None else self._sight).task(task_id)
         if task is None and not wait:
             raise TaskUnknown(task_id)
         cursor = await self._begin_at(task_id, task, wish, whence)
         feed = Feed(task_id)
         feed.saw(task)
-        return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink, reel)
+        return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink, reel, self._lens())
 
     def await_events(self, task_id: str, sink: Sink) -> Follower:
         """Follow the events of a task that was just sent, from the first one on; ``begin`` as after ``subscribe``.
 
         Redis is not asked: it may be away, and the task is on its way all the same.
         """
-        return Follower(Feed(task_id), Subscription(Wish(mode="events"), None, self._window_bytes), sink, Reel())
+        sub = Subscription(Wish(mode="events"), None, self._window_bytes)
+        return Follower(Feed(task_id), sub, sink, Reel(), self._lens())
+
+    def _lens(self) -> Lens | None:
+        lens = None if self._sight is None else self._sight.lens()
+        return None if lens is None or lens.is_clear else lens
 
     def begin(self, follower: Follower) -> None:
         """Tell the follower from now on."""
@@ -151,7 +160,7 @@ class Hub:
     def end_of(self, follower: Follower) -> Cursor | None:
         """The last known end of the run that the follower is in."""
         cursor = follower.sub.cursor
-        if cursor is None:
+        if cursor is None or not follower.may_see:
             return None
         return Cursor(cursor.run, cursor.nonce, follower.feed.ends.get(cursor.run, cursor.position))
 

@@ -18,6 +18,8 @@ from typing import Any
 from aiohttp import web
 
 from livetask.server.access.gate import Gate
+from livetask.server.access.sight import Sight
+from livetask.server.armour.meter import Meter
 from livetask.server.catalog import Catalog
 from livetask.server.hub import Hub
 from livetask.server.rooms import Rooms
@@ -30,8 +32,9 @@ from livetask.server.sweeper import sweep_leases
 class Live:
     """See the module's docstring.
 
-    ``gate``: says who connects; None: it is open. ``calls``: further Socket.IO events by name. ``on_failure``: called
-    when a loop ends by a bug, so that the process can end. The rest are settings of the same names.
+    ``gate``: says who connects; None: it is open. ``sight``: what they may see; None: everything. ``calls``: further
+    Socket.IO events by name. ``on_failure``: called when a loop ends by a bug, so that the process can end. The rest
+    are settings of the same names.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class Live:
         store: Store,
         *,
         gate: Gate | None = None,
+        meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         window_bytes: int = 256 * 1024,
         heartbeat_ms: int = 5000,
         sweep_s: float = 15.0,
         hold_s: float = 60.0,
+        sight: Sight | None = None,
         inbound_bytes: int = 32 * 1024,
         inbound_per_s: int = 200,
         max_viewers: int = 10_000,
@@ -54,15 +59,18 @@ class Live:
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._store = store
-        self.hub = Hub(store, window_bytes=window_bytes, sweep_s=sweep_s, hold_s=hold_s, on_failure=on_failure)
-        self.catalog = Catalog(self.hub)
-        self.rooms = Rooms(store.events, sweep_s)
+        self.hub = Hub(
+            store, window_bytes=window_bytes, sweep_s=sweep_s, hold_s=hold_s, sight=sight, on_failure=on_failure
+        )
+        self.catalog = Catalog(self.hub, sight)
+        self.rooms = Rooms(store.events, sweep_s, sight.facts if sight else None)
         self.hub.on_rung(self.rooms.rang)
         self.sockets = Sockets(
             self.hub,
             self.catalog,
             self.rooms,
             gate=gate,
+            meter=meter,
             calls=calls,
             origins=origins,
             heartbeat_ms=heartbeat_ms,

@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from livetask.errors import PositionTrimmed, PositionUnknown, RunUnknown, TaskUnknown
+from livetask.errors import ArgumentInvalid, PositionTrimmed, PositionUnknown, RunUnknown, TaskUnknown
 from livetask.keys import task_id_checked
 from livetask.position import START, Cursor, Entry, Gap, Position
 from livetask.server.edge import whole_number
@@ -139,7 +139,7 @@ class LogApi:
         position = offset_of(request, asked)
         headers = {"Cache-Control": "no-store"}
         if request.query.get("offset") == "now":
-            return web.Response(headers=headers | state_headers(asked, position, asked.run.end, asked.run.how))
+            return self.bytes_response(b"", headers | state_headers(asked, position, asked.run.end, asked.run.how))
         check_kept(asked, position)
         body, headers_of_body = await self.read_bytes(asked, position)
         headers |= headers_of_body
@@ -150,7 +150,7 @@ class LogApi:
 
     def bytes_response(self, body: bytes, headers: dict[str, str]) -> web.Response:
         """Output as it is, with the headers that say what it is."""
-        return web.Response(body=body, headers=headers | TEXT_HEADERS)
+        return web.Response(body=body, headers=headers | BYTES_HEADERS)
 
     async def read_bytes(self, asked: Asked, position: Position) -> tuple[bytes, dict[str, str]]:
         """The bytes from a position on up to the next gap, and the headers that say what they are.
@@ -211,6 +211,8 @@ def offset_of(request: web.Request, asked: Asked, text: str | None = None) -> Po
 
     ``text``: read this instead.
     """
+    if text is None and len(request.query.getall("offset", ())) > 1:
+        raise ArgumentInvalid("offset", request.query.getall("offset"), "given once")
     offset = request.query.get("offset", "-1") if text is None else text
     if offset == "-1":
         return asked.run.first
@@ -233,8 +235,8 @@ def check_kept(asked: Asked, position: Position) -> None:
 def state_headers(asked: Asked, at: Position, end: Position, how: str | None) -> dict[str, str]:
     """Where the client stands. A run given up as lost is not closed: it may turn out to live."""
     headers = {
-        "Stream-Next-Offset": str(asked.cursor(at)),
-        "Stream-First-Offset": str(asked.cursor(asked.run.first)),
+        "Stream-Next-Offset": asked.cursor(at).offset,
+        "Stream-First-Offset": asked.cursor(asked.run.first).offset,
     }
     if at == end:
         headers["Stream-Up-To-Date"] = "true"
@@ -311,3 +313,6 @@ TEXT_HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
 }
 """Output is hostile text: a browser must not make anything else of it."""
+
+BYTES_HEADERS = TEXT_HEADERS | {"Content-Type": "text/plain"}
+"""The same for bytes, which may begin and end within a character: no charset would be true of them."""

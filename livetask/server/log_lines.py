@@ -25,7 +25,10 @@ _PART_ENTRIES = 16
 
 
 class Fetch(Protocol):
-    """Fetches entries of a run and what is known of it, as ``Store.entries`` does."""
+    """Fetches entries of a run and what is known of it, as ``Store.entries`` does.
+
+    Forwards there may be fewer of them than ``count`` although more follow; none only when nothing follows.
+    """
 
     def __call__(
         self, task_id: str, cursor: Cursor, *, back: bool, start: str, count: int
@@ -94,9 +97,8 @@ async def _items(fetch: Fetch, task_id: str, cursor: Cursor, begin: str, head: H
                 yield _hole(at, item.start, now)
             yield item
             at = item.end
-        if len(raw) < _PART_ENTRIES:
-            if at.byte < head.end.byte:
-                yield _hole(at, head.end, now)
+        if not raw:
+            yield _hole(at, head.end, now)
             return
         begin = str(at)
 

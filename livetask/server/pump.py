@@ -173,6 +173,8 @@ class Pump:
             if follower.reel is not None:
                 self._reeling.add(follower)
                 continue
+            if not follower.may_see:
+                continue
             for event in follower.sub.see(feed.task, now_s):
                 told = Told(feed.task_id, event)
                 if isinstance(event, Ended):
@@ -201,7 +203,7 @@ class Pump:
 
     async def _reel(self, follower: Follower) -> None:
         """Tell one viewer the events that are due, and let its subscription draw its conclusions between them."""
-        while not follower.closed:
+        while not follower.closed and follower.may_see:
             if not await self._reeler.tell_due(follower):
                 self._clogged.add(follower)
                 return
@@ -236,7 +238,7 @@ class Pump:
         now_s = time.monotonic()
         for follower in followers:
             sub = follower.sub
-            if follower.closed or sub.cursor is None or not sub.reads:
+            if follower.closed or sub.cursor is None or not sub.reads or not follower.may_see:
                 continue
             if follower.due_s > now_s:
                 self._kick_later(follower, follower.due_s - now_s)
@@ -325,8 +327,11 @@ class Pump:
         """Tell one viewer. Whatever is wrong with it is its own affair."""
         if follower.closed or not _concerns(follower, told.event):
             return
+        shown = told if follower.lens is None else follower.lens.told(told)
+        if shown is None or not follower.may_see:
+            return
         try:
-            follower.sink.tell(told)
+            follower.sink.tell(shown)
             return
         except Gone:
             log.debug("a viewer of task %s has gone", told.task_id)

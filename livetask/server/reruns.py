@@ -12,6 +12,8 @@ from typing import Any
 from livetask.arguments import call_parsed
 from livetask.errors import ArgumentInvalid, ArgumentsUnknown, NotFound, TaskUnknown, Unavailable
 from livetask.keys import task_id_checked
+from livetask.server.access.sight import Sight
+from livetask.server.calls import Sender
 from livetask.server.control import Control
 from livetask.server.store import Store
 from livetask.server.tasks import Task
@@ -22,17 +24,18 @@ _FIELDS = ("task_id", "args", "kwargs")
 
 
 class Reruns:
-    """Runs tasks again. ``control``: starts them, and checks what may be started."""
+    """Runs tasks again. ``control``: starts them, and checks what may be started. ``sight``: what the asker may."""
 
-    def __init__(self, control: Control, store: Store) -> None:
+    def __init__(self, control: Control, store: Store, sight: Sight) -> None:
         self._control = control
         self._store = store
+        self._sight = sight
 
-    async def rerun(self, message: object) -> str:
+    async def rerun(self, message: object, sender: Sender) -> str:
         """Run the task again that ``{task_id, args?, kwargs?}`` names; the id of the new one.
 
-        Without args and kwargs it gets those of the old one. Raises TaskUnknown, ArgumentsUnknown, and what
-        Control.send does.
+        Without args and kwargs it gets those of the old one, and who may run that again needs no other right. Raises
+        TaskUnknown, Forbidden, ArgumentsUnknown, and what Control.start does.
         """
         if not isinstance(message, dict):
             raise ArgumentInvalid("message", message, "an object with task_id, and args and kwargs if they change")
@@ -40,18 +43,20 @@ class Reruns:
             if field not in _FIELDS:
                 raise ArgumentInvalid(str(field)[:80], message[field], "no such field")
         task_id = task_id_checked(message.get("task_id"))
-        task = await self._store.task(task_id)
+        task = await self._sight.task(task_id)
         if task is None:
             raise TaskUnknown(task_id)
+        await self._sight.require(task_id, "rerun")
         if task.name is None:
             raise NotFound(f"the name of task {task_id} is not known")
         wanted = {"task_name": task.name, **_arguments(task, message)}
-        new_id = await self._control.send(wanted, {"rerun_of": task_id})
+        same = message.get("args") is None and message.get("kwargs") is None
+        sent = await self._control.start(wanted, sender, {"rerun_of": task_id}, permitted=same)
         try:
-            await self._store.note(task_id, "rerun", {"id": new_id})
+            await self._store.note(task_id, "rerun", {"id": sent.task_id})
         except Unavailable as error:
             log.warning("task %s: that it was run again was not noted: %s", task_id, error)
-        return new_id
+        return sent.task_id
 
 
 def _arguments(task: Task, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from livetask.errors import ArgumentInvalid, RedisUnavailable
+from livetask.server.access.policy import TaskFacts, may
+from livetask.server.access.sight import Facts, Lens
 from livetask.server.answers import Bell
 from livetask.server.backoff import Backoff
 from livetask.server.event_reads import EventReads, RoomEvent
@@ -47,12 +49,18 @@ class Member(Protocol):
     def hears_of(self, task_id: str) -> bool:
         """Whether it is told this task's events because it follows the task."""
 
+    @property
+    def lens(self) -> Lens:
+        """What it may see."""
+
 
 class Rooms:
-    """See the module's docstring. ``run`` is its one loop."""
+    """See the module's docstring. ``run`` is its one loop. ``facts``: reads what decides who may see a task;
+    None: everybody may."""
 
-    def __init__(self, reads: EventReads, sweep_s: float) -> None:
+    def __init__(self, reads: EventReads, sweep_s: float, facts: Facts | None = None) -> None:
         self._reads = reads
+        self._facts = facts
         self._sweep_s = sweep_s
         self._rooms: dict[str, dict[Member, str]] = {}
         self._stale: set[str] = set()
@@ -131,13 +139,28 @@ class Rooms:
         if not asked:
             return
         for (room, _), events in zip(asked, await self._reads.of_rooms(asked, _COUNT), strict=True):
-            all_told = [self._tell(room, member, events) for member in list(self._rooms.get(room, {}))]
+            facts = await self._facts_for(list(self._members(room)), events)
+            all_told = [self._tell(room, member, events, facts) for member in list(self._members(room))]
             if not all(all_told):
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._look, room)
             elif len(events) == _COUNT:
                 self._look(room)
 
-    def _tell(self, room: str, member: Member, events: Sequence[RoomEvent]) -> bool:
+    def _may_see(self, lens: Lens, task_id: str, facts: Mapping[str, TaskFacts]) -> bool:
+        if self._facts is None or lens.is_clear:
+            return True
+        return may(lens.caller, "view", facts.get(task_id, TaskFacts(task_id)))
+
+    def _members(self, room: str) -> dict[Member, str]:
+        return self._rooms.get(room, {})
+
+    async def _facts_for(self, members: Sequence[Member], events: Sequence[RoomEvent]) -> Mapping[str, TaskFacts]:
+        """What decides who may see the tasks of these events; nothing where all members may see everything."""
+        if self._facts is None or all(member.lens.is_clear for member in members):
+            return {}
+        return await self._facts(list({event.task_id for event in events}))
+
+    def _tell(self, room: str, member: Member, events: Sequence[RoomEvent], facts: Mapping[str, TaskFacts]) -> bool:
         """Tell a member what it has not; False if it cannot take all of it now."""
         members = self._rooms[room]
         for event in events:
@@ -146,7 +169,7 @@ class Rooms:
             if not member.drained:
                 return False
             members[member] = event.room_cursor
-            if member.hears_of(event.task_id):
+            if member.hears_of(event.task_id) or not self._may_see(member.lens, event.task_id, facts):
                 continue
             try:
                 shown = Emitted(event.name, event.data, event.cursor, room, event.room_cursor)

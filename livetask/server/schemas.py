@@ -71,6 +71,7 @@ _TASK = shape(
     changed_at=TIME,
     queue=maybe("string"),
     worker=maybe("string"),
+    owner=maybe("string", description="the caller who started it by livetask"),
     root_id=maybe("string"),
     parent_id=maybe("string"),
     args=maybe("string", description="the repr, shortened"),

@@ -8,6 +8,8 @@ the bytes as they are.
 Asked for run ``last``, a client follows the task: later runs come after this one, until the task has ended. Asked for a
 run by its ordinal, it is told of that one only. What a client does not read stays with the hub's window.
 
+With an ``offset`` the events are those of the durable streams' protocol instead; see stream_events.py.
+
 Must never know: Redis, Celery, Socket.IO.
 """
 
@@ -31,11 +33,11 @@ from livetask.server.follow import Following
 from livetask.server.hub import Hub
 from livetask.server.log_api import LogApi, LogReader, asked_by, check_kept, offset_of, started
 from livetask.server.log_text import EscapesRemoved, gap_line, notice
+from livetask.server.stream_events import StreamEvents
 from livetask.server.subscription import Wish
 from livetask.server.tasks import Run, Task
 from livetask.server.wire import event_json, text_of_output
 
-_POLL_S = 20.0
 _RETRY_MS = 1000
 _CURSOR_S = 20
 
@@ -73,13 +75,17 @@ class Delivered:
 
 
 class LiveLog:
-    """The live forms of a log. ``beat_s``: how often a silent client is looked at. See LogReader, LogApi, Hub."""
+    """The live forms of a log. ``beat_s``: how often a silent client is looked at. ``poll_s``: how long a poll waits.
 
-    def __init__(self, hub: Hub, reader: LogReader, logs: LogApi, beat_s: float) -> None:
+    See LogReader, LogApi, Hub.
+    """
+
+    def __init__(self, hub: Hub, reader: LogReader, logs: LogApi, beat_s: float, poll_s: float = 20.0) -> None:
         self._hub = hub
         self._reader = reader
         self._logs = logs
         self._beat_s = beat_s
+        self._poll_s = poll_s
         self._open: set[asyncio.Task[object]] = set()
         self.delivered = Delivered()
 
@@ -110,7 +116,7 @@ class LiveLog:
         if live is None:
             return await self._logs.by_offset(request)
         if live == "sse":
-            return await self.sse(request)
+            return await (self.stream(request) if "offset" in request.query else self.sse(request))
         if live == "long-poll":
             return await self.long_poll(request)
         raise ArgumentInvalid("live", live, "sse or long-poll")
@@ -119,10 +125,7 @@ class LiveLog:
 
     async def sse(self, request: web.Request) -> web.StreamResponse:
         """``?live=sse``: events until the end. A client that has all there will be is answered 204, and stays away."""
-        encoding = request.query.get("encoding", "text")
-        if encoding not in ("text", "base64"):
-            raise ArgumentInvalid("encoding", encoding, "text or base64")
-        binary = encoding == "base64"
+        binary = _in_base64(request)
         whence = await self._whence(request, binary, request.headers.get("Last-Event-ID"))
         if whence.is_over and "Last-Event-ID" in request.headers:
             return web.Response(status=204)
@@ -157,10 +160,46 @@ class LiveLog:
                     await response.write_eof()
                 raise
 
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """``?offset=&live=sse``: the events of the durable streams' protocol, until the run has ended."""
+        binary = _in_base64(request)
+        asked = await asked_by(self._reader, request)
+        position = offset_of(request, asked, request.headers.get("Last-Event-ID"))
+        check_kept(asked, position)
+        if "Last-Event-ID" in request.headers and position == asked.run.end and asked.run.how not in (None, "LOST"):
+            return web.Response(status=204)  # a browser, which would come again and again, then stays away
+        made = StreamEvents(base64=binary, cursor=_poll_cursor(request))
+        response = web.StreamResponse(headers=_SSE_HEADERS | ({_ENCODING: "base64"} if binary else {}))
+        wish = Wish(binary=binary, run=asked.run.run, marks=True)
+        async with self._hub.follow(asked.task_id, asked.cursor(position), wish) as events:
+            await response.prepare(request)
+            if request.method == "HEAD":
+                return response
+            with self._followed():
+                await self._streamed(response, events, made)
+        return response
+
+    async def _streamed(self, response: web.StreamResponse, events: Following, made: StreamEvents) -> None:
+        """A piece and what follows it at once go out together: clients see them as one step."""
+        parts: list[bytes] = []
+        async for event in self._beating(events):
+            if event is None:
+                await response.write(b": waiting\n\n")
+                continue
+            self.delivered.add(event)
+            parts += made.of(event)
+            if not events.has_more or made.over:
+                await response.write(b"".join([*parts, *made.settled()]))
+                parts.clear()
+            if made.over:
+                return
+
     # ---- long polls
 
     async def long_poll(self, request: web.Request) -> web.Response:
-        """``?live=long-poll``: what is there, or what comes first; 204 when nothing came in 20 s, or will come."""
+        """``?live=long-poll``: what is there, or what comes first; 204 when nothing came for a while, or will come."""
+        if "offset" not in request.query:
+            raise ArgumentInvalid("offset", None, "where to begin: -1, now, or the last Stream-Next-Offset")
         asked = await asked_by(self._reader, request)
         position = offset_of(request, asked)
         check_kept(asked, position)
@@ -176,9 +215,9 @@ class LiveLog:
         return self._logs.bytes_response(body, headers)
 
     async def _something(self, task_id: str, cursor: Cursor, wish: Wish) -> None:
-        """Wait until there is something after the cursor, or for 20 s."""
+        """Wait until there is something after the cursor, or as long as a poll may take."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_S), self._hub.follow(task_id, cursor, wish) as events:
+            async with asyncio.timeout(self._poll_s), self._hub.follow(task_id, cursor, wish) as events:
                 async for event in events:
                     if isinstance(event, Output | Missing | Ended | Reset):
                         return
@@ -235,8 +274,8 @@ class LiveLog:
         if last_event_id:
             cursor = Cursor.parse(last_event_id)
             return Whence(asked.task, asked.task.run(cursor.run), cursor, wish)
-        offset = request.query.get("offset", "-1")
-        begin = asked.cursor(START if offset == "-1" else offset_of(request, asked))
+        offset = request.query.get("from", "-1")
+        begin = asked.cursor(START if offset == "-1" else offset_of(request, asked, offset))
         return Whence(asked.task, asked.run, begin, wish)
 
     async def _is_last(self, task_id: str, event: Ended, wish: Wish) -> bool:
@@ -306,9 +345,17 @@ def _poll_cursor(request: web.Request) -> str:
     return str(max(int(time.time()) // _CURSOR_S, least))
 
 
+def _in_base64(request: web.Request) -> bool:
+    encoding = request.query.get("encoding", "text")
+    if encoding not in ("text", "base64"):
+        raise ArgumentInvalid("encoding", encoding, "text or base64")
+    return encoding == "base64"
+
+
+_ENCODING = "Stream-SSE-Data-Encoding"
 _SSE_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store",
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-store",
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
 }

@@ -21,7 +21,8 @@ Own = Callable[[], Awaitable[Sequence[TaskForm]]]
 
 
 class Startable:
-    """``published``: what workers have. ``own``: what the app or the allow-list has. ``allows``: the allow-list."""
+    """``published``: what workers have. ``own``: what the app or the allow-list has. ``allows``: the allow-list,
+    and whether the one who asks may start such a task."""
 
     def __init__(self, published: Read, own: Own, allows: Callable[[str], bool]) -> None:
         self._published = published
@@ -44,7 +45,11 @@ class Startable:
             published = {}
         found = {form.name: Known((form,), ()) for form in await self._own()}
         found |= {name: known for name, known in published.items() if self._allows(name)}
-        return [found[name].forms[0].as_json() | {"workers": list(found[name].workers)} for name in sorted(found)]
+        return [
+            found[name].forms[0].as_json() | {"workers": list(found[name].workers)}
+            for name in sorted(found)
+            if self._allows(name)
+        ]
 
 
 def check_fits(forms: Sequence[TaskForm], args: Sequence[Any], kwargs: Mapping[str, Any], given_first: int = 0) -> None:

@@ -16,26 +16,26 @@ from aiohttp import web
 
 from livetask.errors import BrokerUnavailable, LivetaskError, RedisUnavailable, TaskUnknown
 from livetask.keys import task_id_checked
+from livetask.server.access.gate import caller_now
+from livetask.server.access.sight import Sight
 from livetask.server.asker import asked_by
 from livetask.server.calls import Sender
 from livetask.server.control import Control
 from livetask.server.edge import json_body, log_bug
 from livetask.server.stop_words import StopWish, stopped_json
 from livetask.server.stops import Stops
-from livetask.server.tasks import Task
 from livetask.server.wire import failed_json
 
 Json = dict[str, Any]
 Event = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
 """Takes a message and who sent it; gives the acknowledgement, and the tasks whose events the sender awaits."""
 
-Look = Callable[[str], Awaitable[Task | None]]
-
 _CELERY_STATES = {"QUEUED": "PENDING", "RUNNING": "STARTED"}
 
 
 class Stirfried:
-    """The calls. ``control``, ``stops``: do them. ``look``: livetask's own knowledge of a task. ``limit_bytes``: of a
+    """The calls. ``control``, ``stops``: do them. ``sight``: livetask's own knowledge of a task,
+    as far as the caller may see it. ``limit_bytes``: of a
     body. The rest are settings of the same names.
     """
 
@@ -43,7 +43,7 @@ class Stirfried:
         self,
         control: Control,
         stops: Stops,
-        look: Look,
+        sight: Sight,
         limit_bytes: int,
         *,
         error_info: bool = False,
@@ -55,7 +55,7 @@ class Stirfried:
     ) -> None:
         self._control = control
         self._stops = stops
-        self._look = look
+        self._sight = sight
         self._limit_bytes = limit_bytes
         self._error_info = error_info
         self._sentinel_room = sentinel_room
@@ -97,6 +97,7 @@ class Stirfried:
 
     async def _revoke(self, message: object, _: Sender) -> tuple[Json, tuple[str, ...]]:
         wish = StopWish.parse(message)
+        await self._sight.require(wish.task_id, "cancel")
         (stopped,) = await self._stops.stop(
             [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
         )
@@ -114,7 +115,7 @@ class Stirfried:
     async def post(self, request: web.Request) -> web.Response:
         """Start a task: ``{task_name, args, kwargs, room, chain, queue, countdown, priority}``; 201 with its id."""
         headers = {name.lower().replace("_", "-"): value for name, value in request.headers.items()}
-        sender = Sender(self._sentinel_room, False, headers)
+        sender = Sender(self._sentinel_room, False, headers, caller_now().name)
         answer, _ = await self._send(await json_body(request, self._limit_bytes), sender)
         return web.json_response(answer, status=201)
 
@@ -133,6 +134,7 @@ class Stirfried:
         task_id = task_id_checked(request.match_info["task_id"])
         wish = StopWish.of_query(task_id, request.query)
         await self._found(task_id)
+        await self._sight.require(task_id, "cancel")
         (stopped,) = await self._stops.stop(
             [wish.task_id], by=asked_by(), terminate=wish.terminate, grace_s=wish.grace_s
         )
@@ -142,6 +144,7 @@ class Stirfried:
 
     async def _found(self, task_id: str) -> dict[str, Any]:
         """Celery's answer if it has one, else livetask's own in Celery's words. Raises TaskUnknown, Unavailable."""
+        await self._sight.require(task_id, "view")
         away: BrokerUnavailable | None = None
         try:
             fate = await self._control.info(task_id)
@@ -150,7 +153,7 @@ class Stirfried:
         except BrokerUnavailable as error:
             away = error
         try:
-            task = await self._look(task_id)
+            task = await self._sight.task(task_id)
         except RedisUnavailable as error:
             raise (away or error) from None
         if task is None:

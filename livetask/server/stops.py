@@ -8,6 +8,7 @@
 | runs, terminate now | terminated, or cannot_terminate, no_answer, not_running: what its worker said |
 | has ended | ended |
 | is not known here | revoked: all workers were told, and those to come |
+| is not the asker's to stop | task_unknown, forbidden |
 
 Terminations that wait for their time belong to this server, not to the client who wished them; a server that stops
 carries them out at once. Must never know: Celery's words, HTTP, Socket.IO.
@@ -18,11 +19,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from livetask.errors import BrokerUnavailable, RedisUnavailable, StopRefused, TooMany
+from livetask.errors import BrokerUnavailable, LivetaskError, RedisUnavailable, StopRefused, TooMany
 from livetask.server.control import Control
 from livetask.server.revoking import Answer
 from livetask.server.store import Store
@@ -30,6 +31,9 @@ from livetask.server.tasks import Task
 from livetask.server.wishes import Before, Wishes
 
 log = logging.getLogger(__name__)
+
+Judge = Callable[[Sequence[str], str], Awaitable[Mapping[str, LivetaskError | None]]]
+"""Of each task, why the one who asks may not do this with it; None if it may."""
 
 _WAITING = 10_000
 _AGAIN_S = 2.0
@@ -48,8 +52,8 @@ class Stopped:
 
     @property
     def refused(self) -> bool:
-        """Whether the task was to be terminated, and was not."""
-        return self.outcome in ("cannot_terminate", "no_answer", "not_running")
+        """Whether the task was to be stopped, and was not."""
+        return self.outcome in ("cannot_terminate", "no_answer", "not_running", "task_unknown", "forbidden")
 
     def checked(self) -> Stopped:
         """Itself; raises StopRefused if it is one."""
@@ -67,9 +71,10 @@ class _Waiting:
 
 
 class Stops:
-    """See the module's docstring. ``run`` is its one loop."""
+    """See the module's docstring. ``run`` is its one loop. ``judge``: says who may not stop what."""
 
-    def __init__(self, control: Control, wishes: Wishes, store: Store) -> None:
+    def __init__(self, control: Control, wishes: Wishes, store: Store, judge: Judge | None = None) -> None:
+        self._judge = judge or _anybody
         self._control = control
         self._wishes = wishes
         self._store = store
@@ -79,10 +84,17 @@ class Stops:
     async def stop(
         self, task_ids: Sequence[str], *, by: str, terminate: bool = False, grace_s: float = 0.0
     ) -> list[Stopped]:
-        """Stop tasks. ``terminate``: also where they run, after ``grace_s``. Ids are checked by the caller.
+        """Stop tasks, those of them that may be. ``terminate``: also where they run, after ``grace_s``.
 
-        Raises BrokerUnavailable, and then nothing is noted; TooMany.
+        Ids are checked by the caller. Raises BrokerUnavailable, and then nothing is noted; TooMany.
         """
+        judged = await self._judge(task_ids, "cancel")
+        refused = {task_id: Stopped(task_id, error.code, str(error)) for task_id, error in judged.items() if error}
+        wanted = [task_id for task_id in task_ids if task_id not in refused]
+        found = refused | (await self._stopped(wanted, by, terminate, grace_s) if wanted else {})
+        return [found[task_id] for task_id in task_ids]
+
+    async def _stopped(self, task_ids: Sequence[str], by: str, terminate: bool, grace_s: float) -> dict[str, Stopped]:
         if terminate and grace_s and len(self._waiting) + len(task_ids) > _WAITING:
             raise TooMany("terminations waiting", _WAITING)
         await self._control.revoke(task_ids)
@@ -97,7 +109,7 @@ class Stops:
             for task_id in open_ids:
                 if before[task_id] == "unknown" and found[task_id].refused:
                     found[task_id] = _first_outcome(task_id, "unknown")
-        return [found[task_id] for task_id in task_ids]
+        return found
 
     async def _wished(self, task_ids: Sequence[str], how: str, by: str) -> dict[str, Before]:
         """What each task was; a Redis that is away does not undo what Celery's workers were told."""
@@ -200,6 +212,10 @@ class Stops:
                 self._waiting.setdefault(stopped.task_id, _Waiting(again_s, tries[stopped.task_id]))
             elif stopped.refused:
                 log.warning("task %s was to be terminated: %s", stopped.task_id, stopped.words)
+
+
+async def _anybody(task_ids: Sequence[str], ability: str) -> Mapping[str, LivetaskError | None]:
+    return dict.fromkeys(task_ids)
 
 
 def _first_outcome(task_id: str, before: Before) -> Stopped:

@@ -35,7 +35,8 @@ _MARKS = 64
 class Wish:
     """What a viewer asks for. ``mode``: one of MODES. ``binary``: output as bytes. ``run``: only that run.
 
-    ``rate``: the most pushes a second and ``lines``: the most lines in one, in mode 'screen'.
+    ``rate``: the most pushes a second and ``lines``: the most lines in one, in mode 'screen'. ``marks``: CaughtUp is
+    told after each piece that has nothing after it, and not only when the viewer had been behind.
     """
 
     mode: str = "all"
@@ -43,6 +44,7 @@ class Wish:
     run: int | None = None
     rate: int = 30
     lines: int = 200
+    marks: bool = False
 
 
 class Subscription:
@@ -105,7 +107,7 @@ class Subscription:
                 self._mark(piece.cursor, len(piece.data))
         if not reached:
             self._behind = True
-        elif self._behind and self.cursor is not None:
+        elif (self._behind or (self.wish.marks and pieces)) and self.cursor is not None:
             self._behind = False
             return CaughtUp(self.cursor)
         return None

@@ -64,7 +64,7 @@ class Task:
     ``stopping_at_ms``, ``stopping_by``, ``stopping_how`` (cancel or terminate), ``stopping_note`` (why that cannot be):
     while it runs and somebody wishes that it stops. ``revoked_at_ms``, ``revoked_by``: of one that was stopped.
     ``rerun_of``: the task that it repeats; ``reruns``: those that repeat it. ``call``: its arguments, as
-    ``livetask.arguments`` keeps them, and ``call_not`` why it does not. ``owner``: who started it through livetask.
+    ``livetask.arguments`` keeps them, and ``call_not`` why it does not. ``owner``: the caller who sent it by livetask.
     """
 
     task_id: str

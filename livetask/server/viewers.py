@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from livetask.errors import TooMany
 from livetask.server.access.caller import Caller
+from livetask.server.access.sight import Lens
 from livetask.server.catalog import Watcher
 from livetask.server.feed import Follower
 from livetask.server.frames import Told
@@ -46,6 +47,11 @@ class Viewer:
     def tell(self, told: Told) -> None:
         """As a sink for the list of tasks, and as a member of rooms."""
         self.transport.send(told.packet(False))
+
+    @property
+    def lens(self) -> Lens:
+        """As a member of rooms."""
+        return Lens(self.caller)
 
     def hears_of(self, task_id: str) -> bool:
         """As a member of rooms."""

@@ -42,6 +42,7 @@ def task_json(task: Task) -> Json:
         "changed_at": task.changed_at_ms,
         "queue": task.queue,
         "worker": task.worker,
+        "owner": task.owner,
         "root_id": task.root_id,
         "parent_id": task.parent_id,
         "args": task.args,

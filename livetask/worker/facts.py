@@ -18,10 +18,14 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from livetask.arguments import kept_call
 from livetask.worker.spool import RunFacts, new_nonce
 
+OWNER_HEADER = "livetask_owner"
+"""The header of a task's message that says who sent it by livetask."""
+
 SHOWN_CHARACTERS = 1000
 """How much of a repr of arguments or of a result is kept; one told to the shipper must fit into a pipe's buffer."""
 
 _TRACEBACK_BYTES = 8 * 1024
+_OWNER_CHARACTERS = 200
 _LOST = re.compile(r"(?:signal|exitcode) (-?\d+)")
 
 STRONG = ("SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED")
@@ -52,6 +56,7 @@ def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, 
         locked=locked,
         pool=pool,
         call=kept_call(request.args, request.kwargs) if shown else {},
+        owner=owner_of(request),
     )
 
 
@@ -66,12 +71,19 @@ def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
         "worker": worker,
         "root_id": str(getattr(context, "root_id", None) or ""),
         "parent_id": _parent(request.id, context),
+        "owner": owner_of(context),
     }
     if shown:
         fields["args"] = shortened(getattr(request, "argsrepr", None) or "")
         fields["kwargs"] = shortened(getattr(request, "kwargsrepr", None) or "")
         fields["call"] = kept_call(request.args, request.kwargs, _TOLD_BYTES).get("call", "")
     return {key: value for key, value in fields.items() if value}
+
+
+def owner_of(request: Any) -> str:
+    """Who sent the task by livetask, as its message says; '' if it says nothing. ``request``: Celery's."""
+    owner = getattr(request, OWNER_HEADER, None)
+    return owner[:_OWNER_CHARACTERS] if isinstance(owner, str) else ""
 
 
 def failure_detail(exception: BaseException | None, einfo: Any) -> dict[str, Any]:

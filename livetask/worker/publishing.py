@@ -58,7 +58,9 @@ class Publishing:
 
     def answered(self, now_s: float, replies: Sequence[Any]) -> None:
         """What Redis said to it."""
-        if replies:
+        if replies and isinstance(replies[0], Exception):
+            self._next_s = now_s + _RENEW_S
+        elif replies:
             self._is_there = bytes(replies[0][0]) == b"OK"
             self._next_s = now_s + _RENEW_S if self._is_there else 0.0
 

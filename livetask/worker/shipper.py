@@ -211,11 +211,15 @@ class Shipper:
             self._stopped(reply, now_s)
         place += len(stops)
         for run, count in asked:
-            run.answered(replies[place : place + count])
+            own = replies[place : place + count]
+            if (wrong := next((reply for reply in own if isinstance(reply, Exception)), None)) is not None:
+                run.refused(wrong)
+            else:
+                run.answered(own)
             place += count
         for run, reply in zip(verified, replies[place : place + len(verified)], strict=True):
-            if not run.verified(reply):
-                run.following.open()
+            if not isinstance(reply, Exception):
+                run.verified(reply)
         self._publishing.answered(now_s, replies[place + len(verified) :])
         return bool(self._notes) or any(run.has_more for run, _ in asked)
 

@@ -32,6 +32,9 @@ logger = logging.getLogger("livetask")
 PIECES_IN_A_TURN = 32
 """How many entries, or events, of one run go into one round trip; then the other runs have their turn."""
 
+_REST_S, _MOST_REST_S = 1.0, 30.0
+"""How long a run whose call was refused is left alone, more each time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -74,6 +77,8 @@ class Shipping:
         self._has_all_events = False  # Redis, as it has said itself
         self._asked: list[str] = []
         self._gone_nonce = ""
+        self._refusals = 0
+        self._rests_until_s = 0.0
 
     @property
     def until(self) -> int:
@@ -82,7 +87,7 @@ class Shipping:
 
     @property
     def has_more(self) -> bool:
-        return not self.is_finished and (
+        return not (self.is_finished or self._now_s < self._rests_until_s) and (
             self.ordinal is None
             or self.following.has_more(self.until)
             or self.events.has_more
@@ -90,11 +95,14 @@ class Shipping:
         )
 
     def calls(self, now_s: float, now_ms: int) -> list[Call]:
-        """What to ask Redis next. ``now_s``: monotonic. To be followed by ``answered`` or ``unanswered``."""
+        """What to ask Redis next. ``now_s``: monotonic.
+
+        To be followed by ``answered``, ``unanswered`` or ``refused``.
+        """
         self._now_s = now_s
         self._place, self._events_place = self.following.place(), self.events.sent
         asked: list[tuple[str, Call]] = []
-        if self.is_finished:
+        if self.is_finished or now_s < self._rests_until_s:
             pass
         elif self.ordinal is None:
             asked.append(("begin", self._begin()))
@@ -120,6 +128,16 @@ class Shipping:
         self.following.back_to(self._place)
         self.events.sent = self._events_place
 
+    def refused(self, error: Exception) -> None:
+        """Redis finds something wrong with a call of this run, and of no other: it is tried again after a rest."""
+        self.unanswered()
+        if not self._refusals:
+            logger.error("livetask: task %s cannot be shipped, it is tried again: %s", self.facts.task_id, error)
+        self._refusals += 1
+        self._rests_until_s = self._now_s + min(_REST_S * self._refusals, _MOST_REST_S)
+        if self.ordinal is not None:
+            self._forgotten()  # what is there may be what is wrong: begin again, by what Redis says then
+
     def answered(self, replies: Sequence[Any]) -> None:
         """What Redis said to each of the calls."""
         for kind, reply in zip(self._asked, replies, strict=True):
@@ -131,16 +149,23 @@ class Shipping:
                 return
 
     def verification(self) -> Call:
-        """Ask whether Redis still knows that the run has ended."""
-        words = ("HMGET", self._task_key, f"nonce.{self.facts.nonce}", f"{self.ordinal}.how")
-        return Call("", (), words)
+        """Ask whether Redis still knows that the run has ended, and has its output."""
+        return self._renew()
 
     def verified(self, reply: Sequence[Any]) -> bool:
-        """Take the answer; False if the run has to be shipped again, and is about to be."""
-        if all(reply):
+        """Take the answer; False if the run has to be shipped again, or ended again, and is about to be.
+
+        Raises OSError if the spool cannot be opened again.
+        """
+        word = bytes(reply[0])
+        if word == b"ENDED":
             return True
         self.is_finished = False
-        self._forgotten()
+        self.following.open()
+        if word == b"NORUN":
+            self._forgotten()
+        else:
+            self._go_to(Position.parse(reply[1]))
         return False
 
     def _goes_on(self, kind: str, reply: Sequence[Any]) -> bool:
@@ -233,6 +258,7 @@ class Shipping:
             "worker": facts.worker,
             "root_id": facts.root_id,
             "parent_id": facts.parent_id,
+            "owner": facts.owner,
             "args": facts.args,
             "kwargs": facts.kwargs,
             **facts.call,
@@ -247,7 +273,10 @@ class Shipping:
         }
         return Call(
             "begin",
-            (self._task_key, keys.alive(self._bucket), keys.recent(self._bucket), keys.bell(self._bucket)),
+            (
+                *(self._task_key, keys.alive(self._bucket), keys.recent(self._bucket), keys.bell(self._bucket)),
+                self._output_key,
+            ),
             (
                 *(facts.task_id, facts.nonce, self._wanted, str(first), why_missing),
                 *(terms.keep_ms, terms.lease_ms, terms.recent_cap, terms.runs_kept),

@@ -64,7 +64,8 @@ class RunFacts:
     """What is known of a run when it begins.
 
     ``begun_ms``: wall clock. ``locked``: its process holds a lock on it. ``pool``: Celery's name for the kind of it.
-    ``call``: the fields that keep its arguments for another run (``livetask.arguments``).
+    ``call``: the fields that keep its arguments for another run (``livetask.arguments``). ``owner``: who sent the task
+    by livetask, '' if nobody is known to have.
     """
 
     task_id: str
@@ -83,6 +84,7 @@ class RunFacts:
     locked: bool
     pool: str = ""
     call: dict[str, str] = field(default_factory=dict)
+    owner: str = ""
 
     def as_bytes(self) -> bytes:
         return _line({item.name: getattr(self, item.name) for item in fields(self)})
@@ -92,9 +94,9 @@ class RunFacts:
         """Read what ``as_bytes`` wrote; ValueError if it is something else."""
         found = json.loads(data.partition(b"\n")[0])
         names = {item.name for item in fields(cls)}
-        if not isinstance(found, dict) or not names <= set(found):
+        if not isinstance(found, dict) or not names - {"owner"} <= set(found):  # spools of before have no owner
             raise ValueError("not the facts of a run")
-        return cls(**{name: found[name] for name in names})
+        return cls(**{name: found[name] for name in names if name in found})
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ Word = str | bytes | int
 _TIMEOUT_S = 2.0
 
 
+_OF_THE_SERVER = (
+    *("OOM ", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK "),
+    *("BUSY", "NOAUTH", "NOPERM", "WRONGPASS", "NOPROTO", "max number of clients", "NOSCRIPT"),
+)
+"""Words of errors that say how the whole server is. Within scripts old versions hand them on inside a longer text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a script, or one plain command when ``script`` is ''. ``words``: its ARGV, or the command."""
@@ -47,7 +54,10 @@ class Writing:
         self._client: redis.Redis | None = None
 
     def replies(self, calls: Sequence[Call]) -> list[Any]:
-        """What Redis answers to each call, in order. Raises RedisUnavailable; any may have taken effect then."""
+        """What Redis answers to each call, in order; a ResponseError where it finds that one call wrong.
+
+        Raises RedisUnavailable if it serves nobody now; any call may have taken effect then.
+        """
         try:
             answers = self._asked(calls)
             if any(isinstance(answer, NoScriptError) for answer in answers):
@@ -58,7 +68,7 @@ class Writing:
             raise RedisUnavailable(_reason(error)) from None
         for answer in answers:
             # Read-only replica, loading, out of memory: the whole round is as good as unheard.
-            if isinstance(answer, Exception):
+            if isinstance(answer, Exception) and not _is_of_one_call(answer):
                 self.close()
                 raise RedisUnavailable(_reason(answer))
         return answers
@@ -114,6 +124,11 @@ def _from_sentinel(urls: list[str], options: dict[str, Any]) -> redis.Redis:
     )
     client: redis.Redis = sentinel.master_for(master, db=int(path or 0))
     return client
+
+
+def _is_of_one_call(error: Exception) -> bool:
+    """Whether only this call is wrong, because of what its keys hold say; the state of the server is another matter."""
+    return type(error) is ResponseError and not any(word in str(error) for word in _OF_THE_SERVER)
 
 
 def _reason(error: BaseException) -> str:

@@ -75,7 +75,7 @@ class LivetaskWriter:
         self._cap = cap_bytes
         task = json.dumps({"name": "bench", "worker": "bench"})
         run = json.dumps({"why": "first", "host": "bench", "pid": "1", "worker": "bench"})
-        names = (keys.task(TASK), keys.alive(bucket), keys.recent(bucket), keys.bell(bucket))
+        names = (keys.task(TASK), keys.alive(bucket), keys.recent(bucket), keys.bell(bucket), keys.output(TASK, NONCE))
         words = (TASK, NONCE, 0, str(START), "", _TTL_MS, _TTL_MS, 1000, 50, task, run)
         self._writing.replies([Call("begin", names, words)])
         self._at = START

@@ -23,6 +23,15 @@ def test_a_position_reads_back_from_its_text(position: Position) -> None:
 def test_a_cursor_reads_back_from_its_text(run: int, nonce: str, position: Position) -> None:
     cursor = Cursor(run, nonce, position)
     assert Cursor.parse(str(cursor)) == cursor
+    assert Cursor.parse(cursor.offset) == cursor
+
+
+@given(nonces, positions, positions)
+def test_offsets_of_one_run_are_ordered_as_texts_as_their_positions_are(
+    nonce: str, one: Position, two: Position
+) -> None:
+    texts = [Cursor(1, nonce, position).offset for position in (one, two)]
+    assert (texts[0] < texts[1]) == (one < two)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Run:
     ) -> list[Any]:
         task = json.dumps({"name": "app.train"})
         run = json.dumps({"why": "first", "host": "here", **told})
-        keys = [self.task, self.alive, self.recent, self.bell]
+        keys = [self.task, self.alive, self.recent, self.bell, self.output]
         answer = self._call(
             "begin",
             keys,

@@ -53,7 +53,7 @@ class RunWriter:
         task = json.dumps({"name": self._name, "queue": "celery"})
         run = json.dumps({"why": why, "host": "here", "pid": "42", "worker": "w1", "begun_at": "1700000000000"})
         answer = self._call(
-            "begin", [self.task, self.alive, self.recent, self.bell],
+            "begin", [self.task, self.alive, self.recent, self.bell, self.output],
             self.task_id, self.nonce, self.ordinal, str(first), first_why, HOUR_MS, self._lease_ms, 1000, runs_kept,
             task, run,
         )  # fmt: skip

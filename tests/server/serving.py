@@ -59,6 +59,7 @@ class Writer:
         fields = json.dumps({"name": name, "args": "(1,)", "kwargs": "{}"})
         run = json.dumps({"why": why, "host": "here", "pid": "7", "worker": "w", "begun_at": "1700000000000"})
         keys = [self._keys.task(self.task_id), *self._shared("alive", "recent", "bell")]
+        keys.append(self._keys.output(self.task_id, self.nonce))
         args = [self.task_id, self.nonce, "0", "1-0", "", DAY_MS, "20000", "1000", "50", fields, run]
         self.run = str(self._call("begin", keys, args)[0])
         return self

@@ -6,6 +6,7 @@ import gzip
 import random
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ async def test_an_ended_run_leaves_redis_and_reads_the_same_from_every_line(
     assert run.client.exists(run.output) == 0
     assert archiving.text() == bytes(run.text)
     after = await archiving.store.entries(run.task_id, Cursor(1, run.nonce, START), back=False, start="-", count=100)
-    assert after[1] == before[1]
+    assert after == (replace(before[0], how="SUCCESS"), before[1])
+    last = await archiving.store.entries(run.task_id, Cursor(1, run.nonce, START), back=True, start="+", count=100)
+    assert last[1] == before[1][::-1]
     for byte in range(0, len(run.text) + 1, 37):
         position = START.after(bytes(run.text[:byte]))
         assert await read_all(archiving.store, run, position) == (bytes(run.text[byte:]), [])
@@ -282,7 +285,7 @@ def test_a_part_knows_where_its_members_begin() -> None:
         entries.append((str(at).encode(), {b"d": data, b"t": b"1"}))
         at = at.after(data)
     part = part_of(entries, None)
-    assert len(part.index.members) == 4
+    assert len(part.index.members) == 8
     assert part.end == at
     for before, after in zip(part.index.members, part.index.members[1:], strict=False):
         assert (before.end, before.offset + before.size) == (after.start, after.offset)

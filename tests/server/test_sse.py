@@ -169,9 +169,9 @@ async def test_carriage_returns_are_shown_and_base64_gives_the_bytes_as_they_are
 
 async def test_it_begins_where_it_is_asked_to(client: Client, writer: Writer, task_id: str) -> None:
     writer.write(b"one\ntwo\n").finish()
-    async with client.get(url_of(task_id, "&offset=2-4")) as answer:
+    async with client.get(url_of(task_id, "&from=2-4")) as answer:
         assert text_of(sent(await answer.text())) == "two\n"
-    async with client.get(url_of(task_id, "&offset=now")) as answer:
+    async with client.get(url_of(task_id, "&from=now")) as answer:
         assert [event.name for event in sent(await answer.text())][-1] == "end"
     async with client.get(url_of(task_id), headers={"Last-Event-ID": "1.abcdefghijkl.1-1"}) as answer:
         assert text_of(sent(await answer.text())) == "ne\ntwo\n"
@@ -221,10 +221,10 @@ async def test_a_client_that_does_not_read_is_not_read_ahead_for(client: Client,
     narrow.setblocking(False)
     await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", client.port))
     reader, out = await asyncio.open_connection(sock=narrow, limit=4096)
-    out.write(f"GET {url_of(task_id)} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+    out.write(f"GET {url_of(task_id)} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
     async with asyncio.timeout(60):
-        while await reader.readline() != b"event: output\n":
-            pass
+        while (line := await reader.readline()) != b"event: output\n":
+            assert line, "the answer ended"
         before, now = -1.0, await delivered()
         while now != before:
             await asyncio.sleep(0.3)  # between two looks: it must stand still
@@ -244,7 +244,7 @@ async def test_curl_tails_a_task_while_it_runs(store: Redis, writer: Writer, tas
             reader = curl.stdout
         else:
             reader, out = await asyncio.open_connection("127.0.0.1", server.port)
-            out.write(f"GET {url_of(task_id)} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+            out.write(f"GET {url_of(task_id)} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         async with asyncio.timeout(20):
             while await reader.readline() != b"data: line 1\n":
                 pass
@@ -277,3 +277,40 @@ async def test_a_server_that_stops_says_goodbye_and_is_gone_within_2_s(
         assert await asyncio.wait_for(server.process.wait(), 10) == 0
         assert time.monotonic() - began < 2
         assert idle.status == 200
+
+
+# ---------------------------------------------------------------- as the durable streams' protocol has it
+
+
+def stream_of(task_id: str, offset: str, more: str = "") -> str:
+    return f"/api/tasks/{task_id}/runs/1/log?live=sse&offset={offset}{more}"
+
+
+async def test_with_an_offset_each_piece_is_followed_by_where_the_client_stands(
+    client: Client, writer: Writer, task_id: str
+) -> None:
+    writer.write(b"a\n").drop(Position(9, 90)).write(b"b\r\n")
+    async with client.get(stream_of(task_id, "-1")) as answer:
+        await until("it is caught up", lambda: _has(answer, b"upToDate"))
+        writer.write(b" c").finish()
+        events = sent((await asyncio.wait_for(_all(answer), 10)).decode())
+    controls = [event.json for event in events if event.name == "control"]
+    assert "".join(event.data for event in events if event.name == "data") == "a\nb\u240d\n c"
+    assert [one["streamGap"] for one in controls if "streamGap" in one] == ["2-2 9-90 dropped"]
+    offsets = [str(one["streamNextOffset"]) for one in controls]
+    assert offsets == sorted(offsets)
+    assert controls[-1] == {"streamNextOffset": offsets[-1], "upToDate": True, "streamClosed": True}
+    assert Cursor.parse(offsets[-1]).position == writer.at
+    again = {"Last-Event-ID": str(events[-1].last_id)}
+    async with client.get(stream_of(task_id, "-1"), headers=again) as answer:
+        assert answer.status == 204
+
+
+async def test_a_stream_of_bytes_comes_in_base64_when_it_is_asked_for_so(
+    client: Client, writer: Writer, task_id: str
+) -> None:
+    writer.write(b"10%\r\xff\x00").write(b"end").finish()
+    async with client.get(stream_of(task_id, "-1", "&encoding=base64")) as answer:
+        assert answer.headers["Stream-SSE-Data-Encoding"] == "base64"
+        parts = [event.data for event in sent(await answer.text()) if event.name == "data"]
+    assert b"".join(map(base64.b64decode, parts)) == writer.all

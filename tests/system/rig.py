@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 
@@ -130,6 +130,11 @@ class Redis:
 
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url, socket_timeout=10)
+
+    def do(self, *command: str) -> Any:
+        """One command, and its answer as redis-py has it."""
+        with self.client() as client:
+            return client.execute_command(*command)
 
     def kill(self) -> None:
         assert self.running

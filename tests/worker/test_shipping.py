@@ -140,10 +140,63 @@ def test_a_flush_after_the_end_is_healed(case: Case) -> None:
     case.stored.client.flushall()
     [reply] = case.writing.replies([case.shipping.verification()])
     assert not case.shipping.verified(reply)
-    case.shipping.following.open()
     case.ship()
     assert case.stored.output(case.task_id) == b"all of it\n"
     assert case.stored.task(case.task_id)["1.how"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("what", ["task", "output"])
+@pytest.mark.parametrize("then", ["more is written", "it is silent", "it has ended"])
+def test_one_key_of_a_run_that_is_evicted_is_sent_again(case: Case, what: str, then: str) -> None:
+    case.write(b"before\n" * 10_000)
+    case.ship()
+    if then == "it has ended":
+        case.finish()
+    keys, nonce = case.terms.keys, case.shipping.facts.nonce
+    case.stored.client.delete(keys.task(case.task_id) if what == "task" else keys.output(case.task_id, nonce))
+    if then == "more is written":
+        case.write(b"after\n")
+    if then == "it has ended":
+        [reply] = case.writing.replies([case.shipping.verification()])
+        assert not case.shipping.verified(reply)
+    case.now_s = 100.0
+    case.turn()
+    case.ship()
+    case.finish()
+    wanted = b"before\n" * 10_000 + (b"after\n" if then == "more is written" else b"")
+    assert case.stored.output(case.task_id) == wanted
+    task = case.stored.task(case.task_id)
+    assert (task["runs"], task["open"], task["1.first"], task["1.how"]) == ("1", "0", "1-0", "SUCCESS")
+
+
+def test_an_end_that_redis_has_lost_is_told_again(case: Case) -> None:
+    case.write(b"all of it\n")
+    case.finish()
+    case.shipping.following.close()
+    case.stored.client.hdel(case.terms.keys.task(case.task_id), "1.how", "1.crc", "1.ended_at")
+    case.stored.client.hset(case.terms.keys.task(case.task_id), mapping={"open": "1", "1.how": "LOST"})
+    [reply] = case.writing.replies([case.shipping.verification()])
+    assert not case.shipping.verified(reply)
+    case.ship()
+    assert case.stored.task(case.task_id)["1.how"] == "SUCCESS"
+
+
+def test_a_call_that_redis_finds_wrong_is_the_affair_of_its_own_run_alone(case: Case) -> None:
+    key = case.terms.keys.task(case.task_id)
+    case.stored.client.set(key, "somebody else's")
+    case.write(b"a line\n")
+    good = Call("", (), ("PING",))
+    wrong, *_, answer = case.writing.replies([*case.shipping.calls(0.0, 1000), good])
+    assert isinstance(wrong, redis.exceptions.ResponseError)
+    assert answer, "the others are answered"
+    case.shipping.refused(wrong)
+    assert not case.shipping.has_more
+    assert case.shipping.calls(0.5, 1000) == []
+    case.stored.client.delete(key)
+    case.now_s = 2.0
+    case.turn()
+    case.finish()
+    assert case.stored.output(case.task_id) == b"a line\n"
 
 
 def test_output_that_redis_has_lost_at_its_end_is_sent_again(case: Case) -> None:

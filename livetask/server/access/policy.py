@@ -66,6 +66,11 @@ def require_start(caller: Caller, name: str, queue: str = "") -> None:
         raise TaskNotAllowed(name)
 
 
+def may_start(caller: Caller, name: str) -> bool:
+    """Whether the caller may start tasks of that name, be it on some queues only."""
+    return any("start" in right.abilities and _matches(right.tasks, name) for right in caller.rights)
+
+
 def _allowed(caller: Caller, ability: str, facts: TaskFacts) -> bool:
     return any(ability in right.abilities and _fits(right, caller, facts) for right in caller.rights)
 

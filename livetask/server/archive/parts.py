@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from livetask.archive_errors import ArchiveDamaged
+from livetask.errors import CursorInvalid
 from livetask.position import REASONS, START, Position
 from livetask.server.archive.members import ROWS_BYTES, TEXT_BYTES, packed, row_of, unwrapped, wrapped
 from livetask.server.slices import Head, RawEntry, entry_parsed
@@ -105,10 +106,13 @@ def index_of(tail: bytes, name: str) -> Index:
     body, (check,) = extra[:-4], struct.unpack("<I", extra[-4:])
     if form != _FORMAT or check != zlib.crc32(body):
         raise ArchiveDamaged(name, "its index is not what was stored")
-    members = tuple(
-        Member(Position(a, b), Position(c, d), offset, size, text_bytes, crc_of_it)
-        for a, b, c, d, offset, size, text_bytes, crc_of_it in _MEMBER.iter_unpack(body[_HEAD.size :])
-    )
+    try:
+        members = tuple(
+            Member(Position(a, b), Position(c, d), offset, size, text_bytes, crc_of_it)
+            for a, b, c, d, offset, size, text_bytes, crc_of_it in _MEMBER.iter_unpack(body[_HEAD.size :])
+        )
+    except CursorInvalid as error:
+        raise ArchiveDamaged(name, "its index holds no positions") from error
     if not members:
         raise ArchiveDamaged(name, "it holds nothing")
     return Index(members, crc if whole else None)

@@ -27,6 +27,7 @@ from livetask.errors import FormatUnknown, PositionUnknown, RunUnknown
 from livetask.position import START, Cursor, Gap, Position
 from livetask.server.answers import text_of
 from livetask.server.archive.archive import Archive
+from livetask.server.archive.names import PartName
 from livetask.server.slices import Head, RawEntry, ReadAt, Slice, entry_parsed, sliced_within
 from livetask.server.store import Store
 from livetask.server.tasks import Run, Task, task_parsed
@@ -69,19 +70,20 @@ class ArchivedStore(Store):
     async def task(self, task_id: str) -> Task | None:
         """As Store; a task that only the archive has is as it was. Raises ArchiveUnavailable too."""
         task = await super().task(task_id)
-        return await self._archived_task(task_id) if task is None else _as_readable(task)
+        return await self.archived_task(task_id) if task is None else _as_readable(task)
 
     async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """As Store. What only the archive has comes with the others if it is at hand, else when it is asked again."""
         found = {task_id: _as_readable(task) for task_id, task in (await super().tasks(task_ids)).items()}
         missing = [task_id for task_id in task_ids if task_id not in found][:_LOOKED_UP]
         if missing:
-            for task_id, task in zip(missing, await _soon(map(self._archived_task, missing)), strict=True):
+            for task_id, task in zip(missing, await _soon(map(self.archived_task, missing)), strict=True):
                 if isinstance(task, Task):
                     found[task_id] = task
         return found
 
-    async def _archived_task(self, task_id: str) -> Task | None:
+    async def archived_task(self, task_id: str) -> Task | None:
+        """The task as the archive alone has it. Raises ArchiveUnavailable, FormatUnknown."""
         snapshot = await self._archive.snapshot(task_id)
         if snapshot is None or snapshot.task_id != task_id:
             return None
@@ -162,7 +164,7 @@ class ArchivedStore(Store):
 
     async def _archived_run(self, at: ReadAt) -> Run | None:
         """The run as its task was archived, if Redis does not know it."""
-        task = await self._archived_task(at.task_id)
+        task = await self.archived_task(at.task_id)
         run = task.run(at.cursor.run) if task is not None else None
         return run if run is not None and run.nonce == at.cursor.nonce else None
 
@@ -191,8 +193,8 @@ class ArchivedStore(Store):
         parts = await self._archive.parts(task_id, cursor.nonce, known[0])
         if back:
             return head, [*raw, *await self._before(parts, raw, start, count - len(raw))]
-        older = await self._after(parts, raw, start, count)
-        return head, [*older, *raw][:count]
+        older, reaches = await self._after(parts, raw, start, count)
+        return head, [*older, *raw][:count] if reaches else older
 
     async def _with_first(self, at: ReadAt, head: Head) -> Head:
         """What is known of a run whose entries Redis has given: its first position may lie in the archive."""
@@ -201,7 +203,7 @@ class ArchivedStore(Store):
         known = await self._known(at)
         return head if known is None else replace(head, first=known[1], first_why=known[2])
 
-    async def _before(self, parts: Sequence[Any], raw: list[RawEntry], start: str, count: int) -> list[RawEntry]:
+    async def _before(self, parts: Sequence[PartName], raw: list[RawEntry], start: str, count: int) -> list[RawEntry]:
         """Archived entries that begin before those, newest first."""
         limit, included = _limit(start)
         if raw:
@@ -216,8 +218,13 @@ class ArchivedStore(Store):
                     return found
         return found
 
-    async def _after(self, parts: Sequence[Any], raw: list[RawEntry], start: str, count: int) -> list[RawEntry]:
-        """Archived entries that begin at ``start`` or after it, and before those that Redis has."""
+    async def _after(
+        self, parts: Sequence[PartName], raw: list[RawEntry], start: str, count: int
+    ) -> tuple[list[RawEntry], bool]:
+        """Archived entries that begin at ``start`` or after it, and before those that Redis has, of one member.
+
+        And whether there are no others between them and those of Redis.
+        """
         limit, included = _limit(start)
         begin = limit or START
         until = entry_parsed(raw[0]).start if raw else None
@@ -228,9 +235,11 @@ class ArchivedStore(Store):
                 if at < begin or (at == begin and not included):
                     continue
                 if (until is not None and at >= until) or len(found) >= count:
-                    return found
+                    return found, True
                 found.append(entry)
-        return found
+            if found:
+                return found, False
+        return found, True
 
 
 def _as_it_ended(task: Task) -> Task:

@@ -19,8 +19,11 @@ from livetask.server.edge import Handler, refusal
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _CORS_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
-_CORS_HEADERS = "Authorization, Content-Type, Last-Event-ID"
-_CORS_EXPOSED = "Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-First-Offset, Stream-Cursor, ETag"
+_CORS_HEADERS = "Authorization, Content-Type, If-None-Match, Last-Event-ID"
+_CORS_EXPOSED = (
+    "Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-First-Offset, Stream-Cursor, Stream-Gap, "
+    "Stream-SSE-Data-Encoding, ETag"
+)
 _SOCKETS = "/socket.io"
 
 

@@ -1,0 +1,9 @@
+// What is run: all but what the test leaves out by name.
+export default {
+  test: {
+    root: import.meta.dirname,
+    include: ['durable.test.mjs'],
+    testNamePattern: new RegExp(process.env.STREAMS_RUN ?? '.'),
+    cache: false,
+  },
+};
