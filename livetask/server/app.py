@@ -44,6 +44,8 @@ from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
+from livetask.server.searching.finders import Finders
+from livetask.server.searching.search_api import SearchApi
 from livetask.server.sockets import Call
 from livetask.server.sse import LiveLog
 from livetask.server.startable import Startable
@@ -151,6 +153,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     live = app[LIVE] = _live(settings, store, gate, sight, meter, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    finders = Finders()
+    searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
     figures = Figures(live, logs)
 
@@ -160,6 +164,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         [
             *tasks.routes(),
             *logs.routes(),
+            *searches.routes(),
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
@@ -171,6 +176,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     suit.attach(app)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
+    app.on_cleanup.append(lambda _: finders.close())
     live.attach(app)
     running = Running(stopping.fail)
     app.on_startup.append(lambda _: _start(running, stops, keeping))
