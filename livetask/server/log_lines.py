@@ -43,7 +43,7 @@ class Lines:
     ``sgr``: the colours in force where they begin. ``first_kept``: where what is kept begins. ``end``: the end of the
     output when they were read. ``how``: how the run ended, None while it has not. ``complete``: none of them will
     change or be followed by another within what was asked for. ``cut``: the full size of lines that are given in part.
-    ``times``: (line, when it was printed, wall clock in ms) wherever that changes; what is printed at once has one time.
+    ``times``: (line, when it was printed, wall clock in ms) wherever that changes.
     """
 
     first_line: int

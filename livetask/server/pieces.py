@@ -34,13 +34,15 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     pieces: list[Piece] = []
     at, room = found.start, max_bytes
     waiting: list[bytes] = []
-    start, sgr, at_ms = at, b"", 0
+    start, sgr = at, b""
+    times: list[tuple[int, int]] = []
 
     def flush(data: bytes) -> Position:
         end = start.after(data)
         if data:
-            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr, at_ms=at_ms))
+            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr, times=tuple(times)))
         waiting.clear()
+        times.clear()
         return end
 
     for item in found.items:
@@ -52,8 +54,9 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
         if len(item.data) > room and room < max_bytes:
             break  # the next read begins where this entry does: one round trip, not two
         data = item.data[:room]
-        if not waiting:
-            sgr, at_ms = item.sgr, item.at_ms
+        sgr = sgr if waiting else item.sgr
+        if item.at_ms and (not times or times[-1][1] != item.at_ms):
+            times.append((item.start.line, item.at_ms))
         waiting.append(data)
         room -= len(data)
         at = item.end if len(data) == len(item.data) else item.start.after(data)

@@ -215,7 +215,7 @@ export class Feed {
     this.fresh = false;
     const bytes = message.data === undefined ? null : new Uint8Array(message.data);
     this.lines.append(bytes ? this.decoded(bytes) : String(message.text));
-    this.times.add(from.line, Number(message.at_ms));
+    for (const [line, atMs] of message.times ?? []) this.times.add(Number(line), Number(atMs));
     this.journal.took(from, to, bytes);
     this.moved(to, message.cursor);
     return null;

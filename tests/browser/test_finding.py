@@ -113,7 +113,8 @@ async def test_groups_fold_nested_and_unclosed(store: Redis, watched: Watched) -
         .write(b"begin\n::group::outer\na\n::group::inner\nb\nc\n::endgroup::\nd\n::endgroup::\n")
     )
     run.write(
-        b"\x1b[0Ksection_start:1700000000:build\r\x1b[0KBuilding it\nx\ny\n\x1b[0Ksection_end:1700000003:build\r\x1b[0K\n"
+        b"\x1b[0Ksection_start:1700000000:build\r\x1b[0KBuilding it\nx\ny\n"
+        b"\x1b[0Ksection_end:1700000003:build\r\x1b[0K\n"
     )
     run.write(b"::group::open\nlast\n")
     await watched.task("folds-1")
@@ -169,7 +170,7 @@ async def test_times_are_shown_when_they_are_asked_for(store: Redis, watched: Wa
     await expect(times.nth(0)).to_have_text(re.compile(r"\d\d:\d\d:\d\d\.123"))
     await watched.page.reload()
     await watched.wait_for_line(3)
-    await watched.page.get_by_role("button", name="Time").click()
+    await watched.page.get_by_role("button", name="Time", exact=True).click()
     await expect(watched.page.locator("livetask-log .row[data-line='2'] .time")).to_have_text(re.compile(r"\.123$"))
     await expect(watched.page.locator("livetask-log .row[data-line='3'] .time")).to_have_text(re.compile(r"\.456$"))
 
@@ -178,12 +179,15 @@ async def test_ctrl_f_opens_the_search_and_then_is_the_browsers(store: Redis, wa
     Writer(store.url, "keys-2").begin().write(numbered(1, 50))
     await watched.task("keys-2")
     await watched.wait_for_line(50)
-    prevented = """() => new Promise((done) => addEventListener('keydown', (event) => event.key === 'f' &&
-      setTimeout(() => done(event.defaultPrevented)), {once: true, capture: true}))"""
-    for expected in (True, False):
-        waiting = watched.page.evaluate(prevented)
-        await watched.page.keyboard.press("Control+f")
-        assert await waiting is expected
+    await watched.page.evaluate(
+        """() => {
+          window.prevented = [];
+          addEventListener('keydown', (event) => event.key === 'f' && prevented.push(event.defaultPrevented));
+        }"""
+    )
+    await watched.page.keyboard.press("Control+f")
+    await watched.page.keyboard.press("Control+f")
+    assert await watched.page.evaluate("prevented") == [True, False]
     await expect(watched.page.locator("livetask-log .query")).to_be_focused()
 
 
