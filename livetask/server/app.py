@@ -27,9 +27,12 @@ from livetask.server.access.policy import may_start, require_start
 from livetask.server.access.sight import Sight
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.archive.api import ArchiveApi
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
+from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
@@ -40,6 +43,7 @@ from livetask.server.figures import Figures
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
+from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
 from livetask.server.reruns import Reruns
@@ -52,6 +56,7 @@ from livetask.server.startable import Startable
 from livetask.server.stirfried import Stirfried
 from livetask.server.stops import Stops
 from livetask.server.store import Store
+from livetask.server.store_figures import StoreFigures
 from livetask.server.wishes import Wishes
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
@@ -156,7 +161,11 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
-    figures = Figures(live, logs)
+    loop_lag = LoopLag()
+    figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
+    told = health.Sources(
+        store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ())), figures.fresh, figures.brief
+    )
 
     app[BASE] = settings.path_prefix
     pages.setup_jinja(app, templates_dir(), settings.path_prefix)
@@ -168,8 +177,9 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *_archive_api(store, sight, settings.prefix, keeping).routes(),
             *openapi.routes(),
-            *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
+            *health.routes(told),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
@@ -179,15 +189,15 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_cleanup.append(lambda _: finders.close())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, keeping))
+    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag))
     app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
     if keeping is not None:
         keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, keeping: Keeping | None) -> None:
-    running.start(stops.run(), *(keeping.loops() if keeping else ()))
+async def _start(running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag) -> None:
+    running.start(stops.run(), loop_lag.run(), *(keeping.loops() if keeping else ()))
 
 
 async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
@@ -208,8 +218,17 @@ def _keeping(settings: Settings) -> Keeping | None:
         step_bytes=settings.archive_step_bytes,
         bytes_per_s=settings.archive_bytes_per_s,
         sweep_s=settings.sweep_s,
+        run_cap_bytes=settings.archive_run_cap_bytes,
+        cap_bytes=settings.archive_cap_bytes,
+        keep_s=settings.archive_keep_s,
     )
     return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+
+
+def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:
+    if keeping is not None and keeping.eraser is not None:
+        return ArchiveApi(sight.task, keeping.eraser, keeping.archive)
+    return ArchiveApi(sight.task, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None)
 
 
 def _store(settings: Settings, keeping: Keeping | None) -> Store:
