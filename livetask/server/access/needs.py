@@ -40,6 +40,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     # tasks and their output
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
+    ("DELETE", "/api/tasks/{task_id}"): Need("administer"),
+    ("GET", "/api/archived"): VIEW,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
     ("GET", f"{_RUN}/search"): VIEW_SHARED,
     ("GET", f"{_RUN}/marks"): VIEW_SHARED,
