@@ -12,6 +12,7 @@ import contextlib
 import selectors
 import socket
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import redis
@@ -19,7 +20,8 @@ import redis.asyncio
 import socketio
 from aiohttp import web
 
-from tests.bench.writers import TASK
+from livetask.keys import Keys
+from tests.bench.writers import NONCE, TASK
 
 SEND_LIMIT_S = 5.0
 READ_COUNT = 16
@@ -58,6 +60,64 @@ def stirfried(url: str) -> None:
 
     sio.on("subscribe", subscribe)
     _serve(sio)
+
+
+def bare_aiohttp(url: str) -> None:
+    """One reader of the stream; every chunk is written to every WebSocket as it is. What Socket.IO's viewers say is
+    answered as far as the viewers of the benchmark need it: there is no Socket.IO here."""
+    sockets: set[web.WebSocketResponse] = set()
+    store = redis.asyncio.Redis.from_url(url)
+
+    async def follow(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        await socket.send_str('0{"sid":"x"}')
+        async for message in socket:
+            if message.data == "40":
+                await socket.send_str('40{"sid":"x"}')
+            elif str(message.data).startswith("42"):
+                sockets.add(socket)
+                await socket.send_str('430[{"ok":true}]')
+        sockets.discard(socket)
+        return socket
+
+    async def read(_: web.Application) -> AsyncIterator[None]:
+        reader = asyncio.ensure_future(pass_on())
+        yield
+        reader.cancel()
+
+    async def pass_on() -> None:
+        at = "$"
+        while True:
+            for _, entries in await store.xread({TASK: at}, count=READ_COUNT, block=1000):
+                for entry_id, fields in entries:
+                    at = entry_id
+                    for follower in list(sockets):
+                        await follower.send_bytes(fields[b"d"])
+
+    app = web.Application()
+    app.router.add_get("/socket.io/", follow)
+    app.cleanup_ctx.append(read)
+    asyncio.run(_listened(app))
+
+
+def ready(url: str) -> None:
+    """All that the stream of livetask's way holds, kept ready, written to whoever comes."""
+    with redis.Redis.from_url(url) as store:
+        name = Keys().output(TASK, NONCE)
+        data = b"".join(fields[b"d"] for _, fields in store.xrange(name))
+
+    class Giving(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(data)
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(Giving, "127.0.0.1", 0, backlog=1024)
+        print("listening", server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
 
 
 def floor(url: str) -> None:
@@ -119,17 +179,18 @@ def _replay(who: socket.socket, url: str) -> None:
 def _serve(sio: socketio.AsyncServer) -> None:
     app = web.Application()
     sio.attach(app)
+    asyncio.run(_listened(app))
 
-    async def serve() -> None:
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-        await site.start()
-        print("listening", runner.addresses[0][1], flush=True)
-        await asyncio.Event().wait()
 
-    asyncio.run(serve())
+async def _listened(app: web.Application) -> None:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+    await site.start()
+    print("listening", runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    {"tutorial": tutorial, "stirfried": stirfried, "floor": floor}[sys.argv[1]](sys.argv[2])
+    ways = {"tutorial": tutorial, "stirfried": stirfried, "aiohttp": bare_aiohttp, "ready": ready, "floor": floor}
+    ways[sys.argv[1]](sys.argv[2])

@@ -22,7 +22,7 @@ NOTE = (
     "Valkey keeps nothing on disk. "
     "Latency is from the append to the viewer; `printed` is from the print, so that it holds the time in which a chunk "
     "is gathered. CPU is user and system time from the kernel. "
-    "livetask's viewers acknowledge each piece they have read, which its server's CPU includes."
+    "livetask's viewers acknowledge what they have read, as its own clients do, which its server's CPU includes."
 )
 
 

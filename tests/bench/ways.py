@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tests.bench import node_place
 from tests.bench.processes import python
 from tests.bench.writers import CURSOR_START, TASK
 
@@ -35,6 +36,8 @@ class Way:
         """How its server is started; it then says where it listens in its first line that ends with a port."""
         if self.server == "livetask":
             return python("livetask", "serve", "--redis-url", url, "--host", "127.0.0.1", "--port", "0")
+        if self.server == "node":
+            return node_place.server_command(url)
         return python("tests.bench.servers", self.server, url)
 
     def viewers(self, port: int, viewers: int, expected: int, limit_s: float, replay: bool = False) -> dict[str, Any]:
@@ -62,6 +65,33 @@ WAYS = (
         "Stirfried: RedisManager, an emit a line",
         writer="stirfried",
         server="stirfried",
+        subscribe={"task": TASK},
+        keeps=False,
+    ),
+    Way(
+        "node",
+        "Node's socket.io, Redis Streams adapter, an emit a line",
+        "the adapter's XADD a line",
+        writer="node",
+        server="node",
+        subscribe={"task": TASK},
+        keeps=False,
+    ),
+    Way(
+        "node-chunks",
+        "the same, an emit a chunk",
+        "",
+        writer="node-chunks",
+        server="node",
+        subscribe={"task": TASK},
+        keeps=False,
+    ),
+    Way(
+        "aiohttp",
+        "aiohttp's WebSockets, one reader for all, a message a chunk",
+        "",
+        writer="chunks",
+        server="aiohttp",
         subscribe={"task": TASK},
         keeps=False,
     ),

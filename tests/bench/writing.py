@@ -22,9 +22,11 @@ from tests.bench.lines import SIZE_BYTES, line, now_us
 from tests.bench.writers import (
     CHUNK_BYTES,
     FLUSH_S,
+    ChunkWriter,
     FloorFeed,
     FloorWriter,
     LivetaskWriter,
+    NodeWriter,
     StirfriedWriter,
     TutorialWriter,
     Writer,
@@ -40,6 +42,10 @@ def writer_of(order: dict[str, Any]) -> Writer:
         return TutorialWriter(url)
     if way == "stirfried":
         return StirfriedWriter(url)
+    if way in ("node", "node-chunks"):
+        return NodeWriter(url, chunked=way == "node-chunks")
+    if way == "chunks":
+        return ChunkWriter(url)
     if way == "livetask":
         return LivetaskWriter(url, order["cap_bytes"])
     return FloorFeed(order["feed_port"]) if order.get("feed_port") else FloorWriter(url)
