@@ -30,6 +30,8 @@ from livetask.server.follow import Following
 from livetask.server.pump import Pump
 from livetask.server.reels import Reel
 from livetask.server.running import Running
+from livetask.server.sharing import Sharing
+from livetask.server.slices import Slice
 from livetask.server.starts import tail_start
 from livetask.server.store import Store
 from livetask.server.subscription import Subscription, Wish
@@ -68,6 +70,8 @@ class Hub:
         self._hold_s = hold_s
         self._lease_ms = int(sweep_s * 3000)
         self._feeds: dict[str, Feed] = {}
+        self._looks = Sharing[Task]()
+        self._reads = Sharing[Slice]()
         self._pump = Pump(store)
         self.tally = self._pump.tally
         self._running = Running(on_failure)
@@ -111,14 +115,25 @@ class Hub:
         begin among the task's events, None to be told none. Raises TaskUnknown,
         RunUnknown, PositionUnknown, FormatUnknown, RedisUnavailable.
         """
-        await self.store.watch([task_id], self._lease_ms)
-        task = await (self.store if self._sight is None else self._sight).task(task_id)
+        task = await self._look(task_id)
         if task is None and not wait:
             raise TaskUnknown(task_id)
         cursor = await self._begin_at(task_id, task, wish, whence)
         feed = Feed(task_id)
         feed.saw(task)
         return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink, reel, self._lens())
+
+    async def _look(self, task_id: str) -> Task | None:
+        """Take the lease, then look at the task: from then on its bell is heard, so nothing lies between."""
+
+        async def look() -> Task | None:
+            await self.store.watch([task_id], self._lease_ms)
+            return await self.store.task(task_id)
+
+        if self._sight is None or self._sight.lens().is_clear:
+            return await self._looks.of(task_id, look)
+        await self.store.watch([task_id], self._lease_ms)
+        return await self._sight.task(task_id)
 
     def await_events(self, task_id: str, sink: Sink) -> Follower:
         """Follow the events of a task that was just sent, from the first one on; ``begin`` as after ``subscribe``.
@@ -214,7 +229,7 @@ class Hub:
         if run is None or run.nonce != cursor.nonce or wish.run not in (None, cursor.run):
             raise PositionUnknown(str(cursor))
         if cursor.position.byte <= run.end.byte:
-            await self.store.read(task_id, cursor, 1, 1)
+            await self._reads.of((task_id, cursor), lambda: self.store.read(task_id, cursor, 1, 1))
         elif run.how not in (None, "LOST"):
             raise PositionUnknown(str(cursor))
 

@@ -130,16 +130,23 @@ class Sockets:
         """Send heartbeats, for ever."""
         while True:
             await asyncio.sleep(self._heartbeat_s)
+            alike: dict[tuple[tuple[str, str], ...], Packet] = {}  # encoded once for all who are told the same
             for number, viewer in enumerate(list(self._viewers.values())):
-                self._send(viewer, self._beat_for(viewer))
+                shown = self._ends_for(viewer)
+                packet = alike.get(shown)
+                if packet is None:
+                    packet = alike[shown] = self._beat(shown)
+                self._send(viewer, packet)
                 if number % _BEATS_AT_ONCE == 0:
                     await asyncio.sleep(0)
 
-    def _beat_for(self, viewer: Viewer) -> Packet:
-        ends = {task_id: self._hub.end_of(one) for task_id, one in viewer.followers.items()}
-        shown = {task_id: str(end) for task_id, end in ends.items() if end is not None}
+    def _ends_for(self, viewer: Viewer) -> tuple[tuple[str, str], ...]:
+        ends = ((task_id, self._hub.end_of(one)) for task_id, one in viewer.followers.items())
+        return tuple((task_id, str(end)) for task_id, end in ends if end is not None)
+
+    def _beat(self, shown: tuple[tuple[str, str], ...]) -> Packet:
         at_ms = int(time.time() * 1000)
-        return Packet("heartbeat", {"at_ms": at_ms, "store": self._hub.store_state, "ends": shown})
+        return Packet("heartbeat", {"at_ms": at_ms, "store": self._hub.store_state, "ends": dict(shown)})
 
     async def close(self) -> None:
         """Say goodbye, let it arrive, and end all connections; within a second, whoever does not answer."""
