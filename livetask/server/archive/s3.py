@@ -1,8 +1,9 @@
 """A shelf in S3, or in what speaks its protocol.
 
 An object is one PUT, which is there whole or not at all, and is listed at once: what the archive asks of a shelf. Who
-may do it is found as all of Amazon's tools find it: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's
-role; AWS_ENDPOINT_URL_S3 names another server than Amazon's. What is refused is told without names and addresses.
+may do it is found as all of Amazon's tools find it: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the
+machine's role; AWS_ENDPOINT_URL_S3 names another server than Amazon's. What is refused is told without names and
+addresses.
 
 Needs boto3, which ``livetask[s3]`` installs; it is loaded with the first shelf.
 """
