@@ -6,10 +6,13 @@
     │   ├── CursorInvalid
     │   ├── EventCursorInvalid
     │   ├── ArgumentInvalid       a field of a message or a query has a wrong type or value
-    │   └── TooLarge
+    │   │   └── PatternInvalid
+    │   ├── TooLarge
+    │   └── PatternTooSlow        this, PatternInvalid and SearchBusy are in search_errors.py
     ├── NotFound
     │   ├── TaskUnknown
-    │   └── RunUnknown
+    │   ├── RunUnknown
+    │   └── CredentialUnknown     access_errors.py: there is no such token or user
     ├── PositionUnknown           a cursor of another run, or one beyond the end
     ├── PositionTrimmed           a cursor below what is kept
     ├── TaskNotAllowed            the allow-list does not hold this task name
@@ -21,11 +24,15 @@
     │   ├── RedisUnavailable
     │   ├── BrokerUnavailable
     │   ├── ArchiveUnavailable
+    │   ├── SearchBusy
     │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
     ├── AlreadyRunning            another livetask serves this data directory
     ├── FormatUnknown             a task was stored by a version that this one cannot read
     ├── LoginNeeded               access_errors.py: the server does not know who asks
     ├── Forbidden                 access_errors.py: the caller may see this, and may not do that
+    ├── UserExists                access_errors.py, as those below
+    ├── LoginFailed               the name or the password is wrong
+    ├── LoginsTooMany             too many logins have failed of late
     ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
     ├── TaskUnderWay              a task that has not ended cannot be deleted
@@ -188,18 +195,21 @@ class PositionUnknown(LivetaskError):
 
 
 class PositionTrimmed(LivetaskError):
-    """A cursor lies below the first byte kept. ``first``: the first position that can be read, ``<line>-<byte>``."""
+    """A cursor lies below the first byte kept. ``first``: the first one that can be read. ``why``: a gap's reason."""
 
     code = "position_trimmed"
     status = 410
 
-    def __init__(self, cursor: str, first: str) -> None:
-        super().__init__(cursor, first)
+    def __init__(self, cursor: str, first: str, why: str = "trimmed") -> None:
+        super().__init__(cursor, first, why)
         self.cursor = cursor
         self.first = first
+        self.why = why or "trimmed"
 
     def __str__(self) -> str:
-        return f"cursor {self.cursor} is no longer kept: the first position that can be read is {self.first}"
+        return (
+            f"cursor {self.cursor} is no longer kept ({self.why}): the first position that can be read is {self.first}"
+        )
 
 
 class TaskNotAllowed(LivetaskError):

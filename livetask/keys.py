@@ -17,8 +17,15 @@ number of masters gets its share.
 | recent | zset, capped | tasks by their last change of state |
 | stops | stream, capped | wishes that a task stops: read by every worker, also by one that starts later |
 | archiving | string, expires | which server moves a task's output to the archive now |
+| retaining | string, expires | that a server has just taken away what the archive keeps no longer; in bucket 0 |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
+| spools | hash, expires | how much the spools of each worker hold, with the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
+| tokens, users | hash | who may come in, by id or name; secrets are hashed; in bucket 0 |
+| session | string, expires | who has logged in, by the digest of what their browser holds; in bucket 0 |
+| epochs | hash | how often a user has logged out everywhere; in bucket 0 |
+| failures | string, expires | how many logins have failed of late, by name or address; in bucket 0 |
+| secret | string | what cookies and links are signed with; in bucket 0 |
 
 Pure: no I/O, no clock.
 """
@@ -100,11 +107,35 @@ class Keys:
     def archiving(self, task_id: str) -> str:
         return self._in(bucket_of(task_id), f"archiving:{task_id}")
 
+    def retaining(self) -> str:
+        return self._in(0, "retaining")
+
     def publishers(self) -> str:
         return self._in(0, "publishers")
 
+    def spools(self) -> str:
+        return self._in(0, "spools")
+
     def forms(self, digest: str) -> str:
         return self._in(0, f"forms:{digest}")
+
+    def tokens(self) -> str:
+        return self._in(0, "tokens")
+
+    def users(self) -> str:
+        return self._in(0, "users")
+
+    def session(self, digest: str) -> str:
+        return self._in(0, f"session:{digest}")
+
+    def epochs(self) -> str:
+        return self._in(0, "epochs")
+
+    def failures(self, of: str) -> str:
+        return self._in(0, f"failures:{of}")
+
+    def secret(self) -> str:
+        return self._in(0, "secret")
 
     def _in(self, bucket: int, rest: str) -> str:
         return f"{self.prefix}:{{{_TAGS[bucket]}}}:{rest}"

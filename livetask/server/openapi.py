@@ -12,15 +12,29 @@ from aiohttp import web
 
 import livetask
 from livetask.server.listing.rows import ORDERS
-from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, ref, shape
+from livetask.server.schemas import (
+    CURSOR,
+    FLAG,
+    SCHEMAS,
+    STRING,
+    TASK_ID,
+    TIME,
+    WHOLE,
+    Json,
+    listed,
+    maybe,
+    ref,
+    shape,
+)  # fmt: skip
 
 _WORDS = {
     204: "There is nothing, or nothing more will come.",
     304: "What the client has is still right.",
     400: "A value is wrong; the answer says which, and what would be right.",
+    401: "The server wants to know who asks; the answer says how to tell it.",
     403: "The task is not in the allow-list, or a page of another origin asks.",
     404: "There is no such task, run or address.",
-    409: "The position is not one of this run; the task cannot be stopped, or cannot be run again as it was.",
+    409: "The position is not one of this run; the task has not ended, cannot be stopped, or not run again as it was.",
     410: "What stood there is no longer kept; Stream-First-Offset says what is.",
     413: "The body is too large.",
     429: "Too much in too short a time (Retry-After says when to ask again), or too many terminations wait.",
@@ -47,7 +61,7 @@ def document() -> Json:
             "version": livetask.__version__,
             "description": "The live output of Celery tasks. GET routes answer HEAD too. Socket.IO has its own page.",
         },
-        "paths": {**_tasks(), **_logs(), **_stirfried(), **_machines(), **_pages()},
+        "paths": _asked({**_tasks(), **_logs(), **_stirfried(), **_machines(), **_pages()}) | _access(),
         "components": {"schemas": SCHEMAS},
     }
 
@@ -70,6 +84,27 @@ def _tasks() -> Json:
         "/api/tasks/{task_id}": {
             "get": _operation(
                 "One task with its runs.", [_TASK_ID], {200: _json("It.", ref("Task")), **_errors(400, 404, 500, 503)}
+            ),
+            "delete": _operation(
+                "Delete what a task that has ended printed and was called with, in Redis and in the archive.",
+                [_TASK_ID],
+                {
+                    200: _json("It is done.", shape(id=STRING, deleted=FLAG, archived_bytes=WHOLE)),
+                    **_errors(400, 403, 404, 409, 500, 503),
+                },
+            ),
+        },
+        "/api/archived": {
+            "get": _operation(
+                "Archived tasks, those that ended last first.",
+                [
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
+                    _query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "next_before of an answer"),
+                ],
+                {
+                    200: _json("Them.", shape(tasks=listed(ref("Task")), next_before=TIME)),
+                    **_errors(400, 500, 503),
+                },
             )
         },
         "/api/startable": {
@@ -128,6 +163,31 @@ def _logs() -> Json:
             )
         },
         f"{place}/log.gz": {"get": _operation("The log, compressed.", [_TASK_ID, run, colour], zipped)},
+        f"{place}/search": {
+            "get": _operation(
+                "Where a text stands in a run's output, from a position on; to be asked again from 'to' until 'done'.",
+                [
+                    _TASK_ID,
+                    run,
+                    {
+                        **_query("q", {"type": "string", "minLength": 1, "maxLength": 1000}, "what to look for"),
+                        "required": True,
+                    },
+                    _query("case", _FLAG, "1: upper and lower case differ"),
+                    _query("regex", _FLAG, "1: q is a regular expression, as Python has them"),
+                    _query("from", STRING, "<line>-<byte>, the beginning of a line; default: the output's"),
+                    _query("limit", {"type": "integer", "minimum": 0, "maximum": 2000, "default": 500}),
+                ],
+                {200: _json("What was found.", ref("Found")), **_errors(400, 404, 409, 500, 503)},
+            )
+        },
+        f"{place}/marks": {
+            "get": _operation(
+                "Lines that look like errors and warnings, and groups of lines; from a position on, as with search.",
+                [_TASK_ID, run, _query("from", STRING, "<line>-<byte>, the beginning of a line")],
+                {200: _json("They.", ref("Marks")), **_errors(400, 404, 409, 500, 503)},
+            )
+        },
     }
 
 
@@ -180,13 +240,14 @@ def _stirfried() -> Json:
 def _machines() -> Json:
     alive = shape(status=STRING, version=STRING)
     figures = {200: _text("Prometheus' format.", "text/plain"), **_errors()}
+    few = {name: maybe("number") for name in ("store_ping_ms", "loop_lag_ms", "viewers", "windows_full", "lag_bytes")}
     return {
         "/healthz": {"get": _operation("Whether the server lives.", [], {200: _json("It does.", alive), **_errors()})},
         "/readyz": {
             "get": _operation(
                 "Whether Redis answers too.",
                 [],
-                {200: _json("It does.", shape(status=STRING, store=STRING)), **_errors(503)},
+                {200: _json("It does.", shape(status=STRING, store=STRING, **few)), **_errors(503)},
             )
         },
         "/metrics": {"get": _operation("The server's figures.", [], figures)},
@@ -209,6 +270,34 @@ def _pages() -> Json:
             )
         },
     }
+
+
+def _access() -> Json:
+    form = {"application/x-www-form-urlencoded": {"schema": shape(name=STRING, password=STRING, next=STRING)}}
+    out = {"application/x-www-form-urlencoded": {"schema": shape(everywhere=STRING)}}
+    on = {303: {"description": "The way on; a login comes with a session's cookie."}}
+    page = {200: _text("The login.", "text/html")}
+    tried = _operation("Log in.", [], {**on, **_wrong(400, 401, 413, 429, 500, 503)}) | {
+        "requestBody": {"content": form}
+    }
+    left = _operation("Log out, with ``everywhere`` in all browsers.", [], {**on, **_wrong(400, 413, 500, 503)})
+    me = shape(name=STRING, by=STRING, role=STRING, abilities={"type": "array", "items": STRING})
+    return {
+        "/login": {"get": _operation("The login.", [_query("next", STRING)], {**page, **on}), "post": tried},
+        "/logout": {"post": left | {"requestBody": {"content": out}}},
+        "/api/me": {"get": _operation("Who asks.", [], {200: _json("You.", me), **_errors(401, 503)})},
+    }
+
+
+def _asked(paths: Json) -> Json:
+    """The paths, each with the answer to those who are not recognised; a browser is led from a page to the login."""
+    for path, methods in paths.items():
+        if path == "/healthz":
+            continue
+        said = _failures(401) if path.startswith("/task/") or path == "/task" else _errors(401)
+        for operation in methods.values():
+            operation["responses"] |= {"401": said[401]}
+    return paths
 
 
 # ---- parts
@@ -248,4 +337,5 @@ def _bare(*statuses: int) -> dict[int, Any]:
     return {status: {"description": _WORDS[status]} for status in statuses}
 
 
+_FLAG: Json = {"type": "integer", "enum": [0, 1], "default": 0}
 _TASK_ID: Json = {"name": "task_id", "in": "path", "required": True, "schema": TASK_ID}

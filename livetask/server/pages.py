@@ -22,6 +22,7 @@ from aiohttp import web
 import livetask
 from livetask.errors import LivetaskError, NotFound
 from livetask.position import Position
+from livetask.server.access.gate import caller_now
 
 PLAIN_LINES = 500
 """How many lines one page of the log without JavaScript shows."""
@@ -61,6 +62,7 @@ def setup_jinja(app: web.Application, templates_dir: Path, base: str = "") -> No
     )
     environment.globals["base"] = base
     environment.globals["version"] = livetask.__version__
+    environment.globals["caller_now"] = caller_now
     environment.filters["plain"] = plain
 
 
@@ -141,7 +143,8 @@ def _rows(first: int, lines: Sequence[str], gaps: Sequence[Mapping[str, str]]) -
 
 
 def _gap_text(start: Position, end: Position, reason: str) -> str:
-    why = {"trimmed": "no longer kept", "dropped": "missing: the worker had to give them up"}.get(reason, "lost")
+    words = {"trimmed": "no longer kept", "dropped": "missing: the worker had to give them up", "deleted": "deleted"}
+    why = words.get(reason, "lost")
     return f"{end.line - start.line:,} lines ({end.byte - start.byte:,} bytes) are {why}"
 
 

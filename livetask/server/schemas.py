@@ -54,7 +54,7 @@ _RUN = shape(
     how=maybe("string", description="SUCCESS FAILURE RETRY IGNORED REJECTED REVOKED KILLED LOST; null while it runs"),
     detail=maybe("object", description="what is known of a bad end: exception, traceback, signal, exit_code, ..."),
     first={"type": "string", "description": "position of the first byte kept, <line>-<byte>"},
-    first_why={"type": "string", "enum": ["", "trimmed", "lost"]},
+    first_why={"type": "string", "enum": ["", "trimmed", "lost", "dropped", "deleted", "archived"]},
     end={"type": "string", "description": "position of the byte that would come next"},
     lines=WHOLE,
     bytes=WHOLE,
@@ -87,8 +87,42 @@ _TASK = shape(
     revoked_by=maybe("string"),
     rerun_of=maybe("string", description="the task that it repeats"),
     reruns=listed(STRING, description="the tasks that repeat it"),
+    deleted_at=maybe("integer", description="when its output and arguments were deleted on request, ms"),
+    deleted_by=maybe("string"),
     can_rerun={"type": "boolean", "description": "whether its arguments are kept"},
     runs=listed(ref("Run")),
+)
+
+_LOOKED: dict[str, Json] = {
+    "run": WHOLE,
+    "from": {"type": "string", "description": "<line>-<byte>: from here on was looked at"},
+    "to": {"type": "string", "description": "up to here: the beginning of a line, or the end of a run that has ended"},
+    "done": {"type": "boolean", "description": "the end, as it was known, is reached"},
+    "end": STRING,
+    "ended": {"type": "boolean", "description": "the run has ended"},
+    "lines": {"type": "integer", "description": "how many lines were looked at"},
+    "gaps": listed(shape(**{"from": STRING, "to": STRING, "reason": STRING})),
+}
+
+_FOUND = shape(
+    **_LOOKED,
+    total={"type": "integer", "description": "matches from 'from' up to 'to'"},
+    hits=listed(
+        listed(WHOLE, minItems=3, maxItems=3),
+        description="[line, start, end] of the first ones; columns of the text without escape codes, in UTF-16 units",
+    ),
+    lines_hit=listed(WHOLE, description="the lines of the others, at most 5000"),
+)
+
+_MARKS = shape(
+    **_LOOKED,
+    errors=listed(WHOLE),
+    warnings=listed(WHOLE),
+    groups=listed(
+        listed({}, minItems=5, maxItems=5),
+        description="[line, 'start' or 'end', key, title, ms since the epoch or null]",
+    ),
+    more={"type": "boolean", "description": "there were more of one kind than are told"},
 )
 
 _LINES = shape(
@@ -105,6 +139,11 @@ _LINES["properties"]["cut"] = {
     "type": "object",
     "description": "by line: the bytes of a line that was cut",
     "additionalProperties": WHOLE,
+}
+_LINES["properties"]["times"] = {
+    "type": "array",
+    "description": "[line, when it was printed, in ms since the epoch], wherever that changes",
+    "items": {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2},
 }
 
 _PARAMETER = shape(
@@ -191,6 +230,8 @@ SCHEMAS: Json = {
         next=maybe("string", description="asks for those after these; null: there are no more"),
     ),
     "Lines": _LINES,
+    "Found": _FOUND,
+    "Marks": _MARKS,
     "Parameter": _PARAMETER,
     "Startable": shape(tasks=listed(_STARTABLE)),
     "Call": _CALL,

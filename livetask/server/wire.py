@@ -58,6 +58,8 @@ def task_json(task: Task) -> Json:
         "revoked_by": task.revoked_by,
         "rerun_of": task.rerun_of,
         "reruns": list(task.reruns),
+        "deleted_at": task.deleted_at_ms,
+        "deleted_by": task.deleted_by,
         "can_rerun": task.call is not None,
         "runs": [run_json(run) for run in task.runs],
     }
@@ -145,6 +147,8 @@ def _output(task_id: str, event: Output, binary: bool) -> Json:
         found["skipped"] = event.skipped_bytes
     if event.sgr:
         found["sgr"] = event.sgr.decode("ascii", "replace")
+    if event.times:
+        found["times"] = [list(time) for time in event.times]
     if binary:
         found["data"] = event.data
     else:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from celery import Celery
 
 from tests.oracle.checker import judge
 from tests.oracle.journal import Journal, journals_in
@@ -21,11 +23,13 @@ from tests.system.reading import asked
 from tests.system.rig import Dashboard, Redis, Rig, Running, free_port, wait_for
 from tests.system.sending import sent
 
+Found = TypeVar("Found")
+
 
 @dataclass
 class House:
     """``server_proxy`` stands between viewers and the server, ``ship_proxy`` between worker and store, ``read_proxy``
-    between server and store."""
+    between server and store. ``others``: ports of more servers behind the balancer that ``server_proxy`` then is."""
 
     rig: Rig
     broker: Redis
@@ -37,6 +41,7 @@ class House:
     server_env: dict[str, str] = field(default_factory=dict)
     workers: list[Running] = field(default_factory=list)
     dashboard: Dashboard | None = None
+    others: tuple[int, ...] = ()
 
     @property
     def url(self) -> str:
@@ -60,13 +65,21 @@ class House:
 
     def start_server(self) -> Dashboard:
         """Start the server, or start it again at the same place."""
-        url = f"redis://127.0.0.1:{self.read_proxy.port}/0"
-        self.dashboard = self.rig.serve(url, self.server_proxy.upstream_port, self.server_env)
+        self.dashboard = self.serve(self.server_proxy.upstream_port)
         return self.dashboard
 
-    def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return") -> str:
-        """Send a task that writes a journal; its id."""
-        return sent(self.env, "journal.write", lines, a_second, pad, end)
+    def serve(self, port: int) -> Dashboard:
+        """A server on the store, at that port."""
+        return self.rig.serve(f"redis://127.0.0.1:{self.read_proxy.port}/0", port, self.server_env)
+
+    def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return", **options: Any) -> str:
+        """Send a task that writes a journal, with these options of Celery's; its id."""
+        return sent(self.env, "journal.write", lines, a_second, pad, end, **options)
+
+    def revoke(self, task_id: str, signal_name: str) -> None:
+        """Have the task terminated by that signal, past livetask, as Celery's own command does."""
+        with Celery(broker=self.env["SYSTEM_BROKER_URL"], backend=None, set_as_current=False) as app:
+            app.control.revoke(task_id, terminate=True, signal=signal_name)
 
     def journals(self, task_id: str) -> dict[str, Journal]:
         return journals_in(Path(self.env["SYSTEM_JOURNALS"]) / task_id)
@@ -77,6 +90,10 @@ class House:
             answer = asked(f"{self.straight}/api/tasks/{task_id}")
             return dict(answer.json) if answer.status == 200 else {}
         return {}
+
+    async def in_thread(self, call: Callable[..., Found], *args: Any) -> Found:
+        """Do what blocks, and let the viewers go on meanwhile."""
+        return await asyncio.to_thread(call, *args)
 
     async def until(self, what: str, seen: Any, within_s: float = 30.0) -> Any:
         return await asyncio.to_thread(wait_for, what, seen, within_s)
@@ -90,9 +107,11 @@ class House:
         await self.until(f"{lines} lines of {task_id} are printed", seen, within_s)
 
     @contextlib.asynccontextmanager
-    async def watched(self, task_id: str, kinds: Sequence[type[Viewer]] = ALL) -> AsyncIterator[list[Viewer]]:
+    async def watched(
+        self, task_id: str, kinds: Sequence[type[Viewer]] = ALL, within_s: float = 30.0
+    ) -> AsyncIterator[list[Viewer]]:
         """A viewer of each kind that follows the task. HTTP must know the task before, so that is waited for."""
-        await self.until(f"{task_id} is known", lambda: self.task(task_id).get("runs"))
+        await self.until(f"{task_id} is known", lambda: self.task(task_id).get("runs"), within_s)
         async with contextlib.AsyncExitStack() as stack:
             yield [await stack.enter_async_context(kind(self.url, task_id)) for kind in kinds]
 

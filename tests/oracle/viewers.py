@@ -104,6 +104,8 @@ class Viewer:
         cursor = Cursor.parse(wire["cursor"]) if wire.get("cursor") else None
         if event == "reset":
             self._back(wire["run"], cursor, wire["reason"])
+        elif event == "run" and wire["run"]["how"] is None:
+            self.record.add(Again())  # Redis had lost its end, and it is told anew when it is there again
         elif cursor is None:
             return
         elif event == "output":
@@ -123,9 +125,14 @@ class SocketViewer(Viewer):
     acks = True
 
     async def _once(self) -> None:
-        client = socketio.AsyncClient(reconnection=False, logger=False, engineio_logger=False)
+        # a session of ours: the client leaves its own one open where it cannot connect
+        async with aiohttp.ClientSession() as session:
+            await self._over_session(session)
+
+    async def _over_session(self, session: aiohttp.ClientSession) -> None:
+        client = socketio.AsyncClient(reconnection=False, logger=False, engineio_logger=False, http_session=session)
         heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
-        for name in ("output", "gap", "reset", "end", "heartbeat", "bye", "disconnect"):
+        for name in ("output", "gap", "reset", "end", "run", "heartbeat", "bye", "disconnect"):
             client.on(name, _putting(heard, name))
         try:
             async with asyncio.timeout(10):
@@ -156,7 +163,8 @@ class SocketViewer(Viewer):
             self._took(event, wire)
             if self.acks and event in ("output", "gap"):
                 await client.emit("ack", {"task_id": self.task_id, "cursor": wire["cursor"]})
-            if event == "end" and wire["last"] and await self._over():
+            # a run that is lost may yet turn out to live
+            if event == "end" and wire["last"] and wire["how"] != "LOST" and await self._over():
                 self.done.set()
                 return
 
@@ -215,7 +223,7 @@ class SseViewer(Viewer):
             query = {"live": "sse", "encoding": "base64"}
             async with session.get(address, params=query, headers=headers) as answer:
                 self.connects += 1
-                if answer.status == 204 and self.record.ends:
+                if answer.status == 204 and self.record.ends and self.record.ends[-1].how != "LOST":
                     self.done.set()
                 if answer.status != 200:
                     return
@@ -233,10 +241,10 @@ class SseViewer(Viewer):
             same = self._cursor is not None and self._cursor.nonce == at.nonce
             start = self._cursor.position if same and self._cursor else START
             self._given(start, at, piece)
-        elif event in ("gap", "reset", "end"):
+        elif event in ("gap", "reset", "end", "run"):
             wire = json.loads(data)
             self._took(event, wire)
-            self._is_over = event == "end" and wire["last"]
+            self._is_over = event == "end" and wire["last"] and wire["how"] != "LOST"
 
 
 class PollViewer(Viewer):
@@ -312,7 +320,7 @@ class ClientViewer(Viewer):
                         self._end(cursor, how, await self._crc(client, cursor.run))
                     case Notice("back"):
                         self.connects += 1
-                    case TaskEnded():
+                    case TaskEnded(state) if state != "LOST":
                         self.done.set()
 
     async def _crc(self, client: Client, run: int) -> str:

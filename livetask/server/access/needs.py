@@ -40,7 +40,11 @@ ROUTES: dict[tuple[str, str], Need] = {
     # tasks and their output
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
+    ("DELETE", "/api/tasks/{task_id}"): Need("administer"),
+    ("GET", "/api/archived"): VIEW,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
+    ("GET", f"{_RUN}/search"): VIEW_SHARED,
+    ("GET", f"{_RUN}/marks"): VIEW_SHARED,
     ("GET", f"{_RUN}/log.txt"): Need("download"),
     ("GET", f"{_RUN}/log.gz"): Need("download"),
     # starting and stopping
@@ -49,6 +53,11 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/task/{task_id}"): VIEW,
     ("DELETE", "/task/{task_id}"): Need("cancel"),
     ("POST", "/task/{task_id}/rerun"): Need("rerun"),
+    # who one is
+    ("GET", "/login"): ANYBODY,
+    ("POST", "/login"): ANYBODY,
+    ("POST", "/logout"): ANYBODY,
+    ("GET", "/api/me"): ANYBODY,  # of those whom the gate has let in
     # machines
     ("GET", "/api/openapi.json"): ANYBODY,
     ("GET", "/healthz"): ANYBODY,

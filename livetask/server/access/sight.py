@@ -185,6 +185,7 @@ def _bare(task: Task) -> Task:
         stopping_by=None,
         stopping_note=None,
         revoked_by=None,
+        deleted_by=None,
         rerun_of=None,
         reruns=(),
         call=None,
