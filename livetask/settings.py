@@ -149,6 +149,14 @@ class Settings:
         30 * 24 * 3600, "server: how long after its end the archive keeps a task, in seconds", least=60
     )
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
+    mask: bool = _setting(True, "worker: hide secrets of known formats in output, errors, arguments and events")
+    mask_env: tuple[str, ...] = _setting(
+        ("*_PASSWORD", "*_SECRET", "*_SECRET_KEY", "*_TOKEN", "*_API_KEY", "PGPASSWORD"),
+        "worker: environment variables whose values are hidden there too, globs allowed",
+    )
+    mask_with: str = _setting(
+        "", "worker: `module:callable` that gives further texts to be hidden; called when the worker starts"
+    )
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
