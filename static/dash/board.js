@@ -10,7 +10,7 @@ import { emptyText } from './around.js';
 import { Bulk } from './bulk.js';
 import { FilterField } from './filter.js';
 import { Grid } from './grid.js';
-import { KeptIds, keep, kept } from './kept.js';
+import { KeptIds, keep, keepShown, kept } from './kept.js';
 import { ORDERS, TABS, TaskList } from './list.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { known, openStart } from './start.js';
@@ -134,9 +134,10 @@ function drawTabs() {
 
 /** @param {number} count of tasks that can be shown */
 function drawAround(count) {
-  const away = client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
+  const out = client.link === 'refused';
+  const away = out || client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
   const what = client.link === 'reconnecting' ? 'The server does not answer' : 'The store cannot be reached';
-  if (away || byId('notice').dataset.tone === 'warn') notice(away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
+  if (away || byId('notice').dataset.tone === 'warn') notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
   more.hidden = !loaded || (count <= most && list.next === null);
   empty.hidden = count > 0;
   if (count > 0) return;
@@ -286,6 +287,7 @@ choose({ tab: query.get('show') ?? '', text: query.get('q') ?? '', order: query.
 view(kept('view') === 'list');
 showTelling();
 setInterval(() => grid.tick(), 500);
+addEventListener('pagehide', () => keepShown(list.shown(client.now()).slice(0, most).map(({ id }) => id)));
 
 async function learnWhatStarts() {
   tasksToStart = await known();
