@@ -69,23 +69,23 @@ class OneRedis:
     """See Reached. ``client``: for commands. ``bell_reader``: its connection blocks."""
 
     def __init__(self, client: Redis, bell_reader: Redis) -> None:
-        self._client, self._bell_reader = client, bell_reader
+        self.client, self.bell_reader = client, bell_reader
         client.response_callbacks.clear()
         bell_reader.response_callbacks.clear()
 
     async def pipe(self, commands: Sequence[Command]) -> list[Any]:
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self.client.pipeline(transaction=False)
         for command in commands:
             pipe.execute_command(*command)
         return await pipe.execute(raise_on_error=False)  # otherwise the arguments come to stand in the error's text
 
     async def load(self, text: str) -> None:
-        await self._client.script_load(text)
+        await self.client.script_load(text)
 
     async def bells(self, last_ids: dict[str, str], count: int, block_ms: int) -> list[Any]:
         names = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *last_ids, *last_ids.values())
-        return await self._bell_reader.execute_command(*names) or []  # type: ignore[no-untyped-call]
+        return await self.bell_reader.execute_command(*names) or []  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
-        await self._client.aclose()
-        await self._bell_reader.aclose()
+        await self.client.aclose()
+        await self.bell_reader.aclose()
