@@ -164,9 +164,10 @@ class SocketViewer(Viewer):
             if self.acks and event in ("output", "gap"):
                 await client.emit("ack", {"task_id": self.task_id, "cursor": wire["cursor"]})
             # a run that is lost may yet turn out to live
-            if event == "end" and wire["last"] and wire["how"] != "LOST" and await self._over():
-                self.done.set()
-                return
+            if event == "end" and wire["last"] and wire["how"] != "LOST":
+                if await self._over():
+                    self.done.set()
+                return  # and if it could not read what it still wants, it comes back
 
     async def _over(self) -> bool:
         return True
@@ -317,7 +318,7 @@ class ClientViewer(Viewer):
                     case Reset(run, cursor, reason):
                         self._back(run, cursor, reason)
                     case RunEnded(cursor, how):
-                        self._end(cursor, how, await self._crc(client, cursor.run))
+                        self._end(cursor, how, "" if how == "LOST" else await self._crc(client, cursor.run))
                     case Notice("back"):
                         self.connects += 1
                     case TaskEnded(state) if state != "LOST":
@@ -328,7 +329,8 @@ class ClientViewer(Viewer):
         while True:
             with suppress(LivetaskError):  # what is away now is asked again: the test has a time limit
                 task = await client.task(self.task_id)
-                return next((found.crc for found in task.runs if found.run == run), None) or ""
+                if crc := next((found.crc for found in task.runs if found.run == run), None):
+                    return crc
             await asyncio.sleep(AGAIN_S)
 
 
