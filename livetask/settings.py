@@ -26,6 +26,7 @@ MIB = 1024 * KIB
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "valkey+socket", "sentinel", "valkey", "valkeys")
 _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_TOKEN")
+_S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -70,8 +71,32 @@ class Settings:
     host: str = _setting("127.0.0.1", "server: the address to listen on")
     port: int = _setting(8400, "server: the port to listen on; 0 takes a free one", least=0)
     insecure: bool = _setting(
-        False, "server: listen on an address that others reach, although nobody is asked who they are"
+        False, "server: listen on an address that others reach although nobody is asked who they are"
     )
+    auth: str = _setting(
+        "",
+        "server: who may come in. `required`: users and tokens; `module:callable`: whom that recognises; "
+        "default: nobody is asked, and only this machine is listened to",
+    )
+    session_s: int = _setting(7 * 24 * 3600, "server: how long a login by a browser lasts, in seconds", least=60)
+    login_failures: int = _setting(
+        10, "server: how many logins may fail from one address in a quarter of an hour", least=1
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "server: addresses or networks of the reverse proxies whose headers are believed"
+    )
+    proxy_user_header: str = _setting(
+        "", "server: the header in which a trusted proxy names the user, for example X-Remote-User"
+    )
+    proxy_role_header: str = _setting("", "server: the header in which it names the user's groups, with commas")
+    role_map: tuple[tuple[str, str], ...] = _setting(
+        (), "server: by a group of a proxy or of OpenID Connect, which role it means", shown="{}"
+    )
+    default_role: str = _setting(
+        "viewer",
+        "server: the role of who comes by a proxy or OpenID Connect and is in no group of role_map; empty: none",
+    )
+    public_metrics: bool = _setting(False, "server: /readyz and /metrics answer everyone")
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
     poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
@@ -104,6 +129,9 @@ class Settings:
     archive_dir: str = _setting(
         "", "server: the directory where output lives on that leaves Redis, shared by all servers; empty: nowhere"
     )
+    archive_s3: str = _setting(
+        "", "server: the same in S3, as s3://bucket/folder, with livetask[s3] installed; instead of a directory"
+    )
     archive_after_s: int = _setting(60, "server: how long after its end a run is archived, in seconds", least=0)
     archive_step_bytes: int = _setting(
         MIB, "server: how much of a run that goes on is archived at once, in bytes", least=64 * KIB
@@ -121,6 +149,14 @@ class Settings:
         30 * 24 * 3600, "server: how long after its end the archive keeps a task, in seconds", least=60
     )
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
+    mask: bool = _setting(True, "worker: hide secrets of known formats in output, errors, arguments and events")
+    mask_env: tuple[str, ...] = _setting(
+        ("*_PASSWORD", "*_SECRET", "*_SECRET_KEY", "*_TOKEN", "*_API_KEY", "PGPASSWORD"),
+        "worker: environment variables whose values are hidden there too, globs allowed",
+    )
+    mask_with: str = _setting(
+        "", "worker: `module:callable` that gives further texts to be hidden; called when the worker starts"
+    )
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
@@ -157,8 +193,14 @@ class Settings:
             raise SettingInvalid("capture_level", self.capture_level, f"one of {', '.join(_LEVELS)}")
         if not self.prefix or any(sign in self.prefix for sign in "{} \n"):
             raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
+        if self.archive_s3 and _S3.fullmatch(self.archive_s3) is None:
+            raise SettingInvalid("archive_s3", self.archive_s3, "s3://bucket or s3://bucket/folder")
+        if self.archive_s3 and self.archive_dir:
+            raise SettingInvalid("archive_dir", self.archive_dir, "nothing, since archive_s3 is given")
         if not 0 <= self.port <= 65535:
             raise SettingInvalid("port", self.port, "0 to 65535")
+        if self.proxy_user_header and not self.trusted_proxies:
+            raise SettingInvalid("trusted_proxies", (), "the proxies that may send proxy_user_header, 10.0.0.5")
         if not PATH_PREFIX.fullmatch(self.path_prefix):
             raise SettingInvalid("path_prefix", self.path_prefix, "a path without a slash at its end, /livetask")
         for origin in self.frame_ancestors:

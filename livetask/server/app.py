@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import ipaddress
 import signal
 import sys
@@ -21,6 +22,7 @@ from aiohttp import web
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
 from livetask.server.access.checks import abilities_checked
+from livetask.server.access.entrance import Entrance, Ways
 from livetask.server.access.fact_reads import FactReads
 from livetask.server.access.gate import Gate, caller_now
 from livetask.server.access.policy import may_start, require_start
@@ -32,6 +34,7 @@ from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.s3 import S3Shelf
 from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
@@ -40,6 +43,7 @@ from livetask.server.asker import note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
+from livetask.server.flow.api import FlowApi
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.listing.rows import Row
 from livetask.server.live import Live
@@ -129,17 +133,19 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit, gate, meter = _suit(settings), Gate(), _meter(settings)
+    keeping = _keeping(settings)
+    store = _store(settings, keeping)
+    meter = _meter(settings)
+    suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware, meter.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
         client_max_size=settings.inbound_bytes,
     )
+    app[STORE] = store
     stopping = app[STOPPING] = Stopping()
-    keeping = _keeping(settings)
-    store = app[STORE] = _store(settings, keeping)
     archived = store.archived_task if isinstance(store, ArchivedStore) else None
     sight = Sight(store, FactReads(store.commands, Keys(settings.prefix), archived), caller_now)
-    app.middlewares.append(abilities_checked(sight, caller_now))
+    app.middlewares.append(abilities_checked(sight, caller_now, entrance.public))
     published = Published(store.commands, Keys(settings.prefix))
     control = app[CONTROL] = _control(settings, celery_app, store, published)
     startable = Startable(published.known, control.startable, lambda name: _may_be_started(control, name))
@@ -157,7 +163,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, gate, sight, meter, {**stirfried.events(), **actions.events()}, stopping)
+    calls = {**stirfried.events(), **actions.events()}
+    live = app[LIVE] = _live(settings, store, entrance.gate, sight, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     finders = Finders()
@@ -174,11 +181,13 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.add_routes(
         [
             *tasks.routes(),
+            *FlowApi(sight.task, live.catalog, store.read_many).routes(),
             *logs.routes(),
             *searches.routes(),
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *entrance.routes(),
             *_archive_api(store, sight, settings.prefix, keeping).routes(),
             *openapi.routes(),
             *health.routes(told),
@@ -186,6 +195,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         ]
     )
     suit.attach(app)
+    entrance.attach(app, stopping.fail)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     app.on_cleanup.append(lambda _: finders.close())
@@ -215,7 +225,7 @@ async def _close(running: Running, stops: Stops, keeping: Keeping | None, store:
 
 def _keeping(settings: Settings) -> Keeping | None:
     """The archive, if there is one."""
-    if not settings.archive_dir:
+    if not settings.archive_dir and not settings.archive_s3:
         return None
     terms = Terms(
         after_s=min(settings.archive_after_s, settings.keep_s / 2),
@@ -226,7 +236,8 @@ def _keeping(settings: Settings) -> Keeping | None:
         cap_bytes=settings.archive_cap_bytes,
         keep_s=settings.archive_keep_s,
     )
-    return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+    shelf = S3Shelf(settings.archive_s3) if settings.archive_s3 else DirectoryShelf(Path(settings.archive_dir))
+    return Keeping(shelf, prefix=settings.prefix, terms=terms)
 
 
 def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:
@@ -240,6 +251,10 @@ def _store(settings: Settings, keeping: Keeping | None) -> Store:
     if keeping is not None:
         return keeping.store(settings.require_redis_url(), **given)
     return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
+
+
+def _ways(settings: Settings) -> Ways:
+    return Ways(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(Ways)})
 
 
 def _meter(settings: Settings) -> Meter:
@@ -327,15 +342,17 @@ def _live(
 
 
 def check_address(settings: Settings) -> None:
-    """Raise SettingInvalid if others could reach the server, which asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost":
+    """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
+    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
         return
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(settings.host).is_loopback:
             return
     ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because whoever reaches the server "
-        "may read all output and start the allowed tasks. Ways out: a reverse proxy with a login before it, an SSH "
-        "tunnel, or --insecure (LIVETASK_INSECURE=1) to listen all the same"
+        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
+        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
+        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
+        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
+        "all the same"
     )
     raise SettingInvalid("host", settings.host, ways)

@@ -36,12 +36,15 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/"): VIEW,
     ("GET", "/tasks/{task_id}"): Need("view", waits=True),
     ("GET", "/tasks/{task_id}/log"): VIEW,
+    ("GET", "/tasks/{task_id}/workflow"): VIEW,
     ("GET", "/static"): ANYBODY,
     # tasks and their output
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
     ("DELETE", "/api/tasks/{task_id}"): Need("administer"),
     ("GET", "/api/archived"): VIEW,
+    ("GET", "/api/tasks/{task_id}/workflow"): VIEW,
+    ("GET", "/api/tasks/{task_id}/workflow/log"): VIEW,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
     ("GET", f"{_RUN}/search"): VIEW_SHARED,
     ("GET", f"{_RUN}/marks"): VIEW_SHARED,
@@ -53,6 +56,11 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/task/{task_id}"): VIEW,
     ("DELETE", "/task/{task_id}"): Need("cancel"),
     ("POST", "/task/{task_id}/rerun"): Need("rerun"),
+    # who one is
+    ("GET", "/login"): ANYBODY,
+    ("POST", "/login"): ANYBODY,
+    ("POST", "/logout"): ANYBODY,
+    ("GET", "/api/me"): ANYBODY,  # of those whom the gate has let in
     # machines
     ("GET", "/api/openapi.json"): ANYBODY,
     ("GET", "/healthz"): ANYBODY,
