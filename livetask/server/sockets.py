@@ -150,9 +150,7 @@ class Sockets:
         self._stopping = True
         viewers = list(self._viewers.values())
         for viewer in viewers:
-            retry_ms = BYE_RETRY_MS + random.randrange(
-                min(_SPREAD_MOST_MS, len(viewers))
-            )
+            retry_ms = BYE_RETRY_MS + random.randrange(min(_SPREAD_MOST_MS, len(viewers)))
             self._send(viewer, Packet("bye", {"reason": "the server stops", "retry_ms": retry_ms}))
         for viewer in viewers:
             packed_here.set(viewer.transport.packed)
