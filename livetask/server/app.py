@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import ipaddress
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from aiohttp import web
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
 from livetask.server.access.checks import abilities_checked
+from livetask.server.access.entrance import Entrance, Ways
 from livetask.server.access.fact_reads import FactReads
 from livetask.server.access.gate import Gate, caller_now
 from livetask.server.access.policy import may_start, require_start
@@ -41,11 +43,13 @@ from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
 from livetask.server.listening import BASE, AddressRefused, Place
+from livetask.server.listing.rows import Row
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
+from livetask.server.reconciling import Asks, Reconciler
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
 from livetask.server.searching.finders import Finders
@@ -127,17 +131,19 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit, gate, meter = _suit(settings), Gate(), _meter(settings)
+    keeping = _keeping(settings)
+    store = _store(settings, keeping)
+    meter = _meter(settings)
+    suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware, meter.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
         client_max_size=settings.inbound_bytes,
     )
+    app[STORE] = store
     stopping = app[STOPPING] = Stopping()
-    keeping = _keeping(settings)
-    store = app[STORE] = _store(settings, keeping)
     archived = store.archived_task if isinstance(store, ArchivedStore) else None
     sight = Sight(store, FactReads(store.commands, Keys(settings.prefix), archived), caller_now)
-    app.middlewares.append(abilities_checked(sight, caller_now))
+    app.middlewares.append(abilities_checked(sight, caller_now, entrance.public))
     published = Published(store.commands, Keys(settings.prefix))
     control = app[CONTROL] = _control(settings, celery_app, store, published)
     startable = Startable(published.known, control.startable, lambda name: _may_be_started(control, name))
@@ -155,7 +161,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, gate, sight, meter, {**stirfried.events(), **actions.events()}, stopping)
+    calls = {**stirfried.events(), **actions.events()}
+    live = app[LIVE] = _live(settings, store, entrance.gate, sight, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     finders = Finders()
@@ -177,6 +184,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *entrance.routes(),
             *_archive_api(store, sight, settings.prefix, keeping).routes(),
             *openapi.routes(),
             *health.routes(told),
@@ -184,20 +192,23 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         ]
     )
     suit.attach(app)
+    entrance.attach(app, stopping.fail)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     app.on_cleanup.append(lambda _: finders.close())
     live.attach(app)
-    running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag))
+    running, reconciler = Running(stopping.fail), _reconciler(settings, store, control, live)
+    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag, reconciler))
     app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
     if keeping is not None:
         keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag) -> None:
-    running.start(stops.run(), loop_lag.run(), *(keeping.loops() if keeping else ()))
+async def _start(
+    running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag, reconciler: Reconciler
+) -> None:
+    running.start(stops.run(), loop_lag.run(), reconciler.run(), *(keeping.loops() if keeping else ()))
 
 
 async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
@@ -236,6 +247,10 @@ def _store(settings: Settings, keeping: Keeping | None) -> Store:
     if keeping is not None:
         return keeping.store(settings.require_redis_url(), **given)
     return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
+
+
+def _ways(settings: Settings) -> Ways:
+    return Ways(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(Ways)})
 
 
 def _meter(settings: Settings) -> Meter:
@@ -280,6 +295,15 @@ def _may_be_started(control: Control, name: str) -> bool:
     return control.allows(name) and may_start(caller_now(), name)
 
 
+def _reconciler(settings: Settings, store: Store, control: Control, live: Live) -> Reconciler:
+    async def rows() -> Iterable[Row]:
+        await live.catalog.roster.sync()
+        return live.catalog.roster
+
+    asks = Asks(rows, store.task, control.info, store.note, store.commands)
+    return Reconciler(asks, Keys(settings.prefix), lease_ms=settings.lease_s * 1000)
+
+
 def _wishes(settings: Settings, store: Store) -> Wishes:
     return Wishes(store, prefix=settings.prefix, keep_s=settings.keep_s, recent_cap=settings.recent_cap)
 
@@ -314,15 +338,17 @@ def _live(
 
 
 def check_address(settings: Settings) -> None:
-    """Raise SettingInvalid if others could reach the server, which asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost":
+    """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
+    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
         return
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(settings.host).is_loopback:
             return
     ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because whoever reaches the server "
-        "may read all output and start the allowed tasks. Ways out: a reverse proxy with a login before it, an SSH "
-        "tunnel, or --insecure (LIVETASK_INSECURE=1) to listen all the same"
+        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
+        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
+        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
+        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
+        "all the same"
     )
     raise SettingInvalid("host", settings.host, ways)

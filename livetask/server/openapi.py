@@ -31,6 +31,7 @@ _WORDS = {
     204: "There is nothing, or nothing more will come.",
     304: "What the client has is still right.",
     400: "A value is wrong; the answer says which, and what would be right.",
+    401: "The server wants to know who asks; the answer says how to tell it.",
     403: "The task is not in the allow-list, or a page of another origin asks.",
     404: "There is no such task, run or address.",
     409: "The position is not one of this run; the task has not ended, cannot be stopped, or not run again as it was.",
@@ -60,7 +61,7 @@ def document() -> Json:
             "version": livetask.__version__,
             "description": "The live output of Celery tasks. GET routes answer HEAD too. Socket.IO has its own page.",
         },
-        "paths": {**_tasks(), **_logs(), **_stirfried(), **_machines(), **_pages()},
+        "paths": _asked({**_tasks(), **_logs(), **_stirfried(), **_machines(), **_pages()}) | _access(),
         "components": {"schemas": SCHEMAS},
     }
 
@@ -269,6 +270,34 @@ def _pages() -> Json:
             )
         },
     }
+
+
+def _access() -> Json:
+    form = {"application/x-www-form-urlencoded": {"schema": shape(name=STRING, password=STRING, next=STRING)}}
+    out = {"application/x-www-form-urlencoded": {"schema": shape(everywhere=STRING)}}
+    on = {303: {"description": "The way on; a login comes with a session's cookie."}}
+    page = {200: _text("The login.", "text/html")}
+    tried = _operation("Log in.", [], {**on, **_wrong(400, 401, 413, 429, 500, 503)}) | {
+        "requestBody": {"content": form}
+    }
+    left = _operation("Log out, with ``everywhere`` in all browsers.", [], {**on, **_wrong(400, 413, 500, 503)})
+    me = shape(name=STRING, by=STRING, role=STRING, abilities={"type": "array", "items": STRING})
+    return {
+        "/login": {"get": _operation("The login.", [_query("next", STRING)], {**page, **on}), "post": tried},
+        "/logout": {"post": left | {"requestBody": {"content": out}}},
+        "/api/me": {"get": _operation("Who asks.", [], {200: _json("You.", me), **_errors(401, 503)})},
+    }
+
+
+def _asked(paths: Json) -> Json:
+    """The paths, each with the answer to those who are not recognised; a browser is led from a page to the login."""
+    for path, methods in paths.items():
+        if path == "/healthz":
+            continue
+        said = _failures(401) if path.startswith("/task/") or path == "/task" else _errors(401)
+        for operation in methods.values():
+            operation["responses"] |= {"401": said[401]}
+    return paths
 
 
 # ---- parts

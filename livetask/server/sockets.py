@@ -20,6 +20,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import socketio
@@ -29,6 +30,7 @@ from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.access.standing import Loss
 from livetask.server.armour.meter import Meter
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
@@ -186,7 +188,8 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
         transport = Transport(socket, packed_here.get())
-        self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))
@@ -195,10 +198,21 @@ class Sockets:
         self._forget(sid)
         log.debug("a viewer went, %d are here", len(self._viewers))
 
+    async def _put_out(self, viewer: Viewer, loss: Loss) -> None:
+        """End the connection of one who may not stay; it can come back as who it is by now."""
+        self._send(viewer, Packet("bye", {"reason": loss.reason, "code": loss.code, "retry_ms": BYE_RETRY_MS}))
+        self._forget(viewer.sid)
+        packed_here.set(viewer.transport.packed)
+        await self._server.disconnect(viewer.sid)
+        await asyncio.sleep(_BYE_S)  # what was written goes out meanwhile
+        viewer.transport.abort()
+
     def _forget(self, sid: str) -> None:
         viewer = self._viewers.pop(sid, None)
         if viewer is None:
             return
+        if viewer.stay is not None:
+            self._gate.standing.leave(viewer.stay)
         for follower in (*viewer.followers.values(), *viewer.sent.values()):
             self._hub.leave(follower)
         viewer.followers.clear()
@@ -264,6 +278,7 @@ class Sockets:
             "task": None if task is None else task_json(task),
             "run": None if cursor is None else cursor.run,
             "cursor": None if cursor is None else str(cursor),
+            "window": follower.sub.window_bytes,
         }
 
     async def _unsubscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:

@@ -134,9 +134,10 @@ function drawTabs() {
 
 /** @param {number} count of tasks that can be shown */
 function drawAround(count) {
-  const away = client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
+  const out = client.link === 'refused';
+  const away = out || client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
   const what = client.link === 'reconnecting' ? 'The server does not answer' : 'The store cannot be reached';
-  if (away || byId('notice').dataset.tone === 'warn') notice(away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
+  if (away || byId('notice').dataset.tone === 'warn') notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
   more.hidden = !loaded || (count <= most && list.next === null);
   empty.hidden = count > 0;
   if (count > 0) return;

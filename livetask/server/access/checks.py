@@ -8,7 +8,7 @@ Must never know: Redis, Celery, what the routes do.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from aiohttp import web
@@ -24,8 +24,8 @@ from livetask.server.access.sight import Sight
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def abilities_checked(sight: Sight, caller_now: Callable[[], Caller]) -> Any:
-    """A middleware, to stand inside the gate."""
+def abilities_checked(sight: Sight, caller_now: Callable[[], Caller], public: Container[str] = ()) -> Any:
+    """A middleware, to stand inside the gate. ``public``: the routes that the gate lets anybody pass to."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -33,7 +33,7 @@ def abilities_checked(sight: Sight, caller_now: Callable[[], Caller]) -> Any:
         if resource is None:  # nothing is registered there
             return await handler(request)
         need = need_of_route(request.method, resource.canonical)
-        if need.ability:
+        if need.ability and resource.canonical not in public:
             _check(caller_now(), need)
             if "task_id" in request.match_info and not need.waits:
                 await sight.require(task_id_checked(request.match_info["task_id"]), need.ability)
