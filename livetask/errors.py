@@ -32,6 +32,7 @@
     ├── Forbidden                 access_errors.py: the caller may see this, and may not do that
     ├── UserExists                access_errors.py, as those below
     ├── LoginFailed               the name or the password is wrong
+    ├── PasswordsDiffer           the two passwords that were typed are not the same
     ├── LoginsTooMany             too many logins have failed of late
     ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
@@ -227,7 +228,10 @@ class TaskNotAllowed(LivetaskError):
 
 
 class ArgumentsUnknown(LivetaskError):
-    """A task cannot be run again as it was: its arguments are not kept. ``why``: 'too_large', 'not_json' or ''."""
+    """A task cannot be run again as it was: its arguments are not kept.
+
+    ``why``: 'too_large', 'not_json', 'secret' or ''.
+    """
 
     code = "arguments_unknown"
     status = 409
@@ -238,7 +242,7 @@ class ArgumentsUnknown(LivetaskError):
         self.why = why
 
     def __str__(self) -> str:
-        known = {"too_large": "they are too large", "not_json": "JSON cannot hold them"}
+        known = {"too_large": "they are too large", "not_json": "JSON cannot hold them", "secret": "they hold a secret"}
         return (
             f"the arguments of task {self.task_id} are not kept ({known.get(self.why, 'nobody noted them')}): give args"
         )
