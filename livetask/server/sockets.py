@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -33,6 +32,7 @@ from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
 from livetask.server.access.standing import Loss
 from livetask.server.armour.meter import Meter
+from livetask.server.beats import heartbeats
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
 from livetask.server.engine import socketio_server
@@ -134,23 +134,10 @@ class Sockets:
         """Send heartbeats, for ever."""
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            alike: dict[tuple[tuple[str, str], ...], Packet] = {}  # encoded once for all who are told the same
-            for number, viewer in enumerate(list(self._viewers.values())):
-                shown = self._ends_for(viewer)
-                packet = alike.get(shown)
-                if packet is None:
-                    packet = alike[shown] = self._beat(shown)
+            for number, (viewer, packet) in enumerate(heartbeats(list(self._viewers.values()), self._hub)):
                 self._send(viewer, packet)
                 if number % _BEATS_AT_ONCE == 0:
                     await asyncio.sleep(0)
-
-    def _ends_for(self, viewer: Viewer) -> tuple[tuple[str, str], ...]:
-        ends = ((task_id, self._hub.end_of(one)) for task_id, one in viewer.followers.items())
-        return tuple((task_id, str(end)) for task_id, end in ends if end is not None)
-
-    def _beat(self, shown: tuple[tuple[str, str], ...]) -> Packet:
-        at_ms = int(time.time() * 1000)
-        return Packet("heartbeat", {"at_ms": at_ms, "store": self._hub.store_state, "ends": dict(shown)})
 
     async def close(self) -> None:
         """Say goodbye, let it arrive, and end all connections; within a second, whoever does not answer."""
