@@ -18,14 +18,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
+from livetask.redis_places import SCHEMES
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
 from livetask.setting_values import FRAMING, HOST_NAME, PATH_PREFIX, as_object, converted
 
 KIB = 1024
 MIB = 1024 * KIB
 
-_REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "valkey+socket", "sentinel", "valkey", "valkeys")
 _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_TOKEN")
+_S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -128,6 +129,9 @@ class Settings:
     archive_dir: str = _setting(
         "", "server: the directory where output lives on that leaves Redis, shared by all servers; empty: nowhere"
     )
+    archive_s3: str = _setting(
+        "", "server: the same in S3, as s3://bucket/folder, with livetask[s3] installed; instead of a directory"
+    )
     archive_after_s: int = _setting(60, "server: how long after its end a run is archived, in seconds", least=0)
     archive_step_bytes: int = _setting(
         MIB, "server: how much of a run that goes on is archived at once, in bytes", least=64 * KIB
@@ -189,13 +193,17 @@ class Settings:
             value = getattr(self, item.name)
             if least is not None and value < least:
                 raise SettingInvalid(item.name, value, f"a whole number of at least {least}")
-        if self.redis_url and self.redis_url.split(":", 1)[0] not in _REDIS_SCHEMES:
+        if self.redis_url and self.redis_url.split(":", 1)[0] not in SCHEMES:
             shown = without_password(self.redis_url)
             raise SettingInvalid("redis_url", shown, "the URL of a Redis or Valkey server, redis://host:6379/0")
         if self.capture_level not in _LEVELS:
             raise SettingInvalid("capture_level", self.capture_level, f"one of {', '.join(_LEVELS)}")
         if not self.prefix or any(sign in self.prefix for sign in "{} \n"):
             raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
+        if self.archive_s3 and _S3.fullmatch(self.archive_s3) is None:
+            raise SettingInvalid("archive_s3", self.archive_s3, "s3://bucket or s3://bucket/folder")
+        if self.archive_s3 and self.archive_dir:
+            raise SettingInvalid("archive_dir", self.archive_dir, "nothing, since archive_s3 is given")
         if not 0 <= self.port <= 65535:
             raise SettingInvalid("port", self.port, "0 to 65535")
         if self.proxy_user_header and not self.trusted_proxies:
@@ -281,7 +289,7 @@ def _redis_among(conf: Mapping[str, Any]) -> str:
     """The broker's URL if it is a Redis, else the result backend's, else ''."""
     for name in ("broker_url", "result_backend"):
         url = conf.get(name)
-        if isinstance(url, str) and url.split(":", 1)[0] in _REDIS_SCHEMES:
+        if isinstance(url, str) and url.split(":", 1)[0] in SCHEMES:
             return url
     return ""
 

@@ -36,6 +36,7 @@ from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.s3 import S3Shelf
 from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
@@ -44,6 +45,7 @@ from livetask.server.asker import note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
+from livetask.server.flow.api import FlowApi
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.listing.rows import Row
 from livetask.server.live import Live
@@ -181,6 +183,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.add_routes(
         [
             *tasks.routes(),
+            *FlowApi(sight.task, live.catalog, store.read_many).routes(),
             *logs.routes(),
             *searches.routes(),
             *stirfried.routes(),
@@ -224,7 +227,7 @@ async def _close(running: Running, stops: Stops, keeping: Keeping | None, store:
 
 def _keeping(settings: Settings) -> Keeping | None:
     """The archive, if there is one."""
-    if not settings.archive_dir:
+    if not settings.archive_dir and not settings.archive_s3:
         return None
     terms = Terms(
         after_s=min(settings.archive_after_s, settings.keep_s / 2),
@@ -235,7 +238,8 @@ def _keeping(settings: Settings) -> Keeping | None:
         cap_bytes=settings.archive_cap_bytes,
         keep_s=settings.archive_keep_s,
     )
-    return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+    shelf = S3Shelf(settings.archive_s3) if settings.archive_s3 else DirectoryShelf(Path(settings.archive_dir))
+    return Keeping(shelf, prefix=settings.prefix, terms=terms)
 
 
 def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:

@@ -36,12 +36,17 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/"): VIEW,
     ("GET", "/tasks/{task_id}"): Need("view", waits=True),
     ("GET", "/tasks/{task_id}/log"): VIEW,
+    # holds nothing of the task: what it shows it asks the API for
+    ("GET", "/embed/tasks/{task_id}"): ANYBODY,
+    ("GET", "/tasks/{task_id}/workflow"): VIEW,
     ("GET", "/static"): ANYBODY,
     # tasks and their output
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
     ("DELETE", "/api/tasks/{task_id}"): Need("administer"),
     ("GET", "/api/archived"): VIEW,
+    ("GET", "/api/tasks/{task_id}/workflow"): VIEW,
+    ("GET", "/api/tasks/{task_id}/workflow/log"): VIEW,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
     ("GET", f"{_RUN}/search"): VIEW_SHARED,
     ("GET", f"{_RUN}/marks"): VIEW_SHARED,
