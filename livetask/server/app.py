@@ -168,14 +168,18 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     calls = {**stirfried.events(), **actions.events()}
     live = app[LIVE] = _live(settings, store, entrance.gate, sight, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    zipped = store.zipped if isinstance(store, ArchivedStore) else None
+    logs = LiveLog(live.hub, reader, LogApi(reader, zipped), settings.heartbeat_ms / 1000, settings.poll_s)
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
     loop_lag = LoopLag()
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
     told = health.Sources(
-        store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ())), figures.fresh, figures.brief
+        store.ping,
+        lambda: (*figures(), *(keeping.figures() if keeping else ())),
+        figures.fresh,
+        lambda: {**figures.brief(), **(keeping.brief() if keeping else {})},
     )
 
     app[BASE] = settings.path_prefix
