@@ -126,10 +126,11 @@ async def test_the_keyboard_reaches_every_tool_and_comes_back_to_the_log(store: 
 def themes() -> dict[str, dict[str, str]]:
     """The variables of each theme."""
     text = (CHECKOUT / "static" / "tokens.css").read_text()
-    light = dict(re.findall(r"(--[\w-]+): ([^;]+);", text[: text.index(':root[data-theme="dark"]')]))
-    dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\n\}', text, re.DOTALL)
-    assert dark
-    return {"light": light, "dark": light | dict(re.findall(r"(--[\w-]+): ([^;]+);", dark[1]))}
+    known = re.findall(r"(--[\w-]+): (?:light-dark\((#\w+), (#\w+)\)|([^;]+));", text)
+    return {
+        "light": {name: light or same for name, light, _, same in known},
+        "dark": {name: dark or same for name, _, dark, same in known},
+    }
 
 
 def luminance(colour: str) -> float:
