@@ -9,7 +9,7 @@ import pytest
 
 from livetask.position import START, Cursor
 from tests.real.redis_servers import RealRedis
-from tests.server.archiving import Archiving, lines_written
+from tests.server.archiving import Archiving, StuckShelf, lines_written
 from tests.server.conftest import Write
 from tests.server.living import Serving, Viewer, until
 
@@ -82,3 +82,31 @@ async def test_a_screen_on_an_archived_run_shows_its_last_lines_and_its_end(
         assert bytes(run.text).endswith(bytes(seen.text[1][-200:]))
         assert bytes(seen.text[1]).count(b"\n") <= 50
         assert seen.skipped > 0
+
+
+async def test_a_screen_on_a_shelf_that_hangs_waits_and_nobody_else_does(
+    valkey: RealRedis, prefix: str, tmp_path: Path, writer: Write
+) -> None:
+    shelf = StuckShelf(tmp_path)
+    async with (
+        Archiving(valkey.url, prefix, tmp_path, shelf) as archiving,
+        Serving(valkey.url, prefix, store=archiving.store) as serving,
+    ):
+        old, live = writer("old"), writer("live")
+        old.begin()
+        live.begin()
+        lines_written(old, 5000)
+        old.finish()
+        await archiving.move("old")
+        await archiving.archive.forget("old", [old.nonce])
+        archiving.archive.forget_members()
+        shelf.answers.clear()
+        async with Viewer(serving) as screen, Viewer(serving) as other:
+            await screen.subscribe("old", mode="screen", lines=50)
+            await other.subscribe("live")
+            live.write(b"here\n")
+            await until("the other is served", lambda: other.tasks["live"].text[1] == b"here\n", 5)
+            assert screen.tasks["old"].ends == []
+            shelf.answers.set()
+            await until("the screen is served too", lambda: screen.tasks["old"].ends)
+            assert bytes(old.text).endswith(bytes(screen.tasks["old"].text[1][-100:]))
