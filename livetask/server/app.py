@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from livetask.hiding import Hiding
 from livetask.keys import Keys
+from livetask.masking import Mask
 from livetask.server import health, openapi, pages
 from livetask.server.access.checks import abilities_checked
 from livetask.server.access.entrance import Entrance, Ways
@@ -291,6 +293,7 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store, publis
         timeout_s=settings.broker_timeout_s,
         limit_bytes=settings.inbound_bytes,
         show_arguments=settings.show_arguments,
+        hiding=Hiding(settings.hide_keys, Mask(formats=settings.mask)),
         note=note,
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,

@@ -17,8 +17,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from livetask.masking import REACH_BYTES, Mask
 from livetask.position import START, Position
-from livetask.worker.masking import REACH_BYTES, Mask
 from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
 from livetask.worker.spool import RunPaths, read_json, write_whole
