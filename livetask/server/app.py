@@ -92,6 +92,10 @@ CONTROL = web.AppKey("CONTROL", Control)
 _REDIS_S = 5.0
 """Patience with Redis, for connecting and for each answer."""
 
+_LOUD = """\
+livetask: INSECURE, as you wished: nobody is asked who they are. Whoever reaches this address reads the output of all
+livetask: tasks and starts those that may be started. --auth required asks; see docs/access.md"""
+
 _STOP_S = 1.0
 """How long requests under way may take when the server stops; it is gone within 2 s."""
 
@@ -124,6 +128,8 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     )
     runner = await place.open(app)
     try:
+        if not _is_loopback(settings.host) and not _ways(settings).asks:
+            print(_LOUD, file=sys.stderr, flush=True)
         print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
@@ -341,13 +347,17 @@ def _live(
     )
 
 
+def _is_loopback(host: str) -> bool:
+    """Only this machine reaches that address."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
+    if settings.insecure or _is_loopback(settings.host) or _ways(settings).asks:
         return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(settings.host).is_loopback:
-            return
     ways = (
         "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
         "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "

@@ -187,3 +187,33 @@ async def test_one_who_does_not_take_the_news_keeps_nobody_else(monkeypatch: pyt
     await standing.look()
     assert heard == [OVER, OVER]
     assert standing.here == 0
+
+
+async def test_all_of_a_revoked_token_are_put_out_together() -> None:
+    standing = Standing(_Answers(NOBODY))
+    together = asyncio.Barrier(50)
+
+    async def wait_for_the_others(loss: Loss) -> None:
+        await together.wait()
+
+    for _ in range(50):
+        standing.enter(Presented(), ANNA, wait_for_the_others)
+    await standing.look()
+    assert not together.broken
+    assert together.n_waiting == 0
+
+
+async def test_who_brings_the_same_is_one_question_and_who_brings_other_things_another() -> None:
+    gate = _Answers(Caller("anna", "callable", "viewer", ROLES["viewer"]))
+    standing = Standing(gate)
+    assert isinstance(gate.answer, Caller)
+
+    async def never(loss: Loss) -> None:
+        raise AssertionError(loss)
+
+    for cookie in ("a", "a", "b"):
+        for number in range(2):
+            headers = {"sec-websocket-key": (f"{cookie}{number}",), "accept": ("*/*",)}
+            standing.enter(Presented("192.0.2.7", headers, {"sso": cookie}), gate.answer, never)
+    await standing.look()
+    assert gate.asked == 2
