@@ -7,9 +7,7 @@ it serves all the same, and heals.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import ipaddress
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -51,6 +49,7 @@ from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
+from livetask.server.reach import LOUD, check_reach, is_loopback
 from livetask.server.reconciling import Asks, Reconciler
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
@@ -64,7 +63,6 @@ from livetask.server.stops import Stops
 from livetask.server.store import Store
 from livetask.server.store_figures import StoreFigures
 from livetask.server.wishes import Wishes
-from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,10 +89,6 @@ CONTROL = web.AppKey("CONTROL", Control)
 
 _REDIS_S = 5.0
 """Patience with Redis, for connecting and for each answer."""
-
-_LOUD = """\
-livetask: INSECURE, as you wished: nobody is asked who they are. Whoever reaches this address reads the output of all
-livetask: tasks and starts those that may be started. --auth required asks; see docs/access.md"""
 
 _STOP_S = 1.0
 """How long requests under way may take when the server stops; it is gone within 2 s."""
@@ -128,8 +122,8 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     )
     runner = await place.open(app)
     try:
-        if not _is_loopback(settings.host) and not _ways(settings).asks:
-            print(_LOUD, file=sys.stderr, flush=True)
+        if not is_loopback(settings.host) and not _ways(settings).asks:
+            print(LOUD, file=sys.stderr, flush=True)
         print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
@@ -347,22 +341,7 @@ def _live(
     )
 
 
-def _is_loopback(host: str) -> bool:
-    """Only this machine reaches that address."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
-    if settings.insecure or _is_loopback(settings.host) or _ways(settings).asks:
-        return
-    ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
-        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
-        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
-        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
-        "all the same"
-    )
-    raise SettingInvalid("host", settings.host, ways)
+    if not settings.insecure and not _ways(settings).asks:
+        check_reach(settings.host, settings.allowed_hosts)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import socketio
 
@@ -101,6 +102,18 @@ async def test_a_long_poll_of_a_revoked_token_is_answered_401(
     answer = await poll
     assert answer.status == 401
     assert time.monotonic() - began < 10
+
+
+async def test_a_file_that_grows_breaks_off_when_its_token_is_revoked(client: Client, stored: Stored) -> None:
+    Writer(stored.url, "task-1").begin().write(b"one\n")
+    text, token = await stored.tokens.make("ci", "viewer")
+    async with client.get("/api/tasks/task-1/runs/1/log.txt?follow=1", headers=bearer(text)) as answer:
+        async with asyncio.timeout(20):
+            assert await answer.content.readline() == b"one\n"
+            await stored.tokens.revoke(token.token_id)
+            await _look(client)
+            with pytest.raises(aiohttp.ClientPayloadError):  # it is not taken for the whole
+                await answer.content.read()
 
 
 async def test_who_may_do_other_things_now_is_told_so(client: Client, stored: Stored) -> None:
