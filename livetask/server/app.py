@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from livetask.hiding import Hiding
 from livetask.keys import Keys
+from livetask.masking import Mask
 from livetask.server import health, openapi, pages
 from livetask.server.access.checks import abilities_checked
 from livetask.server.access.entrance import Entrance, Ways
@@ -166,14 +168,18 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     calls = {**stirfried.events(), **actions.events()}
     live = app[LIVE] = _live(settings, store, entrance.gate, sight, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    zipped = store.zipped if isinstance(store, ArchivedStore) else None
+    logs = LiveLog(live.hub, reader, LogApi(reader, zipped), settings.heartbeat_ms / 1000, settings.poll_s)
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
     loop_lag = LoopLag()
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
     told = health.Sources(
-        store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ())), figures.fresh, figures.brief
+        store.ping,
+        lambda: (*figures(), *(keeping.figures() if keeping else ())),
+        figures.fresh,
+        lambda: {**figures.brief(), **(keeping.brief() if keeping else {})},
     )
 
     app[BASE] = settings.path_prefix
@@ -287,6 +293,7 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store, publis
         timeout_s=settings.broker_timeout_s,
         limit_bytes=settings.inbound_bytes,
         show_arguments=settings.show_arguments,
+        hiding=Hiding(settings.hide_keys, Mask(formats=settings.mask)),
         note=note,
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,
