@@ -78,6 +78,20 @@ class LoginFailed(LivetaskError):
         return "the name or the password is wrong"
 
 
+class ProviderRefused(LivetaskError):
+    """A login by a provider of OpenID Connect came to nothing. ``why``: what was seen, without secrets."""
+
+    code = "provider_refused"
+    status = 401
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the login by the provider did not work: {self.why}"
+
+
 class LoginsTooMany(LivetaskError):
     """Too many logins have failed of late. ``retry_s``: when to try again, in seconds."""
 
@@ -110,3 +124,13 @@ class TooFast(LivetaskError):
     def __str__(self) -> str:
         again = f"ask again in {max(1, round(self.retry_after_s + 0.5))} s"
         return f"more than {self.per_minute} {self.kind} a minute: {again} (the setting {self.kind}_per_minute)"
+
+
+class PasswordsDiffer(LivetaskError):
+    """The two passwords that were typed are not the same."""
+
+    code = "passwords_differ"
+    status = 400
+
+    def __str__(self) -> str:
+        return "the two passwords are not the same; nothing was changed"

@@ -26,6 +26,9 @@ import { PLAIN, styled } from './style.js';
 const TAIL = 200;
 const MOST_MARKS = 1000;
 
+/** What passes by itself. */
+const LATER = ['redis_unavailable', 'archive_unavailable', 'unavailable', 'too_many'];
+
 export class Feed {
   /**
    * @param {object} options
@@ -62,6 +65,9 @@ export class Feed {
     this.fresh = false;
     /** @type {Position} the end of the output as far as it is known */
     this.end = { line: 1, byte: 0 };
+    /** Where the output ended at the last heartbeat; and whether what there was at the one before has not come yet. */
+    this.beatAt = 0;
+    this.lags = false;
     /** @type {Gap[]} in their order, without overlap */
     this.gaps = [];
     /** @type {Set<number>} lines given in part that are rewritten in place: their last state is not known yet */
@@ -92,6 +98,7 @@ export class Feed {
     this.at = { line: 1, byte: 0 };
     this.end = { line: 1, byte: 0 };
     this.gaps = [];
+    [this.beatAt, this.lags] = [0, false];
     this.rewritten.clear();
     this.marks = [];
     this.ending = null;
@@ -136,7 +143,7 @@ export class Feed {
   /** @param {Message} answer @returns {'again' | 'later' | null} */
   refused(answer) {
     const code = String(answer.code);
-    if (code === 'redis_unavailable' || code === 'unavailable' || code === 'too_many') return 'later';
+    if (LATER.includes(code)) return 'later';
     if (this.cursor !== null && /^(position_|cursor_)/.test(code)) {
       // this run's output is not what it was: begin again
       const resets = this.journal.resets + 1;
@@ -281,9 +288,16 @@ export class Feed {
   beaten(end) {
     const to = cursorOf(end);
     if (!to || to.run !== this.run || this.mode === 'screen' && !this.following) return null;
+    this.lags = this.beatAt > this.at.byte;
+    this.beatAt = to.byte;
     const stalled = to.byte > this.at.byte && this.stalledAt === this.at.byte;
     this.stalledAt = to.byte > this.at.byte ? this.at.byte : -1;
     return stalled ? this.again() : null;
+  }
+
+  /** How many bytes this viewer is behind, if it is by a heartbeat and more. */
+  get behind() {
+    return this.lags ? Math.max(0, this.beatAt - this.at.byte) : 0;
   }
 
   /** @param {Message} task */

@@ -22,6 +22,8 @@ const WHY = {
   dropped: 'missing: the worker had to give them up',
   lost: 'lost from the store',
   skipped: 'left out',
+  deleted: 'deleted',
+  archived: 'in an archive that this server does not have',
 };
 
 /** How a run ended: 'ok', 'bad' or 'neutral'. @param {string} how */
@@ -81,5 +83,6 @@ export function linkText(feed, client) {
   if (feed.state === 'ended') return ['ended', 'ended'];
   if (client.store === 'unreachable') return ['unreachable', 'store unreachable'];
   if (feed.state === 'waiting') return ['waiting', feed.task ? 'waiting for it to begin' : 'waiting to hear of this task'];
+  if (feed.behind) return ['behind', `live, ${size(feed.behind)} behind`];
   return ['live', 'live'];
 }

@@ -20,6 +20,7 @@ ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"
 GROUND = [
     "errors.py", "setting_errors.py", "colours.py", "position.py", "keys.py", "parcel.py", "settings.py",
     "setting_values.py", "arguments.py", "signature.py", "search_errors.py", "access_errors.py", "archive_errors.py",
+    "masking.py", "hiding.py",
     "redis_places.py",
 ]  # fmt: skip
 PURE = [
@@ -27,8 +28,9 @@ PURE = [
     *GROUND, "server/subscription.py", "server/reels.py", "server/calls.py", "server/wire.py", "server/options.py",
     "server/schemas.py", "server/listing/rows.py", "server/listing/wanted.py", "server/listing/asked.py",
     "server/access/caller.py", "server/access/presented.py", "server/access/policy.py", "server/access/rights.py",
+    "server/access/next_page.py", "server/access/addresses.py", "server/reach.py",
     "server/access/needs.py", "server/access/sight.py", "server/armour/hosts.py",
-    "server/armour/rates.py", "server/tally.py", "server/stream_events.py", "worker/masking.py",
+    "server/armour/rates.py", "server/tally.py", "server/stream_events.py",
     "server/archive/members.py", "server/archive/parts.py", "server/archive/names.py",
 ]  # fmt: skip
 CONNECT = {"server/connecting.py", "server/cluster.py"}

@@ -36,6 +36,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/"): VIEW,
     ("GET", "/tasks/{task_id}"): Need("view", waits=True),
     ("GET", "/tasks/{task_id}/log"): VIEW,
+    # holds nothing of the task: what it shows it asks the API for
+    ("GET", "/embed/tasks/{task_id}"): ANYBODY,
     ("GET", "/tasks/{task_id}/workflow"): VIEW,
     ("GET", "/static"): ANYBODY,
     # tasks and their output
@@ -60,6 +62,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/login"): ANYBODY,
     ("POST", "/login"): ANYBODY,
     ("POST", "/logout"): ANYBODY,
+    ("GET", "/login/oidc"): ANYBODY,
+    ("GET", "/login/oidc/back"): ANYBODY,
     ("GET", "/api/me"): ANYBODY,  # of those whom the gate has let in
     # machines
     ("GET", "/api/openapi.json"): ANYBODY,
