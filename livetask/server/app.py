@@ -39,7 +39,7 @@ from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
-from livetask.server.asker import note_asker
+from livetask.server.asker import asker_noted
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
@@ -140,7 +140,13 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     meter = _meter(settings)
     suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
+        middlewares=[
+            asker_noted(entrance.address_of),
+            answer_errors,
+            *suit.middlewares(),
+            entrance.gate.middleware,
+            meter.middleware,
+        ],
         client_max_size=settings.inbound_bytes,
     )
     app[STORE] = store
