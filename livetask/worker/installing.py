@@ -167,7 +167,7 @@ def _on_logging_ready(**_: Any) -> None:
 @guarded("how the tasks are called could not be published")
 def _on_ready(**_: Any) -> None:
     if _worker is not None and _worker.is_main and _worker.celery_worker is not None:
-        write_forms(_worker.celery_worker.app, _worker.celery_worker.hostname, _worker.directory)
+        write_forms(_worker.celery_worker.app, _worker.celery_worker.hostname, _worker.directory, _worker.hiding)
 
 
 def _started(celery_worker: Any) -> _Worker | None:
