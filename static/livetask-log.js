@@ -3,7 +3,7 @@
 //   task-id      the task                        run          an ordinal; without it the latest run, then the next ones
 //   server       another origin than the page's  mode         'screen' (default) or 'all': every byte is delivered
 //   wrap         long lines are wrapped          hash-links   #L10-L20 of the address marks lines
-//   keys         keys work on the whole page
+//   keys         keys work on the whole page     share        the secret of a share link, by which it is let in
 //
 // Events: livetask-task (detail: the task), livetask-state, livetask-run (detail: the ordinal shown).
 // It wires the parts together: client and http (network), feed (thinking), view (rows), frame (everything around them).
@@ -32,7 +32,7 @@ export class LivetaskLog extends HTMLElement {
   constructor() {
     super();
     this.frame = makeFrame(this.attachShadow({ mode: 'open' }));
-    this.client = clientOf(this.getAttribute('server') ?? undefined);
+    this.client = this.clientHere();
     this.feed = new Feed({ taskId: '', run: null, mode: 'screen' });
     this.outputs = new Outputs(this.client.base, '');
     /** @type {Ranges | null} */
@@ -122,9 +122,9 @@ export class LivetaskLog extends HTMLElement {
     if (!taskId) return;
     const run = Number.parseInt(this.getAttribute('run') ?? '', 10);
     const mode = this.getAttribute('mode') === 'all' ? 'all' : 'screen';
-    this.client = clientOf(this.getAttribute('server') ?? undefined);
+    this.client = this.clientHere();
     this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
-    this.outputs = new Outputs(this.client.base, taskId);
+    this.outputs = new Outputs(this.client.base, taskId, this.client.share);
     this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
     this.view.following = true;
     this.newFrom = 0;
@@ -138,6 +138,11 @@ export class LivetaskLog extends HTMLElement {
     };
     this.client.follow(taskId, this.follower);
     this.view.refresh();
+  }
+
+  /** The connection that its attributes name. */
+  clientHere() {
+    return clientOf(this.getAttribute('server') ?? undefined, this.getAttribute('share') ?? '');
   }
 
   close() {

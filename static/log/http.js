@@ -23,10 +23,11 @@ export class Refused extends Error {
 }
 
 export class Outputs {
-  /** @param {string} base the server's address @param {string} taskId */
-  constructor(base, taskId) {
+  /** @param {string} base the server's address @param {string} taskId @param {string} [share] a share link's secret */
+  constructor(base, taskId, share) {
     this.base = base;
     this.taskId = taskId;
+    this.headers = /** @type {Record<string, string>} */ (share ? { Authorization: `Share ${share}` } : {});
   }
 
   /** @param {number | 'last'} run @param {string} [rest] */
@@ -39,12 +40,12 @@ export class Outputs {
    * @returns {Promise<Range>}
    */
   async range(run, line, count) {
-    return (await asked(this.address(run, `?line=${line}&count=${count}`))).json();
+    return (await this.asked(this.address(run, `?line=${line}&count=${count}`))).json();
   }
 
   /** The whole text that is kept. @param {number | 'last'} run */
   async text(run) {
-    return (await asked(this.address(run, '.txt'))).text();
+    return (await this.asked(this.address(run, '.txt'))).text();
   }
 
   /**
@@ -53,7 +54,8 @@ export class Outputs {
    * @returns {Promise<{ bytes: Uint8Array, next: string, upToDate: boolean, first: string | null }>}
    */
   async read(run, offset, signal) {
-    const response = await fetch(this.address(run, `?offset=${encodeURIComponent(offset)}`), { signal: signal ?? null });
+    const at = this.address(run, `?offset=${encodeURIComponent(offset)}`);
+    const response = await fetch(at, { headers: this.headers, signal: signal ?? null });
     const first = response.headers.get('Stream-First-Offset');
     if (response.status === 410 && first) return { bytes: new Uint8Array(), next: first, upToDate: false, first };
     if (!response.ok) throw new Refused(response.status, await said(response));
@@ -64,18 +66,18 @@ export class Outputs {
       first,
     };
   }
-}
 
-/** @param {string} address */
-async function asked(address) {
-  let response;
-  try {
-    response = await fetch(address, { credentials: 'same-origin' });
-  } catch {
-    throw new Refused(0, 'the server does not answer');
+  /** @param {string} address */
+  async asked(address) {
+    let response;
+    try {
+      response = await fetch(address, { credentials: 'same-origin', headers: this.headers });
+    } catch {
+      throw new Refused(0, 'the server does not answer');
+    }
+    if (!response.ok) throw new Refused(response.status, await said(response));
+    return response;
   }
-  if (!response.ok) throw new Refused(response.status, await said(response));
-  return response;
 }
 
 /** @param {Response} response */
