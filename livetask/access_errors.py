@@ -38,3 +38,23 @@ class Forbidden(LivetaskError):
 
     def __str__(self) -> str:
         return f"you may not do this: it needs the right to {self.ability}"
+
+
+class TooFast(LivetaskError):
+    """Somebody asks for too much in too short a time. ``kind``: of what. ``retry_after_s``: when to ask again.
+
+    ``per_minute``: how many are allowed.
+    """
+
+    code = "too_fast"
+    status = 429
+
+    def __init__(self, kind: str, per_minute: int, retry_after_s: float) -> None:
+        super().__init__(kind, per_minute, retry_after_s)
+        self.kind = kind
+        self.per_minute = per_minute
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        again = f"ask again in {max(1, round(self.retry_after_s + 0.5))} s"
+        return f"more than {self.per_minute} {self.kind} a minute: {again} (the setting {self.kind}_per_minute)"

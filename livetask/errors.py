@@ -26,6 +26,7 @@
     ├── FormatUnknown             a task was stored by a version that this one cannot read
     ├── LoginNeeded               access_errors.py: the server does not know who asks
     ├── Forbidden                 access_errors.py: the caller may see this, and may not do that
+    ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
     ├── TaskUnderWay              a task that has not ended cannot be deleted
     ├── SettingInvalid            this and those below it are in setting_errors.py

@@ -116,6 +116,18 @@ class Settings:
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"
     )
+    starts_per_minute: int = _setting(
+        1200, "server: how many tasks one caller may start in a minute, by whichever way; 0: any number", least=0
+    )
+    subscriptions_per_minute: int = _setting(
+        6000, "server: how many logs one caller may begin to follow or download in a minute; 0: any number", least=0
+    )
+    searches_per_minute: int = _setting(
+        1200, "server: how many pieces of logs one caller may have searched in a minute; 0: any number", least=0
+    )
+    logins_per_minute: int = _setting(
+        20, "server: how many logins may be tried from one address in a minute; 0: any number", least=0
+    )
     path_prefix: str = _setting("", "server: the path that a proxy serves it under, `/livetask`")
     tls_cert: str = _setting("", "server: the file of its certificate (PEM), to serve HTTPS without a proxy")
     tls_key: str = _setting("", "server: the file of the certificate's key; default: it lies in the same file")

@@ -31,6 +31,7 @@ from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.keeping import Keeping
 from livetask.server.archive.store import ArchivedStore
+from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
 from livetask.server.asker import note_asker
 from livetask.server.control import Control
@@ -119,9 +120,9 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit, gate = _suit(settings), Gate()
+    suit, gate, meter = _suit(settings), Gate(), _meter(settings)
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware, meter.middleware],
         client_max_size=settings.inbound_bytes,
     )
     stopping = app[STOPPING] = Stopping()
@@ -147,7 +148,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, gate, sight, {**stirfried.events(), **actions.events()}, stopping)
+    live = app[LIVE] = _live(settings, store, gate, sight, meter, {**stirfried.events(), **actions.events()}, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     tasks = TaskApi(sight, live.catalog)
@@ -212,6 +213,17 @@ def _store(settings: Settings, keeping: Keeping | None) -> Store:
     return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
 
 
+def _meter(settings: Settings) -> Meter:
+    return Meter(
+        {
+            START: settings.starts_per_minute,
+            SUBSCRIPTION: settings.subscriptions_per_minute,
+            SEARCH: settings.searches_per_minute,
+            LOGIN: settings.logins_per_minute,
+        }
+    )
+
+
 def _suit(settings: Settings) -> Suit:
     return Suit(
         hosts=tuple(name.lower() for name in (*settings.allowed_hosts, settings.host) if name),
@@ -248,11 +260,18 @@ def _wishes(settings: Settings, store: Store) -> Wishes:
 
 
 def _live(
-    settings: Settings, store: Store, gate: Gate, sight: Sight, calls: Mapping[str, Call], stopping: Stopping
+    settings: Settings,
+    store: Store,
+    gate: Gate,
+    sight: Sight,
+    meter: Meter,
+    calls: Mapping[str, Call],
+    stopping: Stopping,
 ) -> Live:
     return Live(
         store,
         gate=gate,
+        meter=meter,
         sight=sight,
         calls=calls,
         origins=settings.cors_allowed_origins,

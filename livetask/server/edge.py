@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from livetask.access_errors import TooFast
 from livetask.errors import ArgumentInvalid, BadRequest, LivetaskError, TooLarge
 from livetask.server import pages
 
@@ -147,6 +148,8 @@ def _more_headers(error: LivetaskError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.status == 503:
         headers["Retry-After"] = "2"
+    if isinstance(error, TooFast):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s + 0.5)))
     first = getattr(error, "first", None)
     if isinstance(first, str):
         headers["Stream-First-Offset"] = first

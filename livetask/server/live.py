@@ -19,6 +19,7 @@ from aiohttp import web
 
 from livetask.server.access.gate import Gate
 from livetask.server.access.sight import Sight
+from livetask.server.armour.meter import Meter
 from livetask.server.catalog import Catalog
 from livetask.server.hub import Hub
 from livetask.server.rooms import Rooms
@@ -41,6 +42,7 @@ class Live:
         store: Store,
         *,
         gate: Gate | None = None,
+        meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         window_bytes: int = 256 * 1024,
@@ -68,6 +70,7 @@ class Live:
             self.catalog,
             self.rooms,
             gate=gate,
+            meter=meter,
             calls=calls,
             origins=origins,
             heartbeat_ms=heartbeat_ms,

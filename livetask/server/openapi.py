@@ -23,7 +23,7 @@ _WORDS = {
     409: "The position is not one of this run; the task cannot be stopped, or cannot be run again as it was.",
     410: "What stood there is no longer kept; Stream-First-Offset says what is.",
     413: "The body is too large.",
-    429: "Too many terminations wait for their time.",
+    429: "Too much in too short a time (Retry-After says when to ask again), or too many terminations wait.",
     500: "A bug, or something stored by another version.",
     503: "Redis or the broker does not answer; ask again later.",
 }
@@ -88,9 +88,9 @@ def _tasks() -> Json:
 def _logs() -> Json:
     place = "/api/tasks/{task_id}/runs/{run}"
     run: Json = {"name": "run", "in": "path", "required": True, "schema": STRING, "description": "a number, or last"}
-    whole = {200: _text("All that is kept.", "text/plain"), **_errors(400, 404, 500, 503)}
+    whole = {200: _text("All that is kept.", "text/plain"), **_errors(400, 404, 429, 500, 503)}
     colour = _query("colour", {"type": "string"}, "0: without escape codes")
-    zipped = {200: _text("The same, compressed.", "application/gzip"), **_errors(400, 404, 500, 503)}
+    zipped = {200: _text("The same, compressed.", "application/gzip"), **_errors(400, 404, 429, 500, 503)}
     return {
         f"{place}/log": {
             "get": _operation(
@@ -110,7 +110,7 @@ def _logs() -> Json:
                     _query("cursor", STRING, "of long polls: the last Stream-Cursor"),
                     {"name": "Last-Event-ID", "in": "header", "schema": CURSOR, "description": "goes on after it"},
                 ],
-                {200: _log_answer(), **_bare(204, 304), **_errors(400, 404, 409, 410, 500, 503)},
+                {200: _log_answer(), **_bare(204, 304), **_errors(400, 404, 409, 410, 429, 500, 503)},
             )
         },
         f"{place}/log.txt": {
@@ -148,9 +148,9 @@ def _log_answer() -> Json:
 
 def _stirfried() -> Json:
     body = {"required": True, "content": {"application/json": {"schema": ref("Call")}}}
-    started = {201: _json("It is sent; data is its id.", ref("Started")), **_failures(400, 403, 404, 413, 503)}
+    started = {201: _json("It is sent; data is its id.", ref("Started")), **_failures(400, 403, 404, 413, 429, 503)}
     again = {"content": {"application/json": {"schema": ref("Rerun")}}}
-    rerun = {201: _json("It is sent; data is the new id.", ref("Rerunning")), **_failures(400, 403, 404, 409, 413)}
+    rerun = {201: _json("It is sent; data is the new id.", ref("Rerunning")), **_failures(400, 403, 404, 409, 413, 429)}
     stop = [
         _query("terminate", {"type": "string", "enum": ["0", "1"]}, "1: also where it runs"),
         _query("grace_s", {"type": "number", "minimum": 0, "maximum": 3600}, "with terminate: seconds until then"),

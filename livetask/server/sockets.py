@@ -29,18 +29,19 @@ from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
-from livetask.server.armour.origins import may_connect
+from livetask.server.armour.meter import Meter
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
+from livetask.server.engine import socketio_server
 from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
 from livetask.server.listing.asked import listing_json, wish_of_message
 from livetask.server.messages import ack_read, fields_of_message, subscribe_read
-from livetask.server.packets import packed_here, serializer_named
+from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
-from livetask.server.transport import SocketDriver, Transport
+from livetask.server.transport import Transport
 from livetask.server.viewers import TaskSink, Viewer
 from livetask.server.wire import Json, error_json, failed_json, task_json
 
@@ -49,10 +50,6 @@ log = logging.getLogger(__name__)
 Call = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
 """An event that another part answers: it takes the message and who sent it, and never raises. It gives the
 acknowledgement, and the tasks whose events the sender is told from then on."""
-
-PING_INTERVAL_S = 20
-PING_TIMEOUT_S = 30
-"""A slow viewer has its window to take in before it sees the ping behind it."""
 
 BYE_RETRY_MS = 500
 _BYE_S = 0.3
@@ -66,7 +63,8 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``gate``: says who connects; None: it is open. ``calls``: further events, by name. ``origins``: other origins
+    ``gate``: says who connects; None: it is open. ``meter``: counts what is asked for; None: nothing is too much.
+    ``calls``: further events, by name. ``origins``: other origins
     whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
     ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
     of the Socket.IO server's.
@@ -79,6 +77,7 @@ class Sockets:
         rooms: Rooms,
         *,
         gate: Gate | None = None,
+        meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         heartbeat_ms: int = 5000,
@@ -94,6 +93,7 @@ class Sockets:
         self._rooms = rooms
         self._custom_rooms = custom_rooms
         self._gate = gate or Gate()
+        self._meter = meter or Meter({})
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
         self._inbound_per_s = inbound_per_s
@@ -101,7 +101,7 @@ class Sockets:
         self._max_subscriptions = max_subscriptions
         self._viewers: dict[str, Viewer] = {}
         self._stopping = False
-        self._server = _server(tuple(origins), inbound_bytes, options or {})
+        self._server = socketio_server(tuple(origins), inbound_bytes, max_viewers, options or {})
         self._listen()
         hub.on_store_state(self._tell_store)
 
@@ -170,7 +170,7 @@ class Sockets:
             "leave": self._leave_room,
         }
         for name, call in own.items():
-            self._server.on(name, self._answered(_checked(name, call)))
+            self._server.on(name, self._answered(self._checked(name, call)))
         self._server.on("ack", self._ack)
         for name, foreign in self._calls.items():
             self._server.on(name, self._answered(self._by(name, foreign)))
@@ -229,6 +229,16 @@ class Sockets:
 
         return handle
 
+    def _checked(self, name: str, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json]]:
+        """The call, if the one who asks may make it at all, and has not made too many."""
+
+        async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
+            check_event(viewer.caller, name)
+            self._meter.event(name)
+            return await call(viewer, args)
+
+        return handle
+
     async def _subscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         asked = subscribe_read(fields_of_message(args))
         others = len(viewer.followers) - (asked.task_id in viewer.followers)
@@ -271,10 +281,11 @@ class Sockets:
         """What another part answers; after it, the viewer is told the events of the tasks that it has sent."""
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-            if len(viewer.sent) >= _SENT_MOST:
-                return failed_json(TooMany("tasks under way that one connection sent", _SENT_MOST))
             try:
                 check_event(viewer.caller, name)
+                self._meter.event(name, args[0] if args else None)
+                if len(viewer.sent) >= _SENT_MOST:
+                    raise TooMany("tasks under way that one connection sent", _SENT_MOST)
             except LivetaskError as error:
                 return failed_json(error)
             sender = Sender(viewer.sid, True, viewer.headers, viewer.caller.name)
@@ -359,38 +370,7 @@ class Sockets:
             self._forget(viewer.sid)
 
 
-def _checked(name: str, call: Callable[..., Awaitable[Json]]) -> Callable[..., Awaitable[Json]]:
-    """The call, if the one who asks may make it at all."""
-
-    async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-        check_event(viewer.caller, name)
-        return await call(viewer, args)
-
-    return handle
-
-
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
     """The headers of a connection's first request, names in lower case with ``-``."""
     found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
     return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}
-
-
-def _server(origins: tuple[str, ...], inbound_bytes: int, options: Mapping[str, Any]) -> Any:
-    """A Socket.IO server with our driver. Its own logs are off: they would show what clients send.
-
-    ``options``: more of its options; they win over ours.
-    """
-    serializer = serializer_named(options.get("serializer", "default"))
-    quiet = logging.getLogger("livetask.server.socketio")
-    quiet.setLevel(logging.CRITICAL)
-    server = socketio.AsyncServer(
-        async_mode="aiohttp",
-        async_handlers=False,  # a viewer's messages are answered one after the other
-        cors_allowed_origins=may_connect(origins),
-        max_http_buffer_size=inbound_bytes,
-        logger=quiet,
-        engineio_logger=quiet,
-        **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options, "serializer": serializer},
-    )
-    server.eio._async = dict(server.eio._async, websocket=SocketDriver)
-    return server

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from livetask.server.sockets import _server
+from livetask.server.engine import socketio_server
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server.serving import clean_environ
@@ -60,7 +60,7 @@ def test_a_row_of_the_table_is_true(old: str, new: str, differs: str) -> None:
         value = OPTIONS[old.removeprefix("socketio_")]
         given = dict(Settings.load({old: value}).socketio)
         assert given == {old.removeprefix("socketio_"): value}
-        server = _server((), 1000, given)
+        server = socketio_server((), 1000, 10, given)
         if old == "socketio_serializer":
             assert server.packet_class.__name__ == "EitherPacket"
         else:
