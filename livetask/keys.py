@@ -19,6 +19,8 @@ number of masters gets its share.
 | archiving | string, expires | which server moves a task's output to the archive now |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
+| shares, share | zset, string that expires | links that let their holders read one task; in bucket 0 |
+| audit | stream, capped | what was done by whom; in bucket 0 |
 
 Pure: no I/O, no clock.
 """
@@ -105,6 +107,15 @@ class Keys:
 
     def forms(self, digest: str) -> str:
         return self._in(0, f"forms:{digest}")
+
+    def shares(self) -> str:
+        return self._in(0, "shares")
+
+    def share(self, share_id: str) -> str:
+        return self._in(0, f"share:{share_id}")
+
+    def audit(self) -> str:
+        return self._in(0, "audit")
 
     def _in(self, bucket: int, rest: str) -> str:
         return f"{self.prefix}:{{{_TAGS[bucket]}}}:{rest}"

@@ -111,6 +111,14 @@ class Settings:
     archive_bytes_per_s: int = _setting(
         64 * MIB, "server: the most output that one server archives in a second, in bytes", least=MIB
     )
+    rights: tuple[tuple[str, Any], ...] = _setting(
+        (), "server: what roles of your own and single users may do, see docs/access.md", shown="{}"
+    )
+    share_s: int = _setting(7 * 24 * 3600, "server: how long a share link may last, in seconds", least=60)
+    audit_keep_s: int = _setting(
+        90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60
+    )
+    audit_cap: int = _setting(100_000, "server: how many entries of that are kept", least=100)
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(

@@ -21,6 +21,11 @@ def asked_by() -> str:
     return caller_now().name or _asker.get()
 
 
+def asked_from() -> str:
+    """The address that whatever is done in this context was asked from, '' if that is not known."""
+    return _asker.get()
+
+
 @web.middleware
 async def note_asker(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]

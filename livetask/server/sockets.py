@@ -28,6 +28,7 @@ from aiohttp import web
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
+from livetask.server.access.rules import Rules
 from livetask.server.access.gate import Gate, acting_for, presented_by
 from livetask.server.armour.meter import Meter
 from livetask.server.calls import Sender
@@ -63,7 +64,7 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``gate``: says who connects; None: it is open. ``meter``: counts what is asked for; None: nothing is too much.
+    ``gate``: says who connects; None: it is open. ``rules``: told of refusals. ``meter``: counts what is asked for; None: nothing is too much.
     ``calls``: further events, by name. ``origins``: other origins
     whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
     ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
@@ -77,6 +78,7 @@ class Sockets:
         rooms: Rooms,
         *,
         gate: Gate | None = None,
+        rules: Rules | None = None,
         meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
@@ -93,6 +95,7 @@ class Sockets:
         self._rooms = rooms
         self._custom_rooms = custom_rooms
         self._gate = gate or Gate()
+        self._rules = rules
         self._meter = meter or Meter({})
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
@@ -233,7 +236,7 @@ class Sockets:
         """The call, if the one who asks may make it at all, and has not made too many."""
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-            check_event(viewer.caller, name)
+            check_event(viewer.caller, name, self._rules)
             self._meter.event(name)
             return await call(viewer, args)
 
@@ -282,7 +285,7 @@ class Sockets:
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
             try:
-                check_event(viewer.caller, name)
+                check_event(viewer.caller, name, self._rules)
                 self._meter.event(name, args[0] if args else None)
                 if len(viewer.sent) >= _SENT_MOST:
                     raise TooMany("tasks under way that one connection sent", _SENT_MOST)

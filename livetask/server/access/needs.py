@@ -17,11 +17,13 @@ class Need:
     """``ability``: '' where nobody is asked who they are. ``shared``: share links lead here too.
 
     ``waits``: a page that waits for a task that is not known yet; it reads the task through Sight itself.
+    ``download``: it gives a log away as a file, which is noted.
     """
 
     ability: str
     shared: bool = False
     waits: bool = False
+    download: bool = False
 
 
 ANYBODY = Need("")
@@ -41,8 +43,16 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
-    ("GET", f"{_RUN}/log.txt"): Need("download"),
-    ("GET", f"{_RUN}/log.gz"): Need("download"),
+    ("GET", f"{_RUN}/log.txt"): Need("download", download=True),
+    ("GET", f"{_RUN}/log.gz"): Need("download", download=True),
+    # links and the audit
+    ("POST", "/api/tasks/{task_id}/shares"): Need("download"),
+    ("GET", "/api/shares"): Need("download"),
+    ("DELETE", "/api/shares/{share_id}"): Need("download"),
+    ("GET", "/api/share"): ANYBODY,
+    ("GET", "/share"): ANYBODY,
+    ("GET", "/api/audit"): Need("administer"),
+    ("GET", "/audit"): Need("administer"),
     # starting and stopping
     ("GET", "/api/startable"): Need("start"),
     ("POST", "/task"): Need("start"),
