@@ -5,7 +5,7 @@ Pure: no I/O, no clock. Must never know: how a caller is recognised, what a righ
 
 from __future__ import annotations
 
-from livetask.errors import LivetaskError
+from livetask.errors import LivetaskError, NotFound, shown
 
 
 class LoginNeeded(LivetaskError):
@@ -38,6 +38,58 @@ class Forbidden(LivetaskError):
 
     def __str__(self) -> str:
         return f"you may not do this: it needs the right to {self.ability}"
+
+
+class CredentialUnknown(NotFound):
+    """There is no such token or user. ``kind``: which of them. ``name``: what it was asked for by."""
+
+    code = "credential_unknown"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(kind, name)
+        self.kind = kind
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"there is no {self.kind} {shown(self.name)}: 'livetask {self.kind} ls' lists them"
+
+
+class UserExists(LivetaskError):
+    """A user of this name is there already."""
+
+    code = "user_exists"
+    status = 409
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"there is a user {shown(self.name)} already: 'livetask user passwd' gives another password"
+
+
+class LoginFailed(LivetaskError):
+    """The name or the password is wrong; which of them is not said."""
+
+    code = "login_failed"
+    status = 401
+
+    def __str__(self) -> str:
+        return "the name or the password is wrong"
+
+
+class LoginsTooMany(LivetaskError):
+    """Too many logins have failed of late. ``retry_s``: when to try again, in seconds."""
+
+    code = "logins_too_many"
+    status = 429
+
+    def __init__(self, retry_s: int) -> None:
+        super().__init__(retry_s)
+        self.retry_s = retry_s
+
+    def __str__(self) -> str:
+        return f"too many logins have failed of late: try again in {max(1, self.retry_s // 60)} minutes"
 
 
 class TooFast(LivetaskError):

@@ -51,6 +51,7 @@ FLAGS = (
     Flag("redis_url", str, "URL"),
     Flag("host", str, "ADDRESS"),
     Flag("port", int, "PORT"),
+    Flag("auth", str, "WAY"),
     Flag("insecure", bool),
     Flag("prefix", str, "NAME"),
     Flag("archive_dir", str, "DIRECTORY"),

@@ -9,7 +9,8 @@
     │   └── TooLarge
     ├── NotFound
     │   ├── TaskUnknown
-    │   └── RunUnknown
+    │   ├── RunUnknown
+    │   └── CredentialUnknown     access_errors.py: there is no such token or user
     ├── PositionUnknown           a cursor of another run, or one beyond the end
     ├── PositionTrimmed           a cursor below what is kept
     ├── TaskNotAllowed            the allow-list does not hold this task name
@@ -26,6 +27,9 @@
     ├── FormatUnknown             a task was stored by a version that this one cannot read
     ├── LoginNeeded               access_errors.py: the server does not know who asks
     ├── Forbidden                 access_errors.py: the caller may see this, and may not do that
+    ├── UserExists                access_errors.py, as those below
+    ├── LoginFailed               the name or the password is wrong
+    ├── LoginsTooMany             too many logins have failed of late
     ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
     ├── TaskUnderWay              a task that has not ended cannot be deleted

@@ -19,6 +19,11 @@ number of masters gets its share.
 | archiving | string, expires | which server moves a task's output to the archive now |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
+| tokens, users | hash | who may come in, by id or name; secrets are hashed; in bucket 0 |
+| session | string, expires | who has logged in, by the digest of what their browser holds; in bucket 0 |
+| epochs | hash | how often a user has logged out everywhere; in bucket 0 |
+| failures | string, expires | how many logins have failed of late, by name or address; in bucket 0 |
+| secret | string | what cookies and links are signed with; in bucket 0 |
 | shares, share | zset, string that expires | links that let their holders read one task; in bucket 0 |
 | audit | stream, capped | what was done by whom; in bucket 0 |
 
@@ -107,6 +112,24 @@ class Keys:
 
     def forms(self, digest: str) -> str:
         return self._in(0, f"forms:{digest}")
+
+    def tokens(self) -> str:
+        return self._in(0, "tokens")
+
+    def users(self) -> str:
+        return self._in(0, "users")
+
+    def session(self, digest: str) -> str:
+        return self._in(0, f"session:{digest}")
+
+    def epochs(self) -> str:
+        return self._in(0, "epochs")
+
+    def failures(self, of: str) -> str:
+        return self._in(0, f"failures:{of}")
+
+    def secret(self) -> str:
+        return self._in(0, "secret")
 
     def shares(self) -> str:
         return self._in(0, "shares")

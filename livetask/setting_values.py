@@ -60,6 +60,8 @@ def converted(name: str, kind: Any, value: Any) -> Any:
         return _as_int(name, value)
     if name == "header_task_map":
         return _as_header_map(name, value)
+    if name == "role_map":
+        return _as_pairs(name, value)
     if name == "socketio":
         return _as_options(name, value)
     if name == "rights":
@@ -95,6 +97,13 @@ def _as_header_map(name: str, value: Any) -> HeaderTaskMap:
                 raise SettingInvalid(name, value, "{task: {header: argument}}")
             found.append((task, header.lower().replace("_", "-"), argument))
     return tuple(found)
+
+
+def _as_pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    found = as_object(name, value)
+    if not all(isinstance(text, str) for text in found.values()):
+        raise SettingInvalid(name, value, "an object of texts")
+    return tuple(found.items())
 
 
 def _as_options(name: str, value: Any) -> Options:

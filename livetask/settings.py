@@ -70,8 +70,32 @@ class Settings:
     host: str = _setting("127.0.0.1", "server: the address to listen on")
     port: int = _setting(8400, "server: the port to listen on; 0 takes a free one", least=0)
     insecure: bool = _setting(
-        False, "server: listen on an address that others reach, although nobody is asked who they are"
+        False, "server: listen on an address that others reach although nobody is asked who they are"
     )
+    auth: str = _setting(
+        "",
+        "server: who may come in. `required`: users and tokens; `module:callable`: whom that recognises; "
+        "default: nobody is asked, and only this machine is listened to",
+    )
+    session_s: int = _setting(7 * 24 * 3600, "server: how long a login by a browser lasts, in seconds", least=60)
+    login_failures: int = _setting(
+        10, "server: how many logins may fail from one address in a quarter of an hour", least=1
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "server: addresses or networks of the reverse proxies whose headers are believed"
+    )
+    proxy_user_header: str = _setting(
+        "", "server: the header in which a trusted proxy names the user, for example X-Remote-User"
+    )
+    proxy_role_header: str = _setting("", "server: the header in which it names the user's groups, with commas")
+    role_map: tuple[tuple[str, str], ...] = _setting(
+        (), "server: by a group of a proxy or of OpenID Connect, which role it means", shown="{}"
+    )
+    default_role: str = _setting(
+        "viewer",
+        "server: the role of who comes by a proxy or OpenID Connect and is in no group of role_map; empty: none",
+    )
+    public_metrics: bool = _setting(False, "server: /readyz and /metrics answer everyone")
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
     poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
@@ -115,9 +139,7 @@ class Settings:
         (), "server: what roles of your own and single users may do, see docs/access.md", shown="{}"
     )
     share_s: int = _setting(7 * 24 * 3600, "server: how long a share link may last, in seconds", least=60)
-    audit_keep_s: int = _setting(
-        90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60
-    )
+    audit_keep_s: int = _setting(90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60)
     audit_cap: int = _setting(100_000, "server: how many entries of that are kept", least=100)
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
@@ -158,6 +180,8 @@ class Settings:
             raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
         if not 0 <= self.port <= 65535:
             raise SettingInvalid("port", self.port, "0 to 65535")
+        if self.proxy_user_header and not self.trusted_proxies:
+            raise SettingInvalid("trusted_proxies", (), "the proxies that may send proxy_user_header, 10.0.0.5")
         if not PATH_PREFIX.fullmatch(self.path_prefix):
             raise SettingInvalid("path_prefix", self.path_prefix, "a path without a slash at its end, /livetask")
         for origin in self.frame_ancestors:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import ipaddress
 import signal
 import sys
@@ -20,11 +21,10 @@ from aiohttp import web
 
 from livetask.keys import Keys
 from livetask.server import health, openapi, pages
-from livetask.server.access.checks import abilities_checked
-from livetask.server.access.fact_reads import FactReads
+from livetask.server.access.desk import PUBLIC, Desk
+from livetask.server.access.entrance import Entrance, Ways
 from livetask.server.access.gate import Gate, caller_now
-from livetask.server.access.policy import may_start, require_start
-from livetask.server.access.sight import Sight
+from livetask.server.access.rules import Rules
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
 from livetask.server.archive.archiver import Terms
@@ -33,7 +33,7 @@ from livetask.server.archive.keeping import Keeping
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
-from livetask.server.asker import note_asker
+from livetask.server.asker import asked_from, note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
@@ -120,21 +120,32 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
 
 def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
-    suit, gate, meter = _suit(settings), Gate(), _meter(settings)
+    keeping = _keeping(settings)
+    store = _store(settings, keeping)
+    meter = _meter(settings)
+    suit, desk = _suit(settings), _desk(settings, store)
+    sight = desk.sight
+    entrance = Entrance(
+        store.commands,
+        Keys(settings.prefix),
+        _ways(settings),
+        more=(desk.shares.way,),
+        public=PUBLIC,
+        note=desk.note,
+        granted=desk.granted,
+    )
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), gate.middleware, meter.middleware],
+        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
         client_max_size=settings.inbound_bytes,
     )
+    app[STORE] = store
     stopping = app[STOPPING] = Stopping()
-    keeping = _keeping(settings)
-    store = app[STORE] = _store(settings, keeping)
-    archived = store.archived_task if isinstance(store, ArchivedStore) else None
-    sight = Sight(store, FactReads(store.commands, Keys(settings.prefix), archived), caller_now)
-    app.middlewares.append(abilities_checked(sight, caller_now))
+    app.middlewares.append(desk.middleware(entrance.public))
     published = Published(store.commands, Keys(settings.prefix))
-    control = app[CONTROL] = _control(settings, celery_app, store, published)
-    startable = Startable(published.known, control.startable, lambda name: _may_be_started(control, name))
-    stops = Stops(control, _wishes(settings, store), store, sight.judged)
+    control = app[CONTROL] = _control(settings, celery_app, store, published, desk.rules)
+    offers = desk.rules.offers
+    startable = Startable(published.known, control.startable, lambda name: control.allows(name) and offers(name))
+    stops = Stops(control, _wishes(settings, store), store, sight.judged, desk.rules.stopped)
     stirfried = Stirfried(
         control,
         stops,
@@ -148,7 +159,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_revoke_task=settings.enable_revoke_task,
     )
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
-    live = app[LIVE] = _live(settings, store, gate, sight, meter, {**stirfried.events(), **actions.events()}, stopping)
+    calls = {**stirfried.events(), **actions.events()}
+    live = app[LIVE] = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
     tasks = TaskApi(sight, live.catalog)
@@ -163,8 +175,10 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
+            *entrance.routes(),
+            *desk.routes(),
             *openapi.routes(),
-            *health.routes(store.ping, lambda: (*figures(), *(keeping.figures() if keeping else ()))),
+            *health.routes(store.ping, lambda: (*figures(), *desk.figures(), *(keeping.figures() if keeping else ()))),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
@@ -173,21 +187,31 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: logs.stop())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, keeping))
-    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
+    app.on_startup.append(lambda _: _start(running, stops, keeping, entrance, desk))
+    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control, entrance, desk))
     if keeping is not None:
         keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, keeping: Keeping | None) -> None:
-    running.start(stops.run(), *(keeping.loops() if keeping else ()))
+async def _start(running: Running, stops: Stops, keeping: Keeping | None, entrance: Entrance, desk: Desk) -> None:
+    running.start(stops.run(), entrance.run(), desk.run(), *(keeping.loops() if keeping else ()))
 
 
-async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
+async def _close(
+    running: Running,
+    stops: Stops,
+    keeping: Keeping | None,
+    store: Store,
+    control: Control,
+    entrance: Entrance,
+    desk: Desk,
+) -> None:
     await running.stop()
     await stops.close()
+    await desk.close()
     control.close()
+    entrance.close()
     if keeping is not None:
         await keeping.close()
     await store.close()
@@ -213,6 +237,26 @@ def _store(settings: Settings, keeping: Keeping | None) -> Store:
     return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
 
 
+def _desk(settings: Settings, store: Store) -> Desk:
+    return Desk(
+        store.commands,
+        Keys(settings.prefix),
+        store,
+        store.archived_task if isinstance(store, ArchivedStore) else None,
+        caller_now=caller_now,
+        asked_from=asked_from,
+        rights=dict(settings.rights),
+        share_s=settings.share_s,
+        audit_keep_s=settings.audit_keep_s,
+        audit_cap=settings.audit_cap,
+        limit_bytes=settings.inbound_bytes,
+    )
+
+
+def _ways(settings: Settings) -> Ways:
+    return Ways(**{item.name: getattr(settings, item.name) for item in dataclasses.fields(Ways)})
+
+
 def _meter(settings: Settings) -> Meter:
     return Meter(
         {
@@ -232,7 +276,9 @@ def _suit(settings: Settings) -> Suit:
     )
 
 
-def _control(settings: Settings, celery_app: Celery | None, store: Store, published: Published) -> Control:
+def _control(
+    settings: Settings, celery_app: Celery | None, store: Store, published: Published, rules: Rules
+) -> Control:
     async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
         await store.note(task_id, what, fields)
 
@@ -247,12 +293,9 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store, publis
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,
         forms_of=published.forms_of,
-        permit=lambda name, queue: require_start(caller_now(), name, queue),
+        permit=rules.permit,
+        started=rules.started,
     )
-
-
-def _may_be_started(control: Control, name: str) -> bool:
-    return control.allows(name) and may_start(caller_now(), name)
 
 
 def _wishes(settings: Settings, store: Store) -> Wishes:
@@ -263,7 +306,7 @@ def _live(
     settings: Settings,
     store: Store,
     gate: Gate,
-    sight: Sight,
+    desk: Desk,
     meter: Meter,
     calls: Mapping[str, Call],
     stopping: Stopping,
@@ -272,7 +315,8 @@ def _live(
         store,
         gate=gate,
         meter=meter,
-        sight=sight,
+        sight=desk.sight,
+        rules=desk.rules,
         calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,
@@ -289,15 +333,17 @@ def _live(
 
 
 def check_address(settings: Settings) -> None:
-    """Raise SettingInvalid if others could reach the server, which asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost":
+    """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
+    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
         return
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(settings.host).is_loopback:
             return
     ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because whoever reaches the server "
-        "may read all output and start the allowed tasks. Ways out: a reverse proxy with a login before it, an SSH "
-        "tunnel, or --insecure (LIVETASK_INSECURE=1) to listen all the same"
+        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
+        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
+        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
+        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
+        "all the same"
     )
     raise SettingInvalid("host", settings.host, ways)

@@ -11,7 +11,8 @@ from contextvars import ContextVar
 
 from aiohttp import web
 
-from livetask.server.access.gate import caller_now
+from livetask.server.access.caller import NOBODY
+from livetask.server.access.gate import acting_for, caller_now
 
 _asker: ContextVar[str] = ContextVar("livetask_asker", default="")
 
@@ -31,5 +32,6 @@ async def note_asker(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """The middleware that notes who asks; what comes over a Socket.IO connection belongs to its request."""
+    acting_for(NOBODY)  # a connection serves many, one after the other: nothing of the one before is left
     _asker.set(request.remote or "")
     return await handler(request)

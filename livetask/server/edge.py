@@ -148,6 +148,8 @@ def _more_headers(error: LivetaskError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.status == 503:
         headers["Retry-After"] = "2"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="livetask"'
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s + 0.5)))
     first = getattr(error, "first", None)

@@ -11,13 +11,15 @@ from typing import Any
 from aiohttp import web
 
 import livetask
+from livetask.server.access.audit import KINDS
 from livetask.server.listing.rows import ORDERS
-from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, ref, shape
+from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, listed, maybe, ref, shape
 
 _WORDS = {
     204: "There is nothing, or nothing more will come.",
     304: "What the client has is still right.",
     400: "A value is wrong; the answer says which, and what would be right.",
+    401: "The server wants to know who asks; the answer says how to tell it.",
     403: "The task is not in the allow-list, or a page of another origin asks.",
     404: "There is no such task, run or address.",
     409: "The position is not one of this run; the task cannot be stopped, or cannot be run again as it was.",
@@ -47,7 +49,7 @@ def document() -> Json:
             "version": livetask.__version__,
             "description": "The live output of Celery tasks. GET routes answer HEAD too. Socket.IO has its own page.",
         },
-        "paths": {**_tasks(), **_logs(), **_stirfried(), **_machines(), **_pages()},
+        "paths": _asked({**_tasks(), **_logs(), **_stirfried(), **_machines(), **_pages(), **_shares()}) | _access(),
         "components": {"schemas": SCHEMAS},
     }
 
@@ -209,6 +211,86 @@ def _pages() -> Json:
             )
         },
     }
+
+
+def _shares() -> Json:
+    share = {"schema": ref("Share")}
+    made = _operation(
+        "A link by which anybody can read the task's log for a while.",
+        [_TASK_ID],
+        {201: _json("It; the path holds its secret, which is not told again.", ref("MadeShare")), **_errors(400, 404)}
+        | _errors(403, 413, 429, 500, 503),
+    ) | {"requestBody": {"content": {"application/json": {"schema": ref("ShareWish")}}}}
+    ended = {200: {"description": "It was ended.", "content": {"application/json": share}}, **_errors(403, 404, 503)}
+    of_audit = [
+        _query("who", {"type": "string", "maxLength": 200}, "the caller's name"),
+        _query("task_id", {"type": "string", "maxLength": 200}),
+        _query("kind", {"type": "string", "enum": list(KINDS)}),
+        _query("before", STRING, "the id of an entry: those older than it"),
+    ]
+    entries = shape(entries=listed(ref("AuditEntry")), next=maybe("string"))
+    limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100})
+    opened = shape(task_id=STRING, until={"type": "integer", "description": "ms since the epoch"})
+    share_id: Json = {"name": "share_id", "in": "path", "required": True, "schema": STRING}
+    return {
+        "/api/tasks/{task_id}/shares": {"post": made},
+        "/api/shares": {
+            "get": _operation(
+                "One's own links; for administrators all of them.",
+                [_query("task_id", STRING)],
+                {200: _json("They.", shape(shares=listed(ref("Share")))), **_errors(403, 503)},
+            )
+        },
+        "/api/shares/{share_id}": {"delete": _operation("End a link.", [share_id], ended)},
+        "/api/share": {
+            "get": _operation(
+                "Where a link leads, whose secret comes as 'Authorization: Share SECRET'.",
+                [],
+                {200: _json("There.", opened), **_errors(503)},
+            )
+        },
+        "/share": {"get": _operation("The page of a link.", [], {200: _text("A page.", "text/html")})},
+        "/api/audit": {
+            "get": _operation(
+                "What was done by whom, newest first.",
+                [*of_audit, limit],
+                {200: _json("Entries.", entries), **_errors(400, 403, 503)},
+            )
+        },
+        "/audit": {
+            "get": _operation(
+                "The same as a page.", of_audit, {200: _text("A page.", "text/html"), **_wrong(400, 403, 503)}
+            )
+        },
+    }
+
+
+def _access() -> Json:
+    form = {"application/x-www-form-urlencoded": {"schema": shape(name=STRING, password=STRING, next=STRING)}}
+    out = {"application/x-www-form-urlencoded": {"schema": shape(everywhere=STRING)}}
+    on = {303: {"description": "The way on; a login comes with a session's cookie."}}
+    page = {200: _text("The login.", "text/html")}
+    tried = _operation("Log in.", [], {**on, **_wrong(400, 401, 413, 429, 500, 503)}) | {
+        "requestBody": {"content": form}
+    }
+    left = _operation("Log out, with ``everywhere`` in all browsers.", [], {**on, **_wrong(400, 413, 500, 503)})
+    me = shape(name=STRING, by=STRING, role=STRING, abilities={"type": "array", "items": STRING})
+    return {
+        "/login": {"get": _operation("The login.", [_query("next", STRING)], {**page, **on}), "post": tried},
+        "/logout": {"post": left | {"requestBody": {"content": out}}},
+        "/api/me": {"get": _operation("Who asks.", [], {200: _json("You.", me), **_errors(401, 503)})},
+    }
+
+
+def _asked(paths: Json) -> Json:
+    """The paths, each with the answer to those who are not recognised; a browser is led from a page to the login."""
+    for path, methods in paths.items():
+        if path == "/healthz":
+            continue
+        said = _failures(401) if path.startswith("/task/") or path == "/task" else _errors(401)
+        for operation in methods.values():
+            operation["responses"] |= {"401": said[401]}
+    return paths
 
 
 # ---- parts

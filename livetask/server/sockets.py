@@ -20,6 +20,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import socketio
@@ -28,8 +29,9 @@ from aiohttp import web
 from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
-from livetask.server.access.rules import Rules
 from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.access.rules import Rules
+from livetask.server.access.standing import Loss
 from livetask.server.armour.meter import Meter
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
@@ -64,11 +66,10 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``gate``: says who connects; None: it is open. ``rules``: told of refusals. ``meter``: counts what is asked for; None: nothing is too much.
-    ``calls``: further events, by name. ``origins``: other origins
-    whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
-    ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
-    of the Socket.IO server's.
+    ``gate``: says who connects; None: it is open. ``rules``: told of refusals. ``meter``: counts what is asked for;
+    None: nothing is too much. ``calls``: further events, by name. ``origins``: other origins whose pages may connect;
+    empty: none. ``inbound_bytes``: the largest message. ``max_viewers``, ``max_subscriptions``: for the process, for
+    one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more of the Socket.IO server's.
     """
 
     def __init__(
@@ -189,7 +190,8 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
         socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
         transport = Transport(socket, packed_here.get())
-        self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))
@@ -198,10 +200,21 @@ class Sockets:
         self._forget(sid)
         log.debug("a viewer went, %d are here", len(self._viewers))
 
+    async def _put_out(self, viewer: Viewer, loss: Loss) -> None:
+        """End the connection of one who may not stay; it can come back as who it is by now."""
+        self._send(viewer, Packet("bye", {"reason": loss.reason, "code": loss.code, "retry_ms": BYE_RETRY_MS}))
+        self._forget(viewer.sid)
+        packed_here.set(viewer.transport.packed)
+        await self._server.disconnect(viewer.sid)
+        await asyncio.sleep(_BYE_S)  # what was written goes out meanwhile
+        viewer.transport.abort()
+
     def _forget(self, sid: str) -> None:
         viewer = self._viewers.pop(sid, None)
         if viewer is None:
             return
+        if viewer.stay is not None:
+            self._gate.standing.leave(viewer.stay)
         for follower in (*viewer.followers.values(), *viewer.sent.values()):
             self._hub.leave(follower)
         viewer.followers.clear()

@@ -28,6 +28,7 @@ from aiohttp import web
 from livetask.errors import ArgumentInvalid
 from livetask.keys import task_id_checked
 from livetask.position import START, Cursor
+from livetask.server.access.gate import LOST
 from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset
 from livetask.server.follow import Following
 from livetask.server.hub import Hub
@@ -135,10 +136,12 @@ class LiveLog:
             await response.prepare(request)
             if request.method != "HEAD":
                 await response.write(f"retry: {_RETRY_MS}\n\n".encode())
-                await self._told(response, task_id, whence.wish, events)
+                await self._told(request, response, task_id, whence.wish, events)
         return response
 
-    async def _told(self, response: web.StreamResponse, task_id: str, wish: Wish, events: Following) -> None:
+    async def _told(
+        self, request: web.Request, response: web.StreamResponse, task_id: str, wish: Wish, events: Following
+    ) -> None:
         state = self._hub.store_state
         with self._followed():
             try:
@@ -154,7 +157,7 @@ class LiveLog:
                     if isinstance(event, Ended) and await self._is_last(task_id, event, wish):
                         return
             except asyncio.CancelledError:
-                bye = json.dumps({"reason": "the server stops", "retry_ms": _RETRY_MS})
+                bye = json.dumps({**_why_over(request), "retry_ms": _RETRY_MS})
                 with suppress(ConnectionError):
                     await response.write(_sse("bye", bye))
                     await response.write_eof()
@@ -306,6 +309,12 @@ class LiveLog:
             yield
         finally:
             self._open.discard(task)
+
+
+def _why_over(request: web.Request) -> dict[str, str]:
+    """Why a live answer is cut short: its caller has to go, or the server stops."""
+    loss = request.get(LOST)
+    return {"reason": "the server stops"} if loss is None else {"reason": loss.reason, "code": loss.code}
 
 
 def _sse_of(task_id: str, event: Event, binary: bool) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from livetask.errors import TooMany
 from livetask.server.access.caller import Caller
 from livetask.server.access.sight import Lens
+from livetask.server.access.standing import Stay
 from livetask.server.catalog import Watcher
 from livetask.server.feed import Follower
 from livetask.server.frames import Told
@@ -20,6 +21,7 @@ from livetask.server.transport import Transport
 class Viewer:
     """One connection. ``inbound_per_s``: how many messages a second it may send. ``headers``: those it came with.
     ``caller``: who it is.
+    ``stay``: has it looked at again while it is here.
 
     ``followers``: what it subscribed to. ``sent``: the tasks it has sent and not subscribed to, whose
     events it is told.
@@ -32,6 +34,7 @@ class Viewer:
         self.transport = transport
         self.headers = headers
         self.caller = caller
+        self.stay: Stay | None = None
         self.followers: dict[str, Follower] = {}
         self.sent: dict[str, Follower] = {}
         self.watcher: Watcher | None = None

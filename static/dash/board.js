@@ -142,9 +142,10 @@ function drawTabs() {
 
 /** @param {number} count of tasks that match */
 function drawAround(count) {
-  const away = client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
+  const out = client.link === 'refused';
+  const away = out || client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
   const what = client.link === 'reconnecting' ? 'The server does not answer' : 'The store cannot be reached';
-  notice(away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
+  notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
   const total = list.countOf([]);
   more.hidden = !loaded || (count <= most && (allLoaded || list.tasks.size >= total));
   empty.hidden = count > 0;

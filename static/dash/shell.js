@@ -1,5 +1,6 @@
 // What every page has: the state of the connection in the bar, the list of keys, questions.
 
+import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { bind, bound } from '../log/keys.js';
 
@@ -8,6 +9,7 @@ const LINK = {
   connecting: ['connecting', 'connecting'],
   live: ['live', 'live'],
   reconnecting: ['reconnecting', 'reconnecting'],
+  refused: ['refused', 'log in again'],
 };
 
 /** @param {string} id */
@@ -22,7 +24,12 @@ export function showLink(client) {
     const away = client.link === 'live' && client.store === 'unreachable';
     const [word, text] = away ? ['unreachable', 'store unreachable'] : LINK[client.link] ?? ['', ''];
     element.dataset.state = word;
-    if (element.textContent !== text) element.textContent = text;
+    if (element.textContent === text) return;
+    element.textContent = '';
+    if (word === 'refused') {
+      const next = encodeURIComponent(location.pathname + location.search + location.hash);
+      element.append(make('a', { href: `${BASE}/login?next=${next}` }, text));
+    } else element.textContent = text;
   };
   client.listen(show);
   show();

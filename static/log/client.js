@@ -5,7 +5,7 @@
 import { addressOf, BASE } from '../base.js';
 
 /** @typedef {import('socket.io-client').Socket} Socket */
-/** @typedef {'connecting' | 'live' | 'reconnecting'} Link */
+/** @typedef {'connecting' | 'live' | 'reconnecting' | 'refused'} Link */
 /** @typedef {Record<string, any>} Message */
 /**
  * @typedef {object} Follower
@@ -18,6 +18,7 @@ import { addressOf, BASE } from '../base.js';
 const EVENTS = ['output', 'gap', 'caught_up', 'run', 'reset', 'end', 'grown', 'task', 'counts', 'unlisted'];
 const ANSWER_WITHIN_MS = 10_000;
 const AGAIN_MS = 1000;
+const LOGIN_AGAIN_MS = 5000;
 
 /** @type {Map<string, Client>} */
 const clients = new Map();
@@ -77,7 +78,7 @@ export class Client {
     this.socket = socket;
     socket.on('connect', () => this.connected());
     socket.on('disconnect', () => this.lost());
-    socket.on('connect_error', () => this.lost());
+    socket.on('connect_error', (error) => this.refused(error));
     socket.on('store', (message) => this.told(message?.state));
     socket.on('heartbeat', (message) => this.beaten(message));
     for (const event of EVENTS) socket.on(event, (message) => this.deliver(event, message));
@@ -148,6 +149,15 @@ export class Client {
     this.changed();
     for (const watcher of this.watchers) this.ask('watch', watcher, () => this.watchers.has(watcher));
     for (const [taskId, follower] of this.followers) this.subscribe(taskId, follower);
+  }
+
+  /** The server did not let this page in, or did not answer. @param {Error & { data?: Message }} error */
+  refused(error) {
+    if (error.data?.code !== 'login_needed') return this.lost();
+    this.link = 'refused';
+    this.changed();
+    // the login may be renewed in another tab
+    setTimeout(() => this.socket?.connect(), LOGIN_AGAIN_MS);
   }
 
   lost() {

@@ -76,6 +76,7 @@ export function endText(feed) {
 export function linkText(feed, client) {
   if (feed.state === 'refused') return ['refused', feed.refusal];
   if (client.link === 'reconnecting') return ['reconnecting', `reconnecting from line ${number(feed.end.line)}`];
+  if (client.link === 'refused') return ['refused', 'your login is over: log in again'];
   if (client.link === 'connecting') return ['connecting', 'connecting'];
   if (feed.state === 'ended') return ['ended', 'ended'];
   if (client.store === 'unreachable') return ['unreachable', 'store unreachable'];

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import socketio
@@ -79,6 +80,18 @@ async def test_a_listed_origin_may_read_and_asks_first(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
+    "auth",
+    [
+        {"auth": "required"},
+        {"auth": "proj.auth:resolve"},
+        {"proxy_user_header": "X-Remote-User", "trusted_proxies": ("10.0.0.5",)},
+    ],
+)
+def test_with_authentication_any_address_may_be_listened_on(auth: dict[str, Any]) -> None:
+    check_address(Settings(host="0.0.0.0", redis_url="redis://x", **auth))
+
+
+@pytest.mark.parametrize(
     ("host", "insecure", "allowed"),
     [
         ("127.0.0.1", False, True),
@@ -98,7 +111,7 @@ def test_an_address_that_others_reach_must_be_wanted(host: str, insecure: bool, 
     if allowed:
         check_address(settings)
         return
-    with pytest.raises(SettingInvalid, match=r"reverse proxy.*SSH tunnel.*--insecure"):
+    with pytest.raises(SettingInvalid, match=r"--auth required.*reverse proxy.*--insecure"):
         check_address(settings)
 
 

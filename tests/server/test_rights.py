@@ -41,7 +41,7 @@ async def client(store: Redis) -> AsyncIterator[Client]:
 
 async def asked(client: Client, method: str, path: str, name: str, **given: Any) -> tuple[int, str]:
     """Status and body."""
-    headers = as_caller(name) if name else {}
+    headers = as_caller(client, name) if name else {}
     async with client.request(method, path, headers=headers, allow_redirects=False, **given) as answer:
         return answer.status, (await answer.read()).decode("utf-8", "replace")
 

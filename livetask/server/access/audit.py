@@ -1,4 +1,4 @@
-"""What was done by whom: started, cancelled, run again, logged in, refused, shared, downloaded; kept in Redis for a while.
+"""What was done by whom: started, cancelled, run again, logged in, refused, shared, downloaded; kept for a while.
 
 An entry is noted in the moment it happens and written a moment later, so that no answer waits for it. What waits is
 bounded; what finds no room, or no Redis for too long, is dropped and counted, and the count is among the figures. Of
@@ -13,7 +13,7 @@ Each entry is also a line of the logger ``livetask.audit``, level INFO. Neither 
 | cancel | a wish that it stops was taken | how |
 | download | a log was asked for as a file | which |
 | refused | a caller lacked a right | the ability |
-| login, login_failed, logout | at the door | how |
+| login, login_failed, logout, logout_everywhere | at the door | how |
 | share, share_revoked, share_opened | of links | the link's id |
 
 Must never know: HTTP, Celery, what rights are.
@@ -36,8 +36,8 @@ from livetask.server.answers import entries_of, text_of
 from livetask.server.backoff import Backoff
 
 KINDS = (
-    "start", "rerun", "cancel", "download", "refused", "login", "login_failed", "logout", "share", "share_revoked",
-    "share_opened",
+    "start", "rerun", "cancel", "download", "refused", "login", "login_failed", "logout", "logout_everywhere",
+    "share", "share_revoked", "share_opened",
 )  # fmt: skip
 
 Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
@@ -113,9 +113,7 @@ class Audit:
     are. ``remote``: says from which address the one comes who asks in this context.
     """
 
-    def __init__(
-        self, ask: Ask, key: str, *, keep_s: int, most: int, remote: Callable[[], str] | None = None
-    ) -> None:
+    def __init__(self, ask: Ask, key: str, *, keep_s: int, most: int, remote: Callable[[], str] | None = None) -> None:
         self._ask = ask
         self._key = key
         self._keep_ms = keep_s * 1000
@@ -240,8 +238,19 @@ def _read(entry_id: str, fields: dict[str, str]) -> Entry:
         text = fields.get(name, "")
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else default
 
-    texts = (fields.get(name, "") for name in ("kind", "who", "by", "role", "credential", "from", "task_id", "detail"))
-    return Entry(*texts, at_ms=whole("at", int(entry_id.partition("-")[0])), count=whole("count", 1), id=entry_id)
+    return Entry(
+        kind=fields.get("kind", ""),
+        who=fields.get("who", ""),
+        by=fields.get("by", ""),
+        role=fields.get("role", ""),
+        credential=fields.get("credential", ""),
+        remote=fields.get("from", ""),
+        task_id=fields.get("task_id", ""),
+        detail=fields.get("detail", ""),
+        at_ms=whole("at", int(entry_id.partition("-")[0])),
+        count=whole("count", 1),
+        id=entry_id,
+    )
 
 
 def _line(entry: Entry) -> str:

@@ -8,7 +8,7 @@ Must never know: Redis, Celery, what the routes do.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from aiohttp import web
@@ -25,8 +25,11 @@ from livetask.server.access.sight import Sight
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def abilities_checked(sight: Sight, caller_now: Callable[[], Caller], rules: Rules) -> Any:
-    """A middleware, to stand inside the gate. ``rules``: told of refusals and of downloads."""
+def abilities_checked(sight: Sight, caller_now: Callable[[], Caller], rules: Rules, public: Container[str] = ()) -> Any:
+    """A middleware, to stand inside the gate.
+
+    ``rules``: told of refusals and of downloads. ``public``: the routes that the gate lets anybody pass to.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -34,7 +37,7 @@ def abilities_checked(sight: Sight, caller_now: Callable[[], Caller], rules: Rul
         if resource is None:  # nothing is registered there
             return await handler(request)
         need = need_of_route(request.method, resource.canonical)
-        if need.ability:
+        if need.ability and resource.canonical not in public:
             try:
                 _check(caller_now(), need)
             except Forbidden:

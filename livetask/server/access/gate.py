@@ -6,24 +6,36 @@ order, and the first that answers wins. A way says None where nothing of its kin
 something was that does not hold: then no other way is tried.
 
 Without any way the gate is open, and everyone is OPEN; that is decided when the server starts and never by what is
-stored or missing. What cannot be asked (Redis is away) is raised, and lets nobody in.
+stored or missing. With one, nobody passes unrecognised but to the few routes that are named as public. What cannot be
+asked (Redis is away) is raised, and lets nobody in.
 
 Must never know: Redis, Celery, tasks, what a caller may do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from aiohttp import web
 
 from livetask.access_errors import LoginNeeded
+from livetask.errors import LivetaskError
 from livetask.server.access.caller import NOBODY, OPEN, Caller
+from livetask.server.access.next_page import login_address
 from livetask.server.access.presented import Presented
+from livetask.server.access.standing import AGAIN_S, Loss, Standing
+from livetask.server.listening import BASE
 
 CALLER = web.RequestKey("CALLER", Caller)
+LOST = web.RequestKey("LOST", Loss)
+"""Set when a request is ended because its caller is not recognised any more."""
+
+SOCKETS = "/socket.io/"
+"""Its connections are asked about when they say who they are, which is after their first request."""
 
 Way = Callable[[Presented], Awaitable[Caller | None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,10 +54,24 @@ def acting_for(caller: Caller) -> None:
 
 
 class Gate:
-    """See the module's docstring. ``ways``: those to be recognised; none: everyone is let in as OPEN."""
+    """See the module's docstring.
 
-    def __init__(self, ways: Sequence[Way] = ()) -> None:
+    ``ways``: those to be recognised; none: everyone is let in as OPEN. ``public``: the routes that anybody may ask for,
+    as aiohttp writes them. ``again_s``: how often those who stay are looked at again. ``granted``: gives a caller the
+    rights that the settings have for it.
+    """
+
+    def __init__(
+        self,
+        ways: Sequence[Way] = (),
+        public: Iterable[str] = (),
+        again_s: float = AGAIN_S,
+        granted: Callable[[Caller], Caller] = lambda caller: caller,
+    ) -> None:
         self._ways = tuple(ways)
+        self._granted = granted
+        self._public = frozenset(public)
+        self.standing = Standing(self, again_s)
 
     @property
     def is_open(self) -> bool:
@@ -59,14 +85,14 @@ class Gate:
         for way in self._ways:
             caller = await way(presented)
             if caller is not None:
-                return caller
+                return self._granted(caller)
         return NOBODY
 
     async def admitted(self, presented: Presented) -> Caller:
         """Who presents this. Raises LoginNeeded for nobody."""
         caller = await self.caller_of(presented)
         if caller.is_nobody:
-            raise LoginNeeded()
+            raise LoginNeeded("what was presented is not valid (any more)" if presented.token else "")
         return caller
 
     @property
@@ -75,12 +101,57 @@ class Gate:
 
         @web.middleware
         async def stand(request: web.Request, handler: Handler) -> web.StreamResponse:
-            caller = await self.caller_of(presented_by(request))
-            request[CALLER] = caller
-            acting_for(caller)
-            return await handler(request)
+            acting_for(NOBODY)
+            if self.is_open:
+                return await _as(OPEN, request, handler)
+            if _route_of(request) in self._public:
+                return await _as(await self._perhaps(request), request, handler)
+            presented = presented_by(request)
+            try:
+                caller = await self.admitted(presented)
+            except LoginNeeded:
+                if _is_navigation(request):
+                    raise web.HTTPSeeOther(request.app.get(BASE, "") + login_address(request.path_qs)) from None
+                raise
+            with self._staying(request, presented, caller):
+                return await _as(caller, request, handler)
 
         return stand
+
+    async def _perhaps(self, request: web.Request) -> Caller:
+        """Who asks for something public; NOBODY too where that cannot be found out."""
+        if _route_of(request) in (SOCKETS, "/static"):
+            return NOBODY  # not worth asking
+        try:
+            return await self.caller_of(presented_by(request))
+        except LivetaskError:
+            return NOBODY
+
+    @contextmanager
+    def _staying(self, request: web.Request, presented: Presented, caller: Caller) -> Iterator[None]:
+        """Have the request looked at again as long as it lasts. One that has to go is cancelled; raises LoginNeeded."""
+        task = asyncio.current_task()
+        assert task is not None
+
+        async def lost(loss: Loss) -> None:
+            request[LOST] = loss
+            task.cancel()
+
+        stay = self.standing.enter(presented, caller, lost)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if LOST not in request or task.uncancel() > 0:
+                raise
+            raise LoginNeeded(request[LOST].reason) from None
+        finally:
+            self.standing.leave(stay)
+
+
+async def _as(caller: Caller, request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[CALLER] = caller
+    acting_for(caller)
+    return await handler(request)
 
 
 def presented_by(request: web.Request) -> Presented:
@@ -88,3 +159,14 @@ def presented_by(request: web.Request) -> Presented:
     names = {name.lower() for name in request.headers}
     headers = {name: tuple(request.headers.getall(name)) for name in names}
     return Presented(request.remote or "", headers, dict(request.cookies))
+
+
+def _route_of(request: web.Request) -> str:
+    """The route that answers the request, '' if there is none."""
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
+
+
+def _is_navigation(request: web.Request) -> bool:
+    """A person's browser asks for a page, and can be led to the login."""
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")

@@ -59,6 +59,11 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/task/{task_id}"): VIEW,
     ("DELETE", "/task/{task_id}"): Need("cancel"),
     ("POST", "/task/{task_id}/rerun"): Need("rerun"),
+    # who one is
+    ("GET", "/login"): ANYBODY,
+    ("POST", "/login"): ANYBODY,
+    ("POST", "/logout"): ANYBODY,
+    ("GET", "/api/me"): ANYBODY,  # of those whom the gate has let in
     # machines
     ("GET", "/api/openapi.json"): ANYBODY,
     ("GET", "/healthz"): ANYBODY,

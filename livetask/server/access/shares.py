@@ -109,7 +109,7 @@ class Shares:
     async def opened(self, secret: str) -> Share | None:
         """The link of that secret; None if it is none, over, or revoked."""
         share_id, _, rest = secret.partition(".")
-        until, _, mac = rest.partition(".")
+        until = rest.partition(".")[0]
         if len(secret) > _MOST_CHARACTERS or not (until.isascii() and until.isdecimal()) or not _is_text(share_id):
             return None
         expected = await self._secret_of(share_id, int(until))

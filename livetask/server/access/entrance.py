@@ -1,0 +1,122 @@
+"""Everything about who comes in, put together from plain values: the ways, the gate, the login.
+
+Whether anybody is asked is decided here, by the settings alone: as soon as one of ``auth``, ``proxy_user_header`` and
+``oidc_issuer`` is given, everyone is. Tokens and users that are stored open the door to their holders and never to
+others, and a Redis that is empty or away opens it to nobody.
+
+Must never know: Redis' commands, Celery, tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from livetask.keys import Keys
+from livetask.server.access.addresses import Proxies
+from livetask.server.access.attempts import Attempts
+from livetask.server.access.caller import Caller
+from livetask.server.access.gate import SOCKETS, Gate, Way
+from livetask.server.access.logins import Doors, Logins, Note
+from livetask.server.access.passwords import Passwords
+from livetask.server.access.proxied import Proxied, RoleNames
+from livetask.server.access.resolving import Resolving, resolve_named
+from livetask.server.access.secret import Ask, ServerSecret
+from livetask.server.access.sessions import Sessions
+from livetask.server.access.standing import AGAIN_S
+from livetask.server.access.tokens import Tokens
+from livetask.server.access.users import Users
+
+REQUIRED = "required"
+
+_PUBLIC = ("/static", "/healthz", "/login", "/logout", SOCKETS)
+_FIGURES = ("/readyz", "/metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The settings of the same names; see there."""
+
+    auth: str = ""
+    session_s: int = 7 * 24 * 3600
+    login_failures: int = 10
+    public_metrics: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_user_header: str = ""
+    proxy_role_header: str = ""
+    role_map: tuple[tuple[str, str], ...] = ()
+    default_role: str = "viewer"
+
+    @property
+    def asks(self) -> bool:
+        """Whether anybody is asked who they are."""
+        return bool(self.auth or self.proxy_user_header)
+
+
+def _unnoted(what: str, caller: Caller, detail: str, remote: str) -> None:
+    """Where there is no audit."""
+
+
+class Entrance:
+    """See the module's docstring.
+
+    ``ask``: sends commands to Redis. ``more``: further ways to be recognised, and ``public``: further routes that
+    anybody may ask for. ``note``: takes what the audit shall know. ``granted``: see Gate. Raises SettingInvalid.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        keys: Keys,
+        ways: Ways,
+        *,
+        more: Iterable[Way] = (),
+        public: Iterable[str] = (),
+        note: Note = _unnoted,
+        again_s: float = AGAIN_S,
+        granted: Callable[[Caller], Caller] = lambda caller: caller,
+    ) -> None:
+        self.secret = ServerSecret(ask, keys)
+        self.proxies = Proxies.parse(ways.trusted_proxies)
+        self._passwords = Passwords()
+        self._resolving = Resolving(resolve_named(ways.auth)) if ways.auth not in ("", REQUIRED) else None
+        sessions = Sessions(ask, keys, self.secret, ways.session_s)
+        found: list[Way] = []
+        if ways.asks:
+            found += [Tokens(ask, keys).way, *more, sessions.way, *self._outer(ways)]
+        self.public = frozenset((*_PUBLIC, *public, *(_FIGURES if ways.public_metrics else ())))
+        self.gate = Gate(found, self.public, again_s, granted)
+        self._logins = Logins(
+            Users(ask, keys, self._passwords),
+            sessions,
+            Attempts(ask, keys, ways.login_failures),
+            self.proxies,
+            is_open=self.gate.is_open,
+            doors=Doors(passwords=ways.auth == REQUIRED),
+            note=note,
+        )
+
+    def _outer(self, ways: Ways) -> list[Way]:
+        found: list[Way] = []
+        if ways.proxy_user_header:
+            names = RoleNames(dict(ways.role_map), ways.default_role)
+            found.append(Proxied(self.proxies, ways.proxy_user_header, ways.proxy_role_header, names).way)
+        if self._resolving is not None:
+            found.append(self._resolving.way)
+        return found
+
+    def routes(self) -> list[web.RouteDef]:
+        """The login's routes."""
+        return self._logins.routes()
+
+    async def run(self) -> None:
+        """Look at those who stay again and again, for ever."""
+        await self.gate.standing.run()
+
+    def close(self) -> None:
+        """Give all threads back."""
+        self._passwords.close()
+        if self._resolving is not None:
+            self._resolving.close()
