@@ -6,7 +6,9 @@
     │   ├── CursorInvalid
     │   ├── EventCursorInvalid
     │   ├── ArgumentInvalid       a field of a message or a query has a wrong type or value
-    │   └── TooLarge
+    │   │   └── PatternInvalid
+    │   ├── TooLarge
+    │   └── PatternTooSlow        this, PatternInvalid and SearchBusy are in search_errors.py
     ├── NotFound
     │   ├── TaskUnknown
     │   ├── RunUnknown
@@ -22,6 +24,7 @@
     │   ├── RedisUnavailable
     │   ├── BrokerUnavailable
     │   ├── ArchiveUnavailable
+    │   ├── SearchBusy
     │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
     ├── AlreadyRunning            another livetask serves this data directory
     ├── FormatUnknown             a task was stored by a version that this one cannot read

@@ -18,6 +18,7 @@ number of masters gets its share.
 | stops | stream, capped | wishes that a task stops: read by every worker, also by one that starts later |
 | archiving | string, expires | which server moves a task's output to the archive now |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
+| spools | hash, expires | how much the spools of each worker hold, with the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
 | tokens, users | hash | who may come in, by id or name; secrets are hashed; in bucket 0 |
 | session | string, expires | who has logged in, by the digest of what their browser holds; in bucket 0 |
@@ -109,6 +110,9 @@ class Keys:
 
     def publishers(self) -> str:
         return self._in(0, "publishers")
+
+    def spools(self) -> str:
+        return self._in(0, "spools")
 
     def forms(self, digest: str) -> str:
         return self._in(0, f"forms:{digest}")

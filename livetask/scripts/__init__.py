@@ -16,6 +16,7 @@ and in a test. All of them run unchanged on Redis 6.2, 7 and 8 and on Valkey, al
 | publish | worker | publishes how a worker's tasks are called, or renews that |
 | stop | server | notes the wish that a task stops, where every worker reads it |
 | shelve | server | moves a run's output from Redis to the archive, under a lease |
+| weigh | worker | says how much the spools of a worker hold |
 | watch | server | takes or renews the lease on tasks whose bell shall ring |
 """
 
@@ -26,7 +27,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("begin", "append", "emit", "share", "renew", "finish", "note", "publish", "shelve", "stop", "watch")
+NAMES = ("begin", "append", "emit", "share", "renew", "finish", "note", "publish", "shelve", "stop", "watch", "weigh")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,16 +40,20 @@ from livetask.server.figures import Figures
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
+from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
+from livetask.server.searching.finders import Finders
+from livetask.server.searching.search_api import SearchApi
 from livetask.server.sockets import Call
 from livetask.server.sse import LiveLog
 from livetask.server.startable import Startable
 from livetask.server.stirfried import Stirfried
 from livetask.server.stops import Stops
 from livetask.server.store import Store
+from livetask.server.store_figures import StoreFigures
 from livetask.server.wishes import Wishes
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
@@ -163,8 +167,17 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     live = app[LIVE] = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    finders = Finders()
+    searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
-    figures = Figures(live, logs)
+    loop_lag = LoopLag()
+    figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
+    told = health.Sources(
+        store.ping,
+        lambda: (*figures(), *desk.figures(), *(keeping.figures() if keeping else ())),
+        figures.fresh,
+        figures.brief,
+    )
 
     app[BASE] = settings.path_prefix
     pages.setup_jinja(app, templates_dir(), settings.path_prefix)
@@ -172,46 +185,40 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         [
             *tasks.routes(),
             *logs.routes(),
+            *searches.routes(),
             *stirfried.routes(),
             *actions.routes(),
             *startable.routes(),
             *entrance.routes(),
             *desk.routes(),
             *openapi.routes(),
-            *health.routes(store.ping, lambda: (*figures(), *desk.figures(), *(keeping.figures() if keeping else ()))),
+            *health.routes(told),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
         ]
     )
     suit.attach(app)
+    entrance.attach(app, stopping.fail)
+    desk.attach(app, stopping.fail)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
+    app.on_cleanup.append(lambda _: finders.close())
     live.attach(app)
     running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, keeping, entrance, desk))
-    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control, entrance, desk))
+    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag))
+    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
     if keeping is not None:
         keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, keeping: Keeping | None, entrance: Entrance, desk: Desk) -> None:
-    running.start(stops.run(), entrance.run(), desk.run(), *(keeping.loops() if keeping else ()))
+async def _start(running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag) -> None:
+    running.start(stops.run(), loop_lag.run(), *(keeping.loops() if keeping else ()))
 
 
-async def _close(
-    running: Running,
-    stops: Stops,
-    keeping: Keeping | None,
-    store: Store,
-    control: Control,
-    entrance: Entrance,
-    desk: Desk,
-) -> None:
+async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
     await running.stop()
     await stops.close()
-    await desk.close()
     control.close()
-    entrance.close()
     if keeping is not None:
         await keeping.close()
     await store.close()

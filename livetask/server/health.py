@@ -9,7 +9,8 @@ Must never know: Celery, the output of tasks.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -24,9 +25,22 @@ Now = Callable[[], Iterable[Figure]]
 Ping = Callable[[], Awaitable[object]]
 
 
-def routes(ping: Ping, figures: Now) -> list[web.RouteDef]:
-    """The routes. ``ping``: returns if Redis answers, else raises Unavailable. ``figures``: the figures now."""
-    health = _Health(ping, figures)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the routes tell of. ``ping``: returns if Redis answers, else raises Unavailable.
+
+    ``figures``: the figures now. ``fresh``: to be awaited before they are read. ``brief``: the few for ``/readyz``.
+    """
+
+    ping: Ping
+    figures: Now
+    fresh: Ping
+    brief: Callable[[], Mapping[str, float | int | None]]
+
+
+def routes(sources: Sources) -> list[web.RouteDef]:
+    """The routes."""
+    health = _Health(sources)
     return [
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),
@@ -35,9 +49,8 @@ def routes(ping: Ping, figures: Now) -> list[web.RouteDef]:
 
 
 class _Health:
-    def __init__(self, ping: Ping, figures: Now) -> None:
-        self._ping = ping
-        self._figures = figures
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
         self._since_mono_s = time.monotonic()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Collector(self._current))
@@ -47,12 +60,14 @@ class _Health:
 
     async def readyz(self, request: web.Request) -> web.Response:
         try:
-            await self._ping()
+            await self._sources.ping()
+            await self._sources.fresh()
         except Unavailable as error:
             return refusal_json(error.code, str(error), 503, _NOT_KEPT)
-        return web.json_response({"status": "ok", "store": "ok"}, headers=_NOT_KEPT)
+        return web.json_response({"status": "ok", "store": "ok", **self._sources.brief()}, headers=_NOT_KEPT)
 
     async def metrics(self, request: web.Request) -> web.Response:
+        await self._sources.fresh()
         body = generate_latest(self._registry)
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"} | _NOT_KEPT
         return web.Response(body=body, headers=headers)
@@ -61,7 +76,7 @@ class _Health:
         up_s = time.monotonic() - self._since_mono_s
         yield Figure("info", "The version of livetask.", False, {livetask.__version__: 1}, "version")
         yield Figure("uptime_seconds", "How long this server has been up.", False, {"": up_s})
-        yield from self._figures()
+        yield from self._sources.figures()
 
 
 class _Collector:

@@ -33,6 +33,7 @@ from livetask.server.running import Running
 from livetask.server.starts import tail_start
 from livetask.server.store import Store
 from livetask.server.subscription import Subscription, Wish
+from livetask.server.tally import Lags, lags_of
 from livetask.server.tasks import Run, Task
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Hub:
         self._lease_ms = int(sweep_s * 3000)
         self._feeds: dict[str, Feed] = {}
         self._pump = Pump(store)
+        self.tally = self._pump.tally
         self._running = Running(on_failure)
         self._ask = asyncio.Event()
         self._renew_all = False
@@ -163,6 +165,11 @@ class Hub:
         if cursor is None or not follower.may_see:
             return None
         return Cursor(cursor.run, cursor.nonce, follower.feed.ends.get(cursor.run, cursor.position))
+
+    def lags(self) -> Lags:
+        """How far viewers are behind."""
+        followers = (follower for feed in self._feeds.values() for follower in feed.followers)
+        return lags_of(followers, len(self._pump.clogged))
 
     @asynccontextmanager
     async def follow(

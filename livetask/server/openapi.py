@@ -130,6 +130,31 @@ def _logs() -> Json:
             )
         },
         f"{place}/log.gz": {"get": _operation("The log, compressed.", [_TASK_ID, run, colour], zipped)},
+        f"{place}/search": {
+            "get": _operation(
+                "Where a text stands in a run's output, from a position on; to be asked again from 'to' until 'done'.",
+                [
+                    _TASK_ID,
+                    run,
+                    {
+                        **_query("q", {"type": "string", "minLength": 1, "maxLength": 1000}, "what to look for"),
+                        "required": True,
+                    },
+                    _query("case", _FLAG, "1: upper and lower case differ"),
+                    _query("regex", _FLAG, "1: q is a regular expression, as Python has them"),
+                    _query("from", STRING, "<line>-<byte>, the beginning of a line; default: the output's"),
+                    _query("limit", {"type": "integer", "minimum": 0, "maximum": 2000, "default": 500}),
+                ],
+                {200: _json("What was found.", ref("Found")), **_errors(400, 404, 409, 500, 503)},
+            )
+        },
+        f"{place}/marks": {
+            "get": _operation(
+                "Lines that look like errors and warnings, and groups of lines; from a position on, as with search.",
+                [_TASK_ID, run, _query("from", STRING, "<line>-<byte>, the beginning of a line")],
+                {200: _json("They.", ref("Marks")), **_errors(400, 404, 409, 500, 503)},
+            )
+        },
     }
 
 
@@ -182,13 +207,14 @@ def _stirfried() -> Json:
 def _machines() -> Json:
     alive = shape(status=STRING, version=STRING)
     figures = {200: _text("Prometheus' format.", "text/plain"), **_errors()}
+    few = {name: maybe("number") for name in ("store_ping_ms", "loop_lag_ms", "viewers", "windows_full", "lag_bytes")}
     return {
         "/healthz": {"get": _operation("Whether the server lives.", [], {200: _json("It does.", alive), **_errors()})},
         "/readyz": {
             "get": _operation(
                 "Whether Redis answers too.",
                 [],
-                {200: _json("It does.", shape(status=STRING, store=STRING)), **_errors(503)},
+                {200: _json("It does.", shape(status=STRING, store=STRING, **few)), **_errors(503)},
             )
         },
         "/metrics": {"get": _operation("The server's figures.", [], figures)},
@@ -330,4 +356,5 @@ def _bare(*statuses: int) -> dict[int, Any]:
     return {status: {"description": _WORDS[status]} for status in statuses}
 
 
+_FLAG: Json = {"type": "integer", "enum": [0, 1], "default": 0}
 _TASK_ID: Json = {"name": "task_id", "in": "path", "required": True, "schema": TASK_ID}

@@ -26,6 +26,7 @@ from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.starts import newest_slice
 from livetask.server.store import Store
+from livetask.server.tally import Tally
 from livetask.server.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -49,16 +50,20 @@ class Place:
 
 
 class Pump:
-    """See the module's docstring. ``store``: where it reads. One loop, ``run``, does all the work."""
+    """See the module's docstring. ``store``: where it reads. One loop, ``run``, does all the work.
+
+    ``tally``: what was told. ``clogged``: viewers whose transport has to hold less before they are told more.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._work = asyncio.Event()
         self._stale: set[Feed] = set()
         self._ready: set[Follower] = set()
-        self._clogged: set[Follower] = set()
+        self.clogged: set[Follower] = set()
         self._reeling: set[Follower] = set()
         self._reeler = Reeler(store.events, self._tell)
+        self.tally = Tally()
 
     # ---- what may be new
 
@@ -95,7 +100,7 @@ class Pump:
         """The viewer follows no more."""
         follower.closed = True
         self._ready.discard(follower)
-        self._clogged.discard(follower)
+        self.clogged.discard(follower)
         self._reeling.discard(follower)
 
     # ---- the loop
@@ -103,7 +108,7 @@ class Pump:
     async def wait(self) -> None:
         """Return when there may be something to do."""
         while not self._work.is_set():
-            if not self._clogged:
+            if not self.clogged:
                 await self._work.wait()
                 break
             try:
@@ -205,7 +210,7 @@ class Pump:
         """Tell one viewer the events that are due, and let its subscription draw its conclusions between them."""
         while not follower.closed and follower.may_see:
             if not await self._reeler.tell_due(follower):
-                self._clogged.add(follower)
+                self.clogged.add(follower)
                 return
             event = follower.sub.step(follower.feed.task, time.monotonic())
             if event is None:
@@ -218,7 +223,7 @@ class Pump:
     async def _give_exactly(self, place: Place, follower: Follower, found: Slice) -> None:
         """Give the output up to the next event of the task, so that the event comes just after it."""
         if not await self._reeler.tell_due(follower):
-            self._clogged.add(follower)
+            self.clogged.add(follower)
             return
         stop = follower.reel.stop if follower.reel is not None else None
         part = found if stop is None else until(found, stop)
@@ -248,7 +253,7 @@ class Pump:
             if room:
                 places[Place(follower.feed.task_id, sub.cursor, room)].append(follower)
             elif not drained:
-                self._clogged.add(follower)
+                self.clogged.add(follower)
             else:
                 follower.blocked = True
         return places
@@ -298,13 +303,14 @@ class Pump:
         feed = followers[0].feed
         told = [Told(feed.task_id, _skipping(piece, skipped_bytes)) for piece in pieces.pieces[:1]]
         told += [Told(feed.task_id, piece) for piece in pieces.pieces[1:]]
+        self.tally.add(pieces.pieces, len(followers))
         caught_up: Told | None = None
         now_s = time.monotonic()
         for follower in followers:
             if follower.closed:
                 continue
             if told and not follower.sink.drained:
-                self._clogged.add(follower)  # its other tasks, or their news, were faster
+                self.clogged.add(follower)  # its other tasks, or their news, were faster
                 continue
             for one in told:
                 self._tell(follower, one)
@@ -354,9 +360,9 @@ class Pump:
 
     def _unclog(self) -> None:
         """Those whose transport holds little again are ready; the others go on waiting."""
-        free = {follower for follower in self._clogged if follower.sink.drained}
+        free = {follower for follower in self.clogged if follower.sink.drained}
         if free:
-            self._clogged -= free
+            self.clogged -= free
             self.kick(free)
             self.reel(free)
 

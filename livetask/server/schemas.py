@@ -91,6 +91,38 @@ _TASK = shape(
     runs=listed(ref("Run")),
 )
 
+_LOOKED: dict[str, Json] = {
+    "run": WHOLE,
+    "from": {"type": "string", "description": "<line>-<byte>: from here on was looked at"},
+    "to": {"type": "string", "description": "up to here: the beginning of a line, or the end of a run that has ended"},
+    "done": {"type": "boolean", "description": "the end, as it was known, is reached"},
+    "end": STRING,
+    "ended": {"type": "boolean", "description": "the run has ended"},
+    "lines": {"type": "integer", "description": "how many lines were looked at"},
+    "gaps": listed(shape(**{"from": STRING, "to": STRING, "reason": STRING})),
+}
+
+_FOUND = shape(
+    **_LOOKED,
+    total={"type": "integer", "description": "matches from 'from' up to 'to'"},
+    hits=listed(
+        listed(WHOLE, minItems=3, maxItems=3),
+        description="[line, start, end] of the first ones; columns of the text without escape codes, in UTF-16 units",
+    ),
+    lines_hit=listed(WHOLE, description="the lines of the others, at most 5000"),
+)
+
+_MARKS = shape(
+    **_LOOKED,
+    errors=listed(WHOLE),
+    warnings=listed(WHOLE),
+    groups=listed(
+        listed({}, minItems=5, maxItems=5),
+        description="[line, 'start' or 'end', key, title, ms since the epoch or null]",
+    ),
+    more={"type": "boolean", "description": "there were more of one kind than are told"},
+)
+
 _LINES = shape(
     first_line=WHOLE,
     lines=listed(STRING),
@@ -225,6 +257,8 @@ SCHEMAS: Json = {
         next=maybe("string", description="asks for those after these; null: there are no more"),
     ),
     "Lines": _LINES,
+    "Found": _FOUND,
+    "Marks": _MARKS,
     "Parameter": _PARAMETER,
     "Startable": shape(tasks=listed(_STARTABLE)),
     "Call": _CALL,

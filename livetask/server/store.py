@@ -103,6 +103,14 @@ class Store:
         await self.commands([("PING",)])
         return (time.monotonic() - began) * 1000
 
+    async def info(self) -> dict[str, str]:
+        """What Redis says of itself, INFO's fields by name; empty if this user may not ask."""
+        try:
+            (text,) = await self.commands([("INFO",)])
+        except ResponseError:
+            return {}
+        return dict(line.split(":", 1) for line in text_of(text).splitlines() if ":" in line)
+
     # ---- tasks
 
     async def task(self, task_id: str) -> Task | None:

@@ -69,5 +69,10 @@ class Publishing:
         return [Call("", (), ("ZREM", self._keys.publishers(), self._member))] if self._text else []
 
     @property
+    def worker(self) -> str:
+        """The worker's name, '' until it has taken tasks."""
+        return self._worker
+
+    @property
     def _member(self) -> str:
         return publisher_member(self._digest, self._worker)

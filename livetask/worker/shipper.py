@@ -31,6 +31,7 @@ from livetask.worker.spool import CONSOLE, left_behind
 from livetask.worker.stopping import StopBoard
 from livetask.worker.teeing import Tee
 from livetask.worker.telling import Hearing
+from livetask.worker.weighing import Weighing
 from livetask.worker.writing import Call, Writing
 
 logger = logging.getLogger("livetask")
@@ -64,6 +65,7 @@ class Shipper:
         self._notes = Notes(self._terms)
         self._stops = StopBoard(self._terms.keys, directory)
         self._publishing = Publishing(self._terms.keys, directory)
+        self._weighing = Weighing(self._terms.keys, order.main_pid)
         self._writing = Writing(self._url)
         self._away_since_s: float | None = None
         self._pause_s = 0.0
@@ -195,6 +197,8 @@ class Shipper:
         calls += [run.verification() for run in verified]
         published = [] if self._stop_by_s is not None else self._publishing.calls(now_s)
         calls += published
+        weighed = self._weighing.calls(now_s, self._publishing.worker, self._in_turn(), self._own.is_busy)
+        calls += weighed
         if not calls:
             return False
         try:
@@ -220,7 +224,9 @@ class Shipper:
         for run, reply in zip(verified, replies[place : place + len(verified)], strict=True):
             if not isinstance(reply, Exception):
                 run.verified(reply)
-        self._publishing.answered(now_s, replies[place + len(verified) :])
+        place += len(verified)
+        self._publishing.answered(now_s, replies[place : place + len(published)])
+        self._weighing.answered(now_s, replies[place + len(published) :])
         return bool(self._notes) or any(run.has_more for run, _ in asked)
 
     def _stopped(self, reply: Any, now_s: float) -> None:

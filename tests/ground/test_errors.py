@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from livetask import access_errors, archive_errors, errors, setting_errors
+from livetask import access_errors, archive_errors, errors, search_errors, setting_errors
 
-ROOMS = tuple(room.__name__ for room in (errors, setting_errors, access_errors, archive_errors))
+ROOMS = tuple(room.__name__ for room in (errors, setting_errors, access_errors, archive_errors, search_errors))
 
 
 def _all(kind: type[errors.LivetaskError]) -> list[type[errors.LivetaskError]]:

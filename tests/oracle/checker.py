@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from livetask.position import REASONS, START, Cursor, Position
-from tests.oracle.journal import LINE, Journal
+from tests.oracle.journal import LINE, Journal, line
 from tests.oracle.record import Again, Back, End, Given, Hole, Lines, Record
 
 
@@ -142,12 +142,17 @@ def _journal_of(run: _Run, record: Record, journals: Mapping[str, Journal]) -> J
 def _against(run: _Run, journal: Journal, record: Record) -> list[str]:
     """Hold one run against its journal. What follows the journal, a traceback say, must not repeat it."""
     faults: list[str] = []
-    text = journal.text(run.at.byte)
+    printed = journal.size_of(journal.lines)
+    text = journal.text(printed)
     for piece in run.pieces:
-        fault = _differs(piece, text, journal)
-        if fault:
+        if fault := _differs(piece, text, journal):
             faults.append(fault)
             break
+    rest = b"".join(piece.data[max(0, printed - piece.start.byte) :] for piece in run.pieces)
+    if not journal.is_complete:
+        rest = _without_begun(rest, line(journal.token, journal.lines + 1, journal.pad).encode())
+    if journal.token.encode() in rest:
+        faults.append(f"more than was printed, after byte {printed}: {rest[:80]!r}")
     if run.end is not None:
         faults += _end_against(run, run.end, journal)
     faults += _lines_against(run, journal, record)
@@ -163,9 +168,14 @@ def _differs(piece: Given, text: bytes, journal: Journal) -> str:
         return f"byte {at + place} is not what was printed: {got!r}, not {right!r}"
     if at < len(text) and journal.line_at(at) != piece.start.line:
         return f"byte {at} does not stand in line {piece.start.line}"
-    if journal.token.encode() in piece.data[len(wanted) :]:
-        return f"more than was printed, after byte {at + len(wanted)}"
     return ""
+
+
+def _without_begun(rest: bytes, following: bytes) -> bytes:
+    """What follows the lines that were counted, without as much of the next line as there is: it may have been killed
+    between printing and counting, or within it."""
+    same = next((n for n, pair in enumerate(zip(rest, following, strict=False)) if pair[0] != pair[1]), None)
+    return rest[min(len(rest), len(following)) if same is None else same :]
 
 
 def _end_against(run: _Run, end: End, journal: Journal) -> list[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from celery import Celery
 
 from tests.oracle.checker import judge
 from tests.oracle.journal import Journal, journals_in
@@ -20,6 +22,8 @@ from tests.real.fault_proxy import FaultProxy
 from tests.system.reading import asked
 from tests.system.rig import Dashboard, Redis, Rig, Running, free_port, wait_for
 from tests.system.sending import sent
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -64,9 +68,14 @@ class House:
         self.dashboard = self.rig.serve(url, self.server_proxy.upstream_port, self.server_env)
         return self.dashboard
 
-    def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return") -> str:
-        """Send a task that writes a journal; its id."""
-        return sent(self.env, "journal.write", lines, a_second, pad, end)
+    def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return", **options: Any) -> str:
+        """Send a task that writes a journal, with these options of Celery's; its id."""
+        return sent(self.env, "journal.write", lines, a_second, pad, end, **options)
+
+    def revoke(self, task_id: str, signal_name: str) -> None:
+        """Have the task terminated by that signal, past livetask, as Celery's own command does."""
+        with Celery(broker=self.env["SYSTEM_BROKER_URL"], backend=None, set_as_current=False) as app:
+            app.control.revoke(task_id, terminate=True, signal=signal_name)
 
     def journals(self, task_id: str) -> dict[str, Journal]:
         return journals_in(Path(self.env["SYSTEM_JOURNALS"]) / task_id)
@@ -77,6 +86,10 @@ class House:
             answer = asked(f"{self.straight}/api/tasks/{task_id}")
             return dict(answer.json) if answer.status == 200 else {}
         return {}
+
+    async def in_thread(self, call: Callable[..., Found], *args: Any) -> Found:
+        """Do what blocks, and let the viewers go on meanwhile."""
+        return await asyncio.to_thread(call, *args)
 
     async def until(self, what: str, seen: Any, within_s: float = 30.0) -> Any:
         return await asyncio.to_thread(wait_for, what, seen, within_s)

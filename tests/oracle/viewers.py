@@ -123,7 +123,12 @@ class SocketViewer(Viewer):
     acks = True
 
     async def _once(self) -> None:
-        client = socketio.AsyncClient(reconnection=False, logger=False, engineio_logger=False)
+        # a session of ours: the client leaves its own one open where it cannot connect
+        async with aiohttp.ClientSession() as session:
+            await self._over_session(session)
+
+    async def _over_session(self, session: aiohttp.ClientSession) -> None:
+        client = socketio.AsyncClient(reconnection=False, logger=False, engineio_logger=False, http_session=session)
         heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         for name in ("output", "gap", "reset", "end", "heartbeat", "bye", "disconnect"):
             client.on(name, _putting(heard, name))
@@ -156,7 +161,8 @@ class SocketViewer(Viewer):
             self._took(event, wire)
             if self.acks and event in ("output", "gap"):
                 await client.emit("ack", {"task_id": self.task_id, "cursor": wire["cursor"]})
-            if event == "end" and wire["last"] and await self._over():
+            # a run that is lost may yet turn out to live
+            if event == "end" and wire["last"] and wire["how"] != "LOST" and await self._over():
                 self.done.set()
                 return
 
@@ -215,7 +221,7 @@ class SseViewer(Viewer):
             query = {"live": "sse", "encoding": "base64"}
             async with session.get(address, params=query, headers=headers) as answer:
                 self.connects += 1
-                if answer.status == 204 and self.record.ends:
+                if answer.status == 204 and self.record.ends and self.record.ends[-1].how != "LOST":
                     self.done.set()
                 if answer.status != 200:
                     return
@@ -236,7 +242,7 @@ class SseViewer(Viewer):
         elif event in ("gap", "reset", "end"):
             wire = json.loads(data)
             self._took(event, wire)
-            self._is_over = event == "end" and wire["last"]
+            self._is_over = event == "end" and wire["last"] and wire["how"] != "LOST"
 
 
 class PollViewer(Viewer):
@@ -312,7 +318,7 @@ class ClientViewer(Viewer):
                         self._end(cursor, how, await self._crc(client, cursor.run))
                     case Notice("back"):
                         self.connects += 1
-                    case TaskEnded():
+                    case TaskEnded(state) if state != "LOST":
                         self.done.set()
 
     async def _crc(self, client: Client, run: int) -> str:

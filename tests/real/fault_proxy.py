@@ -28,11 +28,13 @@ class FaultProxy:
     goes through, connections stay open, as with a cable pulled; what was sent arrives when it is False again.
     ``refusing``: True: new connections are closed at once. ``lost_replies``: the chance, 0 to 1, that a connection is
     cut in place of forwarding a piece from upstream. ``halved_requests``: the chance that it is cut in the middle of a
-    piece to upstream.
+    piece to upstream. ``others``: more ports to forward to; each connection goes to any of them, whether somebody
+    listens there or not, as with a balancer that knows nothing.
     """
 
     def __init__(self, upstream_port: int, port: int = 0, seed: int = 1) -> None:
         self.upstream_port = upstream_port
+        self.others: tuple[int, ...] = ()
         self.delay_s = 0.0
         self.refusing = False
         self.lost_replies = 0.0
@@ -117,7 +119,8 @@ class FaultProxy:
         try:
             if self.refusing:
                 raise ConnectionRefusedError
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
+            port = self._chance.choice((self.upstream_port, *self.others))
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             _reset(writer)
             return

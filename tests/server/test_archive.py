@@ -15,7 +15,6 @@ from livetask.errors import PositionUnknown, RunUnknown
 from livetask.position import START, Cursor, Gap, Position
 from livetask.server.archive.members import packed, unpacked
 from livetask.server.archive.parts import part_of
-from livetask.server.chunks import chunks
 from livetask.server.log_lines import last_lines, lines_from
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.starts import line_start, tail_start
@@ -289,22 +288,3 @@ def test_a_part_knows_where_its_members_begin() -> None:
     assert part.end == at
     for before, after in zip(part.index.members, part.index.members[1:], strict=False):
         assert (before.end, before.offset + before.size) == (after.start, after.offset)
-
-
-async def test_chunks_are_the_text_with_gaps_wherever_it_lies(archiving: Archiving, writer: Write) -> None:
-    run = writer(cap_bytes=20_000)
-    run.begin()
-    lines_written(run, 300)
-    await archiving.move(run.task_id)
-    gap = run.gap(lines=3, size_bytes=50)
-    lines_written(run, 300)
-    found = [item async for item in chunks(archiving.store.read, run.task_id, Cursor(1, run.nonce, Position(1, 5)))]
-    assert [item for item in found if isinstance(item, Gap)] == [gap]
-    at, text = Position(1, 5), bytearray()
-    for item in found:
-        start = item.start if isinstance(item, Gap) else item[0]
-        assert start == at
-        at = item.end if isinstance(item, Gap) else start.after(item[1])
-        text += b"" if isinstance(item, Gap) else item[1]
-    assert at == run.end
-    assert text == run.text[5:]

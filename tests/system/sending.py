@@ -7,11 +7,11 @@ from typing import Any
 from celery import Celery
 
 
-def sent(env: dict[str, str], name: str, *args: Any) -> str:
-    """Send a task to the broker of ``env`` and return its id."""
+def sent(env: dict[str, str], name: str, *args: Any, **options: Any) -> str:
+    """Send a task to the broker of ``env``, with these options of Celery's, and return its id."""
     with Celery(broker=env["SYSTEM_BROKER_URL"], backend=None, set_as_current=False) as app:
         app.conf.update(broker_transport_options=filesystem_options(env))
-        return str(app.send_task(name, args).id)
+        return str(app.send_task(name, args, **options).id)
 
 
 def result_of(env: dict[str, str], task_id: str, within_s: float = 60.0) -> Any:

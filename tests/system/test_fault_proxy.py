@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.real.fault_proxy import FaultProxy
-from tests.system.rig import wait_for
+from tests.system.rig import free_port, wait_for
 
 
 @contextlib.contextmanager
@@ -113,3 +113,19 @@ def test_a_lost_reply_cuts_the_connection_in_its_place(proxy: FaultProxy) -> Non
         with contextlib.suppress(ConnectionError):
             assert received(client, 1) == b""
     wait_for("the cut is counted", lambda: proxy.cuts == 1)
+
+
+def test_with_several_ports_behind_it_connections_go_to_any_of_them() -> None:
+    with echo() as one, echo() as other, FaultProxy(one) as proxy:
+        proxy.others = (other,)
+        for _ in range(20):
+            with connected(proxy) as client:
+                client.sendall(b"a")
+                assert received(client, 1) == b"a"
+        proxy.others = (free_port(),)
+        answered = 0
+        for _ in range(20):
+            with contextlib.suppress(ConnectionError), connected(proxy) as client:
+                client.sendall(b"a")
+                answered += received(client, 1) == b"a"
+        assert 0 < answered < 20

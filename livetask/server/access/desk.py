@@ -23,6 +23,7 @@ from livetask.server.access.share_api import ShareApi
 from livetask.server.access.shares import Shares
 from livetask.server.access.sight import Sight, Tasks
 from livetask.server.figures import Figure
+from livetask.server.running import Running
 
 Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 
@@ -79,13 +80,19 @@ class Desk:
         """The routes of links and of the audit."""
         return [*self._share_api.routes(), *AuditApi(self._audit).routes()]
 
-    async def run(self) -> None:
-        """Write what was noted, for ever."""
-        await self._audit.run()
+    def attach(self, app: web.Application, on_failure: Callable[[BaseException], None]) -> None:
+        """Write what is noted while the application runs. ``on_failure``: called when the writing ends by a bug."""
+        running = Running(on_failure)
 
-    async def close(self) -> None:
-        """Write what still waits."""
-        await self._audit.close()
+        async def start(_: web.Application) -> None:
+            running.start(self._audit.run())
+
+        async def stop(_: web.Application) -> None:
+            await running.stop()
+            await self._audit.close()
+
+        app.on_startup.append(start)
+        app.on_cleanup.append(stop)
 
     def figures(self) -> Iterable[Figure]:
         """What there is to count."""

@@ -28,6 +28,7 @@ from livetask.server.access.sessions import Sessions
 from livetask.server.access.standing import AGAIN_S
 from livetask.server.access.tokens import Tokens
 from livetask.server.access.users import Users
+from livetask.server.running import Running
 
 REQUIRED = "required"
 
@@ -111,12 +112,18 @@ class Entrance:
         """The login's routes."""
         return self._logins.routes()
 
-    async def run(self) -> None:
-        """Look at those who stay again and again, for ever."""
-        await self.gate.standing.run()
+    def attach(self, app: web.Application, on_failure: Callable[[BaseException], None]) -> None:
+        """Look at those who stay as long as the application runs. ``on_failure``: called when that ends by a bug."""
+        running = Running(on_failure)
 
-    def close(self) -> None:
-        """Give all threads back."""
-        self._passwords.close()
-        if self._resolving is not None:
-            self._resolving.close()
+        async def start(_: web.Application) -> None:
+            running.start(self.gate.standing.run())
+
+        async def stop(_: web.Application) -> None:
+            await running.stop()
+            self._passwords.close()
+            if self._resolving is not None:
+                self._resolving.close()
+
+        app.on_startup.append(start)
+        app.on_cleanup.append(stop)

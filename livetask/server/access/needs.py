@@ -43,6 +43,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
+    ("GET", f"{_RUN}/search"): VIEW_SHARED,
+    ("GET", f"{_RUN}/marks"): VIEW_SHARED,
     ("GET", f"{_RUN}/log.txt"): Need("download", download=True),
     ("GET", f"{_RUN}/log.gz"): Need("download", download=True),
     # links and the audit
