@@ -195,18 +195,21 @@ class PositionUnknown(LivetaskError):
 
 
 class PositionTrimmed(LivetaskError):
-    """A cursor lies below the first byte kept. ``first``: the first position that can be read, ``<line>-<byte>``."""
+    """A cursor lies below the first byte kept. ``first``: the first one that can be read. ``why``: a gap's reason."""
 
     code = "position_trimmed"
     status = 410
 
-    def __init__(self, cursor: str, first: str) -> None:
-        super().__init__(cursor, first)
+    def __init__(self, cursor: str, first: str, why: str = "trimmed") -> None:
+        super().__init__(cursor, first, why)
         self.cursor = cursor
         self.first = first
+        self.why = why or "trimmed"
 
     def __str__(self) -> str:
-        return f"cursor {self.cursor} is no longer kept: the first position that can be read is {self.first}"
+        return (
+            f"cursor {self.cursor} is no longer kept ({self.why}): the first position that can be read is {self.first}"
+        )
 
 
 class TaskNotAllowed(LivetaskError):

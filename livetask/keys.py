@@ -17,6 +17,7 @@ number of masters gets its share.
 | recent | zset, capped | tasks by their last change of state |
 | stops | stream, capped | wishes that a task stops: read by every worker, also by one that starts later |
 | archiving | string, expires | which server moves a task's output to the archive now |
+| retaining | string, expires | that a server has just taken away what the archive keeps no longer; in bucket 0 |
 | publishers | zset | workers with the digest of what they publish, by the end of its lease; in bucket 0 |
 | spools | hash, expires | how much the spools of each worker hold, with the end of its lease; in bucket 0 |
 | forms | string, expires | how the tasks of such a worker are called; in bucket 0 |
@@ -107,6 +108,9 @@ class Keys:
 
     def archiving(self, task_id: str) -> str:
         return self._in(bucket_of(task_id), f"archiving:{task_id}")
+
+    def retaining(self) -> str:
+        return self._in(0, "retaining")
 
     def publishers(self) -> str:
         return self._in(0, "publishers")

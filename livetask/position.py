@@ -24,7 +24,7 @@ _PADDED = re.compile(r"0*([0-9]+)-0*([0-9]+)")
 _DIGITS = 16
 _EVENT_CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.(0|[1-9][0-9]{0,8})")
 
-REASONS = ("trimmed", "dropped", "lost", "skipped")
+REASONS = ("trimmed", "dropped", "lost", "skipped", "deleted")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -135,6 +135,15 @@ class Settings:
     archive_bytes_per_s: int = _setting(
         64 * MIB, "server: the most output that one server archives in a second, in bytes", least=MIB
     )
+    archive_run_cap_bytes: int = _setting(
+        1024 * MIB, "server: how much of one run the archive keeps, compressed, in bytes", least=MIB
+    )
+    archive_cap_bytes: int = _setting(
+        10 * 1024 * MIB, "server: how much the archive keeps in all, compressed, oldest tasks go first", least=MIB
+    )
+    archive_keep_s: int = _setting(
+        30 * 24 * 3600, "server: how long after its end the archive keeps a task, in seconds", least=60
+    )
     rights: tuple[tuple[str, Any], ...] = _setting(
         (), "server: what roles of your own and single users may do, see docs/access.md", shown="{}"
     )

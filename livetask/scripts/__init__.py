@@ -11,6 +11,7 @@ and in a test. All of them run unchanged on Redis 6.2, 7 and 8 and on Valkey, al
 | emit | worker | adds one event to a run's events, at the one number where it belongs |
 | share | worker | adds one event to a room's stream, once |
 | renew | worker | renews a run's lease; says when the run is gone from Redis |
+| erase | server | takes away what a task that has ended printed and was called with |
 | finish | worker, server | ends a run, once |
 | note | both | notes facts about a task: queued, progress, a state without a run |
 | publish | worker | publishes how a worker's tasks are called, or renews that |
@@ -27,7 +28,10 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("begin", "append", "emit", "share", "renew", "finish", "note", "publish", "shelve", "stop", "watch", "weigh")
+NAMES = (
+    "begin", "append", "emit", "share", "renew", "finish", "note", "publish", "stop", "shelve", "erase", "watch",
+    "weigh",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,15 @@ from livetask.server.access.desk import PUBLIC, Desk
 from livetask.server.access.entrance import Entrance, Ways
 from livetask.server.access.gate import Gate, caller_now
 from livetask.server.access.rules import Rules
+from livetask.server.access.sight import Sight
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
+from livetask.server.archive.api import ArchiveApi
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
+from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
@@ -191,6 +195,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *startable.routes(),
             *entrance.routes(),
             *desk.routes(),
+            *_archive_api(store, sight, settings.prefix, keeping).routes(),
             *openapi.routes(),
             *health.routes(told),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
@@ -233,8 +238,17 @@ def _keeping(settings: Settings) -> Keeping | None:
         step_bytes=settings.archive_step_bytes,
         bytes_per_s=settings.archive_bytes_per_s,
         sweep_s=settings.sweep_s,
+        run_cap_bytes=settings.archive_run_cap_bytes,
+        cap_bytes=settings.archive_cap_bytes,
+        keep_s=settings.archive_keep_s,
     )
     return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+
+
+def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:
+    if keeping is not None and keeping.eraser is not None:
+        return ArchiveApi(sight.glance, keeping.eraser, keeping.archive)
+    return ArchiveApi(sight.glance, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None)
 
 
 def _store(settings: Settings, keeping: Keeping | None) -> Store:

@@ -134,6 +134,9 @@ class Catalog:
         watcher = Watcher(sink, wish, view)
         view.watchers.add(watcher)
         self._watchers.add(watcher)
+        if wish.also:
+            watcher.owed.update(dict.fromkeys(wish.also, False))  # they may have ended while nobody watched
+            self._work.set()
         try:
             await self._count(view)
             return watcher, await self.listing(wish)

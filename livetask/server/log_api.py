@@ -229,7 +229,7 @@ def offset_of(request: web.Request, asked: Asked, text: str | None = None) -> Po
 def check_kept(asked: Asked, position: Position) -> None:
     """Raise PositionTrimmed if what stands there is no longer kept."""
     if position.byte < asked.run.first.byte:
-        raise PositionTrimmed(str(asked.cursor(position)), str(asked.cursor(asked.run.first)))
+        raise PositionTrimmed(str(asked.cursor(position)), str(asked.cursor(asked.run.first)), asked.run.first_why)
 
 
 def state_headers(asked: Asked, at: Position, end: Position, how: str | None) -> dict[str, str]:

@@ -13,7 +13,20 @@ from aiohttp import web
 import livetask
 from livetask.server.access.audit import KINDS
 from livetask.server.listing.rows import ORDERS
-from livetask.server.schemas import CURSOR, SCHEMAS, STRING, TASK_ID, Json, listed, maybe, ref, shape
+from livetask.server.schemas import (
+    CURSOR,
+    FLAG,
+    SCHEMAS,
+    STRING,
+    TASK_ID,
+    TIME,
+    WHOLE,
+    Json,
+    listed,
+    maybe,
+    ref,
+    shape,
+)  # fmt: skip
 
 _WORDS = {
     204: "There is nothing, or nothing more will come.",
@@ -22,7 +35,7 @@ _WORDS = {
     401: "The server wants to know who asks; the answer says how to tell it.",
     403: "The task is not in the allow-list, or a page of another origin asks.",
     404: "There is no such task, run or address.",
-    409: "The position is not one of this run; the task cannot be stopped, or cannot be run again as it was.",
+    409: "The position is not one of this run; the task has not ended, cannot be stopped, or not run again as it was.",
     410: "What stood there is no longer kept; Stream-First-Offset says what is.",
     413: "The body is too large.",
     429: "Too much in too short a time (Retry-After says when to ask again), or too many terminations wait.",
@@ -72,6 +85,27 @@ def _tasks() -> Json:
         "/api/tasks/{task_id}": {
             "get": _operation(
                 "One task with its runs.", [_TASK_ID], {200: _json("It.", ref("Task")), **_errors(400, 404, 500, 503)}
+            ),
+            "delete": _operation(
+                "Delete what a task that has ended printed and was called with, in Redis and in the archive.",
+                [_TASK_ID],
+                {
+                    200: _json("It is done.", shape(id=STRING, deleted=FLAG, archived_bytes=WHOLE)),
+                    **_errors(400, 403, 404, 409, 500, 503),
+                },
+            ),
+        },
+        "/api/archived": {
+            "get": _operation(
+                "Archived tasks, those that ended last first.",
+                [
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
+                    _query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "next_before of an answer"),
+                ],
+                {
+                    200: _json("Them.", shape(tasks=listed(ref("Task")), next_before=TIME)),
+                    **_errors(400, 500, 503),
+                },
             )
         },
         "/api/startable": {

@@ -146,7 +146,8 @@ def _rows(first: int, lines: Sequence[str], gaps: Sequence[Mapping[str, str]]) -
 
 
 def _gap_text(start: Position, end: Position, reason: str) -> str:
-    why = {"trimmed": "no longer kept", "dropped": "missing: the worker had to give them up"}.get(reason, "lost")
+    words = {"trimmed": "no longer kept", "dropped": "missing: the worker had to give them up", "deleted": "deleted"}
+    why = words.get(reason, "lost")
     return f"{end.line - start.line:,} lines ({end.byte - start.byte:,} bytes) are {why}"
 
 

@@ -54,7 +54,7 @@ _RUN = shape(
     how=maybe("string", description="SUCCESS FAILURE RETRY IGNORED REJECTED REVOKED KILLED LOST; null while it runs"),
     detail=maybe("object", description="what is known of a bad end: exception, traceback, signal, exit_code, ..."),
     first={"type": "string", "description": "position of the first byte kept, <line>-<byte>"},
-    first_why={"type": "string", "enum": ["", "trimmed", "lost"]},
+    first_why={"type": "string", "enum": ["", "trimmed", "lost", "dropped", "deleted", "archived"]},
     end={"type": "string", "description": "position of the byte that would come next"},
     lines=WHOLE,
     bytes=WHOLE,
@@ -87,6 +87,8 @@ _TASK = shape(
     revoked_by=maybe("string"),
     rerun_of=maybe("string", description="the task that it repeats"),
     reruns=listed(STRING, description="the tasks that repeat it"),
+    deleted_at=maybe("integer", description="when its output and arguments were deleted on request, ms"),
+    deleted_by=maybe("string"),
     can_rerun={"type": "boolean", "description": "whether its arguments are kept"},
     runs=listed(ref("Run")),
 )

@@ -338,21 +338,23 @@ class Sockets:
         return {"ok": True}
 
     async def _watch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
-        if viewer.watcher is not None:
-            self._catalog.leave(viewer.watcher)
-            viewer.watcher = None
         wish = wish_of_message(fields_of_message(args) if args else {})
+        self._unwatched(viewer)
         watcher, listing = await self._catalog.watch(viewer, wish)
         if viewer.sid not in self._viewers:
             self._catalog.leave(watcher)
             return {}
+        self._unwatched(viewer)  # one that was asked for meanwhile
         viewer.watcher = watcher
         return {"ok": True, **listing_json(listing, wish.order)}
 
-    async def _unwatch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+    def _unwatched(self, viewer: Viewer) -> None:
         if viewer.watcher is not None:
             self._catalog.leave(viewer.watcher)
             viewer.watcher = None
+
+    async def _unwatch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
+        self._unwatched(viewer)
         return {"ok": True}
 
     async def _ack(self, sid: str, *args: Any) -> Json | None:

@@ -26,7 +26,7 @@ class Run:
     """One execution of a task.
 
     ``run``: its ordinal, from 1. ``nonce``: its name. ``first``: the position of the first byte kept, and
-    ``first_why``: why those before it are not ('', 'trimmed' or 'lost'). ``end``: the position of the byte that would
+    ``first_why``: why those before it are not ('' or a gap's reason). ``end``: the position of the byte that would
     come next. ``how``: how it ended, None while it has not. ``detail``: what is known of a bad end, else None.
     ``crc``: 8 hexadecimal digits over all its bytes, None if unknown. Times are wall clock in ms, None if unknown.
     ``pool``: Celery's name for the kind of pool it runs in. ``archived``: up to where its output lies in the archive,
@@ -65,6 +65,7 @@ class Task:
     while it runs and somebody wishes that it stops. ``revoked_at_ms``, ``revoked_by``: of one that was stopped.
     ``rerun_of``: the task that it repeats; ``reruns``: those that repeat it. ``call``: its arguments, as
     ``livetask.arguments`` keeps them, and ``call_not`` why it does not. ``owner``: the caller who sent it by livetask.
+    ``deleted_at_ms``, ``deleted_by``: of one whose output and arguments were deleted on request.
     """
 
     task_id: str
@@ -95,6 +96,8 @@ class Task:
     call: str | None = None
     call_not: str | None = None
     owner: str | None = None
+    deleted_at_ms: int | None = None
+    deleted_by: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -150,6 +153,8 @@ def task_parsed(task_id: str, fields: Mapping[bytes, bytes]) -> Task | None:
         call=texts.get("call") or None,
         call_not=texts.get("call_not") or None,
         owner=texts.get("owner") or None,
+        deleted_at_ms=_whole(texts.get("deleted_at")),
+        deleted_by=texts.get("deleted_by") or None,
     )
 
 

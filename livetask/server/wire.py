@@ -58,6 +58,8 @@ def task_json(task: Task) -> Json:
         "revoked_by": task.revoked_by,
         "rerun_of": task.rerun_of,
         "reruns": list(task.reruns),
+        "deleted_at": task.deleted_at_ms,
+        "deleted_by": task.deleted_by,
         "can_rerun": task.call is not None,
         "runs": [run_json(run) for run in task.runs],
     }

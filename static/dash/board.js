@@ -1,123 +1,115 @@
-// The dashboard: every task on one page, live over one connection. It wires the list (thinking), the cards (DOM) and
-// the client (network), and draws at most what one frame has time for.
+// The dashboard: every task on one page, live over one connection. It wires the list (thinking), the grid of cards and
+// what is around it (DOM), and the client (network); what is chosen stands in the address.
 
 import { clientOf } from '../log/client.js';
 import { make } from '../log/frame.js';
 import { bind } from '../log/keys.js';
 import { number } from '../log/places.js';
-import { cancel, page } from './api.js';
-import { Card } from './card.js';
-import { TABS, TaskList } from './list.js';
+import { cancel, page, rerun } from './api.js';
+import { emptyText } from './around.js';
+import { Bulk } from './bulk.js';
+import { FilterField } from './filter.js';
+import { Grid } from './grid.js';
+import { KeptIds, keep, kept } from './kept.js';
+import { ORDERS, TABS, TaskList } from './list.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
-import { demoOf, known, openStart, startMix } from './start.js';
+import { known, openStart } from './start.js';
+import { Teller } from './tell.js';
 
 /** @typedef {Record<string, any>} Task */
 
-const FRAME_MS = 12;
 const AT_FIRST = 120;
 const MORE = 120;
 const AGAIN_MS = 1500;
+const MOST_ASKED = 500;
 
 const client = clientOf();
 const list = new TaskList();
-/** @type {Map<string, Card>} */
-const cards = new Map();
+const pins = new KeptIds('pins', 50);
+const teller = new Teller();
 /** @type {import('./start.js').Startable[]} */
 let tasksToStart = [];
 let loaded = false;
 let reachable = true;
-let allLoaded = false;
 let most = AT_FIRST;
-let frame = 0;
-let orderStale = true;
 
-const filter = /** @type {HTMLInputElement} */ (byId('filter'));
 const more = /** @type {HTMLButtonElement} */ (byId('more'));
 const startButton = /** @type {HTMLButtonElement} */ (byId('start'));
+const sort = /** @type {HTMLSelectElement} */ (byId('sort'));
 const host = byId('cards');
 const empty = byId('empty');
 
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) cards.get(/** @type {HTMLElement} */ (entry.target).dataset.taskId ?? '')?.setOnScreen(entry.isIntersecting);
-}, { rootMargin: '120px' });
+const grid = new Grid(host, client, {
+  arrange,
+  chosen: (id) => ({ pinned: pins.has(id), told: teller.all || teller.chosen.has(id), selected: bulk.ids.has(id) }),
+});
+const bulk = new Bulk(client, {
+  shown: () => list.shown(client.now()).slice(0, most),
+  task: (id) => list.tasks.get(id),
+  changed: () => grid.redraw(),
+  done: () => select(false),
+});
+const filter = new FilterField(/** @type {HTMLInputElement} */ (byId('filter')), () => list.tasks.values(), (text) => choose({ text }));
 
-/** @type {import('../log/client.js').Follower} */
-const watcher = { request: () => ({}), answered, received, linked: () => refresh(true) };
+// ---- what the server says
+
+/** @type {import('../log/client.js').Follower | null} */
+let watcher = null;
+
+/** Ask for the list anew: what was asked for before does not count any more. */
+function watch() {
+  /** @type {import('../log/client.js').Follower} */
+  const mine = {
+    request: () => ({ ...list.request(), limit: Math.min(MOST_ASKED, Math.max(AT_FIRST, most)), also: [...new Set([...pins.ids, ...teller.chosen.ids])] }),
+    answered: (answer) => mine === watcher && answered(answer),
+    received: (event, message) => mine === watcher && received(event, message),
+    linked: () => grid.refresh(true),
+  };
+  watcher = mine;
+  client.watchers.clear();
+  client.watch(mine);
+}
 
 /** @param {Task} answer */
 function answered(answer) {
-  reachable = answer.ok !== false;
-  if (reachable) {
-    list.listed(answer);
+  const wrong = answer.field === 'q';
+  filter.refuse(wrong ? String(answer.error) : '');
+  reachable = answer.ok !== false || wrong;
+  if (answer.ok === false) {
+    if (!wrong) setTimeout(() => watcher && client.ask('watch', watcher, () => true), AGAIN_MS);
+  } else {
+    list.answered(answer, client.now());
     loaded = true;
-    for (const task of list.tasks.values()) cards.get(task.id)?.update(task);
-  } else setTimeout(() => client.ask('watch', watcher, () => true), AGAIN_MS);
-  refresh(true);
+    for (const task of list.tasks.values()) {
+      teller.heard(task);
+      grid.cards.get(task.id)?.update(task);
+    }
+  }
+  grid.refresh(true);
 }
 
 /** @param {string} event @param {Task} message */
 function received(event, message) {
   if (event === 'counts') list.counts = message.counts;
-  if (event === 'counts') return refresh(true);
-  if (event !== 'task' || !message.task) return;
-  const before = list.tasks.get(message.task.id);
-  list.put(message.task);
-  cards.get(message.task.id)?.update(message.task);
-  refresh(before?.state !== message.task.state || before?.name !== message.task.name);
+  if (event === 'unlisted') list.drop(message.task_id);
+  if (event !== 'task' || !message.task) return grid.refresh(event !== 'task');
+  const { task } = message;
+  const before = list.tasks.get(task.id);
+  teller.heard(task);
+  list.put(task, message.listed !== false);
+  grid.cards.get(task.id)?.update(task);
+  grid.refresh(before?.state !== task.state || before?.name !== task.name || message.listed === false);
 }
 
-/** @param {boolean} [order] which cards there are, and where, may have changed */
-function refresh(order = false) {
-  orderStale ||= order;
-  frame ||= requestAnimationFrame(draw);
-}
+// ---- what is shown
 
-function draw() {
-  frame = 0;
-  const until = performance.now() + FRAME_MS;
-  if (orderStale) {
-    orderStale = false;
-    const shown = list.shown();
-    arrange(shown.slice(0, most));
-    drawTabs();
-    drawAround(shown.length);
-  }
-  const now = client.now();
-  for (const card of cards.values()) {
-    if (!card.stale || !card.onScreen) continue;
-    if (performance.now() > until) return refresh();
-    card.draw(now);
-  }
-}
-
-/** Put the cards in order; those that stay where they are are not touched. @param {Task[]} tasks */
-function arrange(tasks) {
-  const wanted = new Set(tasks.map((task) => task.id));
-  for (const [id, card] of cards) if (!wanted.has(id)) removeCard(id, card);
-  let next = host.firstElementChild;
-  for (const task of tasks) {
-    const card = cards.get(task.id) ?? addCard(task);
-    if (card.element === next) next = next.nextElementSibling;
-    else host.insertBefore(card.element, next);
-  }
-}
-
-/** @param {Task} task */
-function addCard(task) {
-  const card = new Card(task, client, () => refresh());
-  cards.set(task.id, card);
-  seen.observe(card.element);
-  card.draw(client.now());
-  card.stale = true;
-  return card;
-}
-
-/** @param {string} id @param {Card} card */
-function removeCard(id, card) {
-  seen.unobserve(card.element);
-  card.setOnScreen(false);
-  card.element.remove();
-  cards.delete(id);
+function arrange() {
+  list.pinned = pins.ids;
+  const shown = list.shown(client.now());
+  drawTabs();
+  drawAround(shown.length);
+  bulk.show();
+  return shown.slice(0, most);
 }
 
 function drawTabs() {
@@ -125,7 +117,7 @@ function drawTabs() {
   if (!tabs.childElementCount) {
     for (const tab of TABS) {
       const button = make('button', { type: 'button', 'data-tab': tab.key }, tab.title, make('span', { class: 'count' }));
-      button.addEventListener('click', () => choose(tab.key, list.text));
+      button.addEventListener('click', () => choose({ tab: tab.key }));
       tabs.append(button);
     }
   }
@@ -140,99 +132,117 @@ function drawTabs() {
   });
 }
 
-/** @param {number} count of tasks that match */
+/** @param {number} count of tasks that can be shown */
 function drawAround(count) {
   const out = client.link === 'refused';
   const away = out || client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
   const what = client.link === 'reconnecting' ? 'The server does not answer' : 'The store cannot be reached';
-  notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
-  const total = list.countOf([]);
-  more.hidden = !loaded || (count <= most && (allLoaded || list.tasks.size >= total));
+  if (away || byId('notice').dataset.tone === 'warn') notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
+  more.hidden = !loaded || (count <= most && list.next === null);
   empty.hidden = count > 0;
   if (count > 0) return;
-  const kind = !loaded ? (away ? 'away' : 'loading') : list.tasks.size ? 'nothing' : 'none';
+  const kind = !loaded ? (away ? 'away' : 'loading') : list.text || list.tab ? 'nothing' : 'none';
   if (empty.dataset.kind === kind && kind !== 'none') return;
   empty.dataset.kind = kind;
-  empty.replaceChildren(...emptyText(kind));
+  empty.replaceChildren(...emptyText(kind, tasksToStart, () => choose({ tab: '', text: '' })));
 }
 
-/** @param {string} kind @returns {(Node | string)[]} */
-function emptyText(kind) {
-  if (kind === 'loading') return [make('p', {}, 'Loading …')];
-  if (kind === 'away') return [make('p', {}, 'No tasks to show yet.')];
-  if (kind === 'nothing') {
-    const all = make('button', { type: 'button', class: 'plain-button' }, 'Show all tasks');
-    all.addEventListener('click', () => choose('', ''));
-    return [make('h2', {}, 'No task matches'), make('div', { class: 'row' }, all)];
-  }
-  const demo = demoOf(tasksToStart);
-  const row = make('div', { class: 'row' });
-  if (demo.length) {
-    const button = make('button', { type: 'button', class: 'primary' }, 'Start the demo mix');
-    button.addEventListener('click', async () => {
-      button.disabled = true;
-      const { trouble } = await startMix(demo);
-      button.disabled = false;
-      if (trouble) notice(trouble, 'bad');
-    });
-    row.append(button);
-  }
-  return [
-    make('h2', {}, 'No tasks yet'),
-    make('p', {}, 'Every task of a worker that runs with ', make('code', {}, '-I livetask.worker'), ' shows up here by itself, with its output, while it runs.'),
-    row,
-  ];
-}
-
-/** Show another tab or filter, and say so in the address. @param {string} tab @param {string} text */
-function choose(tab, text) {
-  list.tab = TABS.some((known) => known.key === tab) ? tab : '';
+/** Show another tab, filter or order, and say so in the address. @param {{ tab?: string, text?: string, order?: string }} wanted */
+function choose({ tab = list.tab, text = list.text, order = list.order }) {
+  list.tab = TABS.some(({ key }) => key === tab) ? tab : '';
   list.text = text;
+  list.order = order in ORDERS ? order : 'newest';
   most = AT_FIRST;
-  if (filter.value !== text) filter.value = text;
+  if (filter.input.value !== text) filter.input.value = text;
+  sort.value = list.order;
   const query = new URLSearchParams();
   if (list.tab) query.set('show', list.tab);
   if (list.text) query.set('q', list.text);
-  const address = query.size ? `?${query}` : location.pathname;
-  history.replaceState(null, '', address);
-  refresh(true);
+  if (list.order !== 'newest') query.set('sort', list.order);
+  history.replaceState(null, '', query.size ? `?${query}` : location.pathname);
+  watch();
+  grid.refresh(true);
 }
+
+/** @param {boolean} compact */
+function view(compact) {
+  grid.look.compact = compact;
+  keep('view', compact ? 'list' : 'grid');
+  byId('as-grid').setAttribute('aria-pressed', String(!compact));
+  byId('as-list').setAttribute('aria-pressed', String(compact));
+  grid.redraw();
+}
+
+/** @param {boolean} on */
+function select(on) {
+  grid.look.selecting = on;
+  bulk.ids.clear();
+  bulk.show();
+  byId('select').setAttribute('aria-pressed', String(on));
+  if (on) document.body.append(bulk.element);
+  else bulk.element.remove();
+  grid.redraw();
+}
+
+// ---- what people do
 
 more.addEventListener('click', async () => {
   most += MORE;
-  if (list.next !== null && list.tasks.size < list.countOf([])) {
+  if (list.next !== null && list.shown(client.now()).length < most) {
     more.disabled = true;
     try {
-      const { tasks, next } = await page({ sort: 'newest', after: list.next });
-      allLoaded = next === null;
-      list.next = next;
-      list.add(tasks);
+      const found = await page({ ...list.request(), limit: String(MORE), after: list.next });
+      list.add(found, client.now());
+      found.tasks.forEach((task) => teller.heard(task));
     } catch (error) {
       notice(error instanceof Error ? error.message : String(error), 'bad');
     }
     more.disabled = false;
   }
-  refresh(true);
+  grid.refresh(true);
 });
 
-host.addEventListener('click', async (event) => {
-  const button = event.target instanceof Element ? event.target.closest('.cancel') : null;
-  const task = list.tasks.get(/** @type {HTMLElement | null} */ (button?.closest('.card') ?? null)?.dataset.taskId ?? '');
-  if (!task || !(await ask(`Cancel ${task.name ?? 'this task'}?`, 'Cancel it'))) return;
+/** @param {string | undefined} what @param {import('./card.js').Card} card */
+async function act(what, card) {
+  const { task } = card;
+  const name = task.name ?? 'this task';
+  if (what === 'pin') pins.toggle(task.id);
+  if (what === 'tell') notice(await teller.toggle(task.id));
+  if (what === 'pin' || what === 'tell') return grid.redraw();
   try {
-    await cancel(task.id);
+    if (what === 'cancel' && (await ask(`Cancel ${name}?`, 'Cancel it'))) await cancel(task.id);
+    if (what === 'again' && (await ask(`Run ${name} again, as a new task?`, 'Run again'))) await rerun(task.id);
   } catch (error) {
     notice(error instanceof Error ? error.message : String(error), 'bad');
   }
+}
+
+host.addEventListener('click', (event) => {
+  const card = grid.at(event.target);
+  if (!card || !(event.target instanceof Element)) return;
+  const button = event.target.closest('button');
+  if (button) return void act(button.dataset.does, card);
+  if (!grid.look.selecting || (event.target.closest('a') && event.detail === 0)) return;
+  // while tasks are selected, the whole card is its box
+  if (event.target !== card.check) event.preventDefault();
+  bulk.toggle(card.task.id);
+  card.draw(client.now());
 });
 
-filter.addEventListener('input', () => choose(list.tab, filter.value));
-filter.addEventListener('keydown', (event) => {
-  if (event.key !== 'Escape') return;
-  if (filter.value) choose(list.tab, '');
-  else filter.blur();
+sort.addEventListener('change', () => choose({ order: sort.value }));
+byId('as-grid').addEventListener('click', () => view(false));
+byId('as-list').addEventListener('click', () => view(true));
+byId('select').addEventListener('click', () => select(!grid.look.selecting));
+byId('tell-all').addEventListener('click', async () => {
+  notice(await teller.toggleAll());
+  showTelling();
+  grid.redraw();
 });
 startButton.addEventListener('click', startOne);
+
+function showTelling() {
+  byId('tell-all').setAttribute('aria-pressed', String(teller.all));
+}
 
 /** Workers come and go: what may be started is asked anew. */
 async function startOne() {
@@ -241,25 +251,47 @@ async function startOne() {
   if (!document.querySelector('dialog[open]')) openStart(tasksToStart);
 }
 
+/** What is done with the card that has the focus. @param {string} what */
+const here = (what) => () => {
+  const card = grid.at(document.activeElement);
+  if (card) act(what, card);
+};
+
 bind([
-  { keys: '/', does: 'filter the tasks', run: () => filter.focus() },
+  { keys: '/', does: 'filter the tasks', run: () => filter.input.focus() },
   { keys: 'n', does: 'start tasks', run: () => void (startButton.hidden || startOne()) },
+  { keys: 'j', does: 'next task', run: () => grid.go(1) },
+  { keys: 'k', does: 'task before', run: () => grid.go(-1) },
+  { keys: 'v', does: 'cards or a list', run: () => view(!grid.look.compact) },
+  { keys: 's', does: 'select tasks, or no more', run: () => select(!grid.look.selecting) },
+  { keys: 'x', does: 'select this task', run: selectHere },
+  { keys: 'p', does: 'keep this task at the top', run: here('pin') },
+  { keys: 'b', does: 'tell when this task ends', run: here('tell') },
+  { keys: 'c', does: 'cancel this task (asks first)', run: here('cancel') },
+  { keys: 'r', does: 'run this task again (asks first)', run: here('again') },
 ]);
+
+function selectHere() {
+  const card = grid.at(document.activeElement);
+  if (!grid.look.selecting) select(true);
+  if (!card) return;
+  bulk.toggle(card.task.id);
+  card.draw(client.now());
+}
+
 offerHelp();
 showLink(client);
 
 const query = new URLSearchParams(location.search);
-choose(query.get('show') ?? '', query.get('q') ?? '');
-client.watch(watcher);
-setInterval(() => {
-  const now = client.now();
-  for (const card of cards.values()) if (card.onScreen) card.tick(now);
-}, 500);
+choose({ tab: query.get('show') ?? '', text: query.get('q') ?? '', order: query.get('sort') ?? '' });
+view(kept('view') === 'list');
+showTelling();
+setInterval(() => grid.tick(), 500);
 
 async function learnWhatStarts() {
   tasksToStart = await known();
   startButton.hidden = !tasksToStart.length;
-  refresh(true);
+  grid.refresh(true);
 }
 
 // a worker may have come meanwhile

@@ -6,9 +6,10 @@ import { paint } from '../log/paint.js';
 import { plural } from '../log/places.js';
 import { resolved } from '../log/ansi.js';
 import { fate } from '../log/words.js';
+import { Pace, rateText } from './pace.js';
 import { ProgressBar } from './progress.js';
 import { Tail } from './tail.js';
-import { ago, stateOf, tookOf, underWay } from './time.js';
+import { ago, duration, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -17,17 +18,27 @@ const MOST_LINES = 9;
 const FEW = 7;
 const MOST_SHOWN = 240;
 const AGAIN_MS = 1000;
+const SPARK = { width: 56, height: 14 };
+
+/**
+ * What the board has chosen for all cards, and for this one.
+ * @typedef {{ compact: boolean, selecting: boolean }} Look
+ * @typedef {{ pinned: boolean, told: boolean, selected: boolean }} Chosen
+ */
 
 export class Card {
   /**
    * @param {Task} task
    * @param {import('../log/client.js').Client} client
-   * @param {() => void} changed it wants to be drawn
+   * @param {{ changed: () => void, look: Look, chosen: (id: string) => Chosen }} board `changed`: it wants to be drawn
    */
-  constructor(task, client, changed) {
+  constructor(task, client, { changed, look, chosen }) {
     this.task = task;
     this.client = client;
     this.changed = changed;
+    this.look = look;
+    this.chosen = () => chosen(task.id);
+    this.pace = new Pace();
     this.tail = new Tail(task.id);
     this.onScreen = false;
     this.followed = false;
@@ -36,16 +47,26 @@ export class Card {
     this.state = make('span', { class: 'state' });
     this.took = make('span', { class: 'took' });
     this.name = make('a', { class: 'name', href: `${BASE}/tasks/${encodeURIComponent(task.id)}` });
-    this.cancel = make('button', { class: 'cancel', type: 'button' }, 'cancel');
+    this.check = make('input', { type: 'checkbox', class: 'check' });
+    const does = (/** @type {string} */ what) => make('button', { type: 'button', 'data-does': what, class: what }, what);
+    this.pin = does('pin');
+    this.told = does('tell');
+    this.again = does('again');
+    this.cancel = does('cancel');
+    const actions = make('div', { class: 'actions' }, this.pin, this.told, this.again, this.cancel);
     this.where = make('span', { class: 'where' });
     this.count = make('span', { class: 'lines' });
     const progress = make('div', { class: 'progress', hidden: '' });
     this.progress = new ProgressBar(progress);
     this.last = make('div', { class: 'tail' });
-    const first = make('div', { class: 'card-line' }, this.state, this.name, this.took);
-    const second = make('div', { class: 'meta' }, this.where, this.count);
+    this.line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
+    this.spark = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+    for (const [key, value] of Object.entries({ class: 'spark', viewBox: `0 -1 ${SPARK.width} ${SPARK.height + 2}`, 'aria-hidden': 'true' })) this.spark.setAttribute(key, value);
+    this.spark.append(this.line);
+    const first = make('div', { class: 'card-line' }, this.check, this.state, this.name, this.took);
+    const second = make('div', { class: 'meta' }, this.where, this.spark, this.count);
     const head = make('div', { class: 'card-head' }, first, second);
-    this.element = make('li', { class: 'card', 'data-task-id': task.id }, head, progress, make('div', { class: 'tail-box' }, this.last, this.cancel));
+    this.element = make('li', { class: 'card', 'data-task-id': task.id }, head, progress, make('div', { class: 'tail-box' }, this.last, actions));
     this.follower = {
       request: () => this.tail.request(),
       answered: (/** @type {Task} */ answer) => this.answered(answer),
@@ -111,6 +132,46 @@ export class Card {
   tick(now) {
     const took = tookOf(this.task, now);
     if (this.took.textContent !== took) this.took.textContent = took;
+    if (!underWay(this.task)) return;
+    if (this.pace.look(now, this.lines)) this.line.setAttribute('points', this.pace.points(SPARK.width, SPARK.height));
+    const left = this.pace.left(this.task.progress, now, this.task.began_at);
+    this.progress.left(left === null ? '' : `~${duration(left)} left`);
+    this.counted();
+  }
+
+  /** How many lines its last run has printed. */
+  get lines() {
+    const run = this.task.runs?.at(-1);
+    return Math.max(this.tail.run === run?.run ? this.tail.rows.last : 0, run?.lines ?? 0);
+  }
+
+  counted() {
+    const { runs } = this.task;
+    const run = runs?.at(-1);
+    const rate = underWay(this.task) ? rateText(this.pace.rate) : '';
+    const text = run ? (runs.length > 1 ? `run ${run.run} · ` : '') + plural(this.lines, 'line') + (rate && `, ${rate}`) : '';
+    if (this.count.textContent !== text) this.count.textContent = text;
+  }
+
+  /** What its reader may do with it, and has chosen. */
+  choices() {
+    const { task } = this;
+    const { pinned, told, selected } = this.chosen();
+    const name = task.name ?? task.id;
+    this.check.checked = selected;
+    this.check.setAttribute('aria-label', `Select ${name}`);
+    this.check.hidden = !this.look.selecting;
+    this.element.classList.toggle('pinned', pinned);
+    this.element.classList.toggle('selected', selected && this.look.selecting);
+    this.cancel.hidden = !underWay(task) || Boolean(task.stopping_at);
+    this.told.hidden = !underWay(task);
+    this.again.hidden = underWay(task) || !task.can_rerun;
+    this.pin.setAttribute('aria-pressed', String(pinned));
+    this.told.setAttribute('aria-pressed', String(told));
+    for (const [button, words] of /** @type {[HTMLElement, string][]} */ ([[this.pin, 'Keep at the top:'], [this.told, 'Tell when it ends:'], [this.again, 'Run again:'], [this.cancel, 'Cancel']])) {
+      button.setAttribute('aria-label', `${button.textContent}: ${words} ${name}`);
+      button.title = words.replace(':', '');
+    }
   }
 
   /** @param {number} now */
@@ -122,14 +183,12 @@ export class Card {
     this.state.textContent = stateOf(task);
     this.name.textContent = task.name ?? 'unnamed task';
     this.name.title = `${task.name ?? 'unnamed task'}\n${task.id}`;
-    this.cancel.hidden = !underWay(task) || Boolean(task.stopping_at);
-    this.cancel.setAttribute('aria-label', `Cancel ${task.name ?? task.id}`);
+    this.choices();
     this.where.textContent = [task.id.slice(0, 8), task.worker, task.queue].filter(Boolean).join(' · ');
     this.where.title = task.began_at ? `started ${ago(task.began_at)}` : '';
     const run = task.runs?.at(-1);
-    const lines = Math.max(this.tail.run === run?.run ? this.tail.rows.last : 0, run?.lines ?? 0);
-    const runs = task.runs?.length > 1 ? `run ${run.run} · ` : '';
-    this.count.textContent = run ? runs + plural(lines, 'line') : '';
+    this.spark.classList.toggle('idle', !underWay(task));
+    this.counted();
     this.progress.show(underWay(task) ? task.progress : null);
     this.tick(now);
     this.drawTail(run);
@@ -137,7 +196,7 @@ export class Card {
 
   /** @param {Task | undefined} run */
   drawTail(run) {
-    const most = this.progress.element.hidden ? MOST_LINES : FEW;
+    const most = this.look.compact ? 1 : this.progress.element.hidden ? MOST_LINES : FEW;
     const rows = this.tail.last(most).map((line) => {
       const row = make('div');
       paint(row, resolved(line.text.slice(0, 4 * MOST_SHOWN), line.opening).runs, MOST_SHOWN);

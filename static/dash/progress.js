@@ -13,7 +13,8 @@ export class ProgressBar {
     this.track = make('div', { class: 'track', role: 'progressbar', 'aria-label': 'Progress', 'aria-valuemin': '0', 'aria-valuemax': '100' }, this.fill);
     this.text = make('span');
     this.info = make('span', { class: 'info' });
-    element.append(this.track, this.text, this.info);
+    this.eta = make('span', { class: 'eta' });
+    element.append(this.track, this.text, this.eta, this.info);
   }
 
   /** @param {Progress | null | undefined} progress null hides it */
@@ -33,5 +34,10 @@ export class ProgressBar {
     } else this.text.textContent = number(current);
     const info = progress.info;
     this.info.textContent = typeof info === 'string' || typeof info === 'number' ? String(info) : '';
+  }
+
+  /** @param {string} text how long it will take, '' if nobody knows */
+  left(text) {
+    if (this.eta.textContent !== text) this.eta.textContent = text;
   }
 }

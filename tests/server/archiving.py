@@ -23,6 +23,7 @@ class Archiving:
 
     def __init__(self, url: str, prefix: str, root: Path, shelf: Shelf | None = None) -> None:
         self.root = root
+        self.prefix = prefix
         self.keeping = Keeping(shelf or DirectoryShelf(root), prefix=prefix, terms=TERMS)
         self.store: ArchivedStore = self.keeping.store(url)
         self.archive = self.keeping.archive

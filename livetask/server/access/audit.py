@@ -12,6 +12,7 @@ Each entry is also a line of the logger ``livetask.audit``, level INFO. Neither 
 | start, rerun | the broker has taken the task | its name |
 | cancel | a wish that it stops was taken | how |
 | download | a log was asked for as a file | which |
+| delete | what a task printed was taken away | |
 | refused | a caller lacked a right | the ability |
 | login, login_failed, logout, logout_everywhere | at the door | how |
 | share, share_revoked, share_opened | of links | the link's id |
@@ -36,7 +37,7 @@ from livetask.server.answers import entries_of, text_of
 from livetask.server.backoff import Backoff
 
 KINDS = (
-    "start", "rerun", "cancel", "download", "refused", "login", "login_failed", "logout", "logout_everywhere",
+    "start", "rerun", "cancel", "download", "delete", "refused", "login", "login_failed", "logout", "logout_everywhere",
     "share", "share_revoked", "share_opened",
 )  # fmt: skip
 

@@ -45,23 +45,25 @@ def abilities_checked(sight: Sight, caller_now: Callable[[], Caller], rules: Rul
                 raise
             if "task_id" in request.match_info and not need.waits:
                 await sight.require(task_id_checked(request.match_info["task_id"]), need.ability)
-        if need.download and request.method == "GET":
-            return await _downloaded(request, handler, rules)
+        if need.noted and request.method != "HEAD":
+            return await _noted(request, handler, need.noted, rules)
         return await handler(request)
 
     return check
 
 
-async def _downloaded(request: web.Request, handler: Handler, rules: Rules) -> web.StreamResponse:
+async def _noted(request: web.Request, handler: Handler, kind: str, rules: Rules) -> web.StreamResponse:
     """The handler's answer, which is noted unless it is a refusal: also one that the client breaks off."""
+    task_id = request.match_info["task_id"]
+    what = request.path.rpartition("/")[2] if kind == "download" else ""
     try:
         response = await handler(request)
     except (LivetaskError, web.HTTPException):
         raise
     except BaseException:
-        rules.downloaded(request.match_info["task_id"], request.path.rpartition("/")[2])
+        rules.done(kind, task_id, what)
         raise
-    rules.downloaded(request.match_info["task_id"], request.path.rpartition("/")[2])
+    rules.done(kind, task_id, what)
     return response
 
 

@@ -46,6 +46,6 @@ class Rules:
         """A caller lacks a right to do this with a task, or at all ('')."""
         self._audit.note("refused", caller, task_id, ability)
 
-    def downloaded(self, task_id: str, what: str) -> None:
-        """A log was given away as a file."""
-        self._audit.note("download", self._caller_now(), task_id, what)
+    def done(self, kind: str, task_id: str, what: str) -> None:
+        """Something was done with a task: its log was given away as a file, it was deleted."""
+        self._audit.note(kind, self._caller_now(), task_id, what)

@@ -99,9 +99,10 @@ class Archive:
 
     async def snapshot(self, task_id: str) -> Snapshot | None:
         """The task as it was archived; None if it is not on the shelf."""
-        return await self._snapshot(self.hash_of(task_id))
+        return await self.snapshot_of(self.hash_of(task_id))
 
-    async def _snapshot(self, task_hash: str) -> Snapshot | None:
+    async def snapshot_of(self, task_hash: str) -> Snapshot | None:
+        """The same, by what stands for the task in names."""
         name = names.task_file(task_hash)
 
         async def load() -> Snapshot | None:
@@ -124,7 +125,7 @@ class Archive:
         shown, more = marks[:limit], len(marks) > limit
         found: list[Snapshot] = []
         for mark in shown:
-            snapshot = await self._snapshot(mark.task_hash)
+            snapshot = await self.snapshot_of(mark.task_hash)
             if snapshot is not None:
                 found.append(snapshot)
         return found, shown[-1].at_ms if more else None
@@ -159,6 +160,10 @@ class Archive:
         for nonce in nonces:
             with suppress(ValueError):
                 self._parts.forget(names.run_folder(task_hash, nonce))
+
+    def forget_task(self, task_hash: str) -> None:
+        """The same by what stands for the task in names, for its snapshot only."""
+        self._snapshots.forget(task_hash)
 
     async def from_position(self, parts: Sequence[PartName], position: Position) -> list[RawEntry]:
         """Entries from the one that holds the position on, to the end of its member; none if it lies beyond all."""

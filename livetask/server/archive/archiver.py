@@ -41,13 +41,17 @@ _LONGEST_S = 60.0
 class Terms:
     """``after_s``: how long after its end a run is moved. ``step_bytes``: how much of a run that goes on at once.
 
-    ``bytes_per_s``: the most text moved in a second. ``sweep_s``: how often everything is looked at.
+    ``bytes_per_s``: the most text moved in a second. ``sweep_s``: how often everything is looked at. The rest is for
+    what the archive keeps: of one run, of all, and how long.
     """
 
     after_s: float
     step_bytes: int
     bytes_per_s: int
     sweep_s: float = 15.0
+    run_cap_bytes: int = 1 << 30
+    cap_bytes: int = 10 << 30
+    keep_s: float = 30 * 24 * 3600.0
 
 
 class Archiver:

@@ -15,7 +15,9 @@ from typing import Any
 
 from livetask.server.archive.archive import Archive
 from livetask.server.archive.archiver import Archiver, Terms
+from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.moving import Mover
+from livetask.server.archive.retention import Retention
 from livetask.server.archive.shelf import Shelf
 from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
@@ -37,13 +39,20 @@ class Keeping:
         self._terms = terms
         self._lane = Lane("archiver", _WRITERS, _WRITE_S)
         self.mover: Mover | None = None
+        self.eraser: Eraser | None = None
+        self.retention: Retention | None = None
         self._archiver: Archiver | None = None
 
     def store(self, url: str, **given: Any) -> ArchivedStore:
         """The store to serve from. ``given``: as for Store."""
         store = ArchivedStore(url, self.archive, prefix=self._prefix, **given)
         shelving = Shelving(store.scripted, self._prefix, self.archive.shelf.kind)
-        self.mover = Mover(store, self.archive, shelving, self._lane)
+        terms = self._terms
+        self.mover = Mover(store, self.archive, shelving, self._lane, run_cap_bytes=terms.run_cap_bytes)
+        self.eraser = Eraser(store, self._prefix, shelving, self.archive)
+        self.retention = Retention(
+            store, self.archive, self.eraser, self._prefix, keep_s=terms.keep_s, cap_bytes=terms.cap_bytes
+        )
         self._archiver = Archiver(store, self.mover, self._prefix, self._terms)
         return store
 
@@ -55,7 +64,8 @@ class Keeping:
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the server does."""
         assert self._archiver is not None, "the store comes first"
-        return [self._archiver.run()]
+        assert self.retention is not None
+        return [self._archiver.run(), self.retention.run()]
 
     async def close(self) -> None:
         """End what is under way."""
@@ -64,8 +74,8 @@ class Keeping:
 
     def figures(self) -> Iterable[Figure]:
         """The archive's figures, now."""
-        archiver, mover = self._archiver, self.mover
-        if archiver is None or mover is None:
+        archiver, mover, retention = self._archiver, self.mover, self.retention
+        if archiver is None or mover is None or retention is None:
             return
         yield Figure("archive_up", "1 while the archive can be written.", False, {"": float(archiver.is_ok)})
         yield Figure("archive_waiting", "Tasks that are to be archived, now or later.", False, {"": archiver.waiting})
@@ -73,5 +83,10 @@ class Keeping:
         yield Figure("archive_text_bytes", "Output moved to the archive.", True, {"": mover.text_bytes})
         yield Figure("archive_stored_bytes", "What that takes there.", True, {"": mover.stored_bytes})
         yield Figure("archive_damaged", "Objects that were not what was stored.", True, {"": self.archive.damaged})
+        text = "Archived tasks that were too old or too much, deleted by this server."
+        yield Figure("archive_deleted", text, True, {"": retention.deleted_tasks})
+        if retention.held_tasks:
+            yield Figure("archive_held_bytes", "What the archive holds.", False, {"": retention.held_bytes})
+            yield Figure("archive_held_tasks", "Tasks that the archive holds.", False, {"": retention.held_tasks})
         text = "Runs kept in Redis because the archive has not what their worker wrote."
         yield Figure("archive_refused", text, True, {"": mover.refused})

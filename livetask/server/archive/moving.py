@@ -49,12 +49,20 @@ _MOST_ENTRIES = 50_000
 class Mover:
     """See the module's docstring. ``lane``: the threads for its work, which are not the readers'.
 
-    ``part_bytes``: about how much text a part holds, at most.
+    ``part_bytes``: about how much text a part holds, at most. ``run_cap_bytes``: how much of a run is kept, compressed.
     """
 
     def __init__(
-        self, store: ArchivedStore, archive: Archive, shelving: Shelving, lane: Lane, part_bytes: int = PART_BYTES
+        self,
+        store: ArchivedStore,
+        archive: Archive,
+        shelving: Shelving,
+        lane: Lane,
+        *,
+        part_bytes: int = PART_BYTES,
+        run_cap_bytes: int = 1 << 62,
     ) -> None:
+        self._run_cap_bytes = run_cap_bytes
         self._part_bytes = part_bytes
         self._store = store
         self._archive = archive
@@ -70,7 +78,7 @@ class Mover:
         Raises ArchiveUnavailable, RedisUnavailable, LeaseLost.
         """
         task = await self._store.stored_task(task_id)
-        if task is None:
+        if task is None or task.deleted_at_ms is not None:
             return
         if not _is_over(task, ended_before_ms) and not any(
             _is_due(run, step_bytes, ended_before_ms) for run in task.runs
@@ -104,6 +112,7 @@ class Mover:
             part = await self._put(task.task_id, run, entries, crc)
             at, crc = part.end, part.index.crc
             await self._note(task.task_id, run, at)
+            await self._cap(task.task_id, run)
             if not await self._shelving.take(task.task_id):
                 raise LeaseLost(task.task_id)
 
@@ -131,6 +140,21 @@ class Mover:
         await self._archive.forget(task_id, [run.nonce])
         return part
 
+    async def _cap(self, task_id: str, run: Run) -> None:
+        """Take away the oldest parts of a run that is too large; the last one stays."""
+        parts = list(await self._archive.parts(task_id, run.nonce))
+        size = sum(_on_disk(part.size) for part in parts)
+        going: list[PartName] = []
+        while len(parts) > 1 and size > self._run_cap_bytes:
+            going.append(parts.pop(0))
+            size -= _on_disk(going[-1].size)
+        if not going:
+            return
+        await self._shelving.note(task_id, run, parts[-1].end, parts[0].start, "trimmed")  # first: nobody is led there
+        for part in going:
+            await self._work(partial(self._archive.shelf.delete, part.path))
+        await self._archive.forget(task_id, [run.nonce])
+
     async def _note(self, task_id: str, run: Run, to: Position) -> None:
         first, why = await self._first(task_id, run)
         await self._shelving.note(task_id, run, to, first, why)
@@ -138,6 +162,8 @@ class Mover:
     async def _first(self, task_id: str, run: Run) -> tuple[Position, str]:
         """Where what is archived of a run begins to be text, and why not before."""
         parts = await self._archive.parts(task_id, run.nonce)
+        if parts and parts[0].start != START:
+            return parts[0].start, "trimmed"
         entries = await self._archive.from_position(parts, START)
         first = entry_parsed(entries[0]) if entries else None
         if first is None or isinstance(first, Entry):

@@ -130,7 +130,8 @@ class ArchivedStore(Store):
         if hole.start != answer.start:
             items = itertools.takewhile(lambda item: item is not hole, answer.items)
             return replace(answer, items=tuple(items))
-        return await self._from_archive(at, known[0], Head(answer.end, known[1], known[2], answer.how)) or answer
+        older = await self._from_archive(at, known[0], Head(answer.end, known[1], known[2], answer.how))
+        return answer if older is None or _goes_beyond(older, hole) else older
 
     async def _from_archive_alone(self, at: ReadAt, answer: Answer) -> Answer:
         """What is there of a run that Redis does not know."""
@@ -149,9 +150,12 @@ class ArchivedStore(Store):
         if not raw:
             return None
         try:
-            return sliced_within(position, (), raw, head, at.max_bytes, None)
+            found = sliced_within(position, (), raw, head, at.max_bytes, None)
         except PositionUnknown as error:
             return error
+        # what is missing in the archive may be in Redis: the next read stands there, and asks it first
+        until_gap = itertools.takewhile(lambda item: not isinstance(item, Gap), found.items)
+        return replace(found, items=tuple(until_gap) or found.items[:1])
 
     async def _known(self, at: ReadAt) -> tuple[Position, Position, str] | None:
         """(up to where, from where on, and why not before) Redis says that a run is archived."""
@@ -268,6 +272,12 @@ def _asks_more(answer: Answer) -> bool:
     if isinstance(answer, Slice):
         return any(isinstance(item, Gap) for item in answer.items)
     return answer is None
+
+
+def _goes_beyond(older: Answer, hole: Gap) -> bool:
+    """Whether what the archive has begins with a gap that goes further than that of Redis."""
+    first = older.items[0] if isinstance(older, Slice) and older.items else None
+    return isinstance(first, Gap) and first.end.byte > hole.end.byte
 
 
 def _nothing_yet(at: ReadAt, answer: Answer) -> Answer:

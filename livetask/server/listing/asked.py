@@ -127,7 +127,7 @@ def _after_read(token: str, order: str) -> tuple[Key, int]:
         found_order, now_ms, *key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, TypeError, RecursionError):
         found_order, now_ms, key = None, None, []
-    shape = [type(value) for value in ORDERS[order](_SAMPLE, 0)]
+    shape = [type(value) for value in ORDERS[order].key(_SAMPLE, 0)]
     if found_order != order or type(now_ms) is not int or [type(value) for value in key] != shape:
         raise ArgumentInvalid("after", token, f"what an answer with sort={order} gave as next")
     return tuple(key), now_ms

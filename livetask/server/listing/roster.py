@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
 from itertools import islice
 from typing import Protocol
 
@@ -189,7 +189,8 @@ class Roster:
         sees: Sees = everything,
     ) -> Selection:
         """The first ``limit`` tasks that are wanted. ``order``: one of ORDERS. ``after``: only those after this key."""
-        key_of, counts, total = ORDERS[order], Counter[str](), 0
+        by, counts, total = ORDERS[order], Counter[str](), 0
+        first = nlargest if by.down else nsmallest
         chosen: list[tuple[Key, Row]] = []
         rows = iter(list(self))
         while some := list(islice(rows, _LOOKED_AT)):
@@ -200,10 +201,10 @@ class Roster:
                 if states and row.state not in states:
                     continue
                 total += 1
-                key = key_of(row, now_ms)
-                if after is None or key > after:
+                key = by.key(row, now_ms)
+                if after is None or (key < after if by.down else key > after):
                     chosen.append((key, row))
-            chosen = nsmallest(limit + 1, chosen, key=lambda pair: pair[0])
+            chosen = first(limit + 1, chosen, key=lambda pair: pair[0])
             await asyncio.sleep(0)
         more = chosen[limit - 1][0] if len(chosen) > limit else None
         return Selection(tuple(row for _, row in chosen[:limit]), dict(counts), total, more)

@@ -109,16 +109,21 @@ def _by_state(row: Row, now_ms: int) -> Key:
     return (_RANK.get(row.state, _LAST), row.state, -row.born_ms, row.task_id)
 
 
-ORDERS: dict[str, Callable[[Row, int], Key]] = {
-    "changed": lambda row, now_ms: (-row.changed_ms, row.task_id),
-    "newest": lambda row, now_ms: (-row.born_ms, row.task_id),
-    "oldest": lambda row, now_ms: (row.born_ms, row.task_id),
-    "name": _by_name,
-    "duration": lambda row, now_ms: (-row.took_ms(now_ms), -row.born_ms, row.task_id),
-    "state": _by_state,
-}
-"""The keys to order rows by, the least first; each ends with the task id, so that no two are alike.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """``key``: of a row at a time; no two are alike, since each ends with the task id. ``down``: the greatest first."""
 
-newest, oldest: by when a task was first heard of. changed: by its last change, the newest first. duration: the longest
-first. state: what is under way, then what went wrong, then the rest.
-"""
+    key: Callable[[Row, int], Key]
+    down: bool = False
+
+
+ORDERS: dict[str, Order] = {
+    "changed": Order(lambda row, now_ms: (row.changed_ms, row.task_id), down=True),
+    "newest": Order(lambda row, now_ms: (row.born_ms, row.task_id), down=True),
+    "oldest": Order(lambda row, now_ms: (row.born_ms, row.task_id)),
+    "name": Order(_by_name),
+    "duration": Order(lambda row, now_ms: (-row.took_ms(now_ms), -row.born_ms, row.task_id)),
+    "state": Order(_by_state),
+}
+"""newest, oldest: by when a task was first heard of. changed: by its last change, the newest first. duration: the
+longest first. state: what is under way, then what went wrong, then the rest."""

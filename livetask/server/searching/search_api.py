@@ -5,7 +5,7 @@
 | ``search?q=`` | matches from a position on: how many, which, and up to where it was looked |
 | ``marks`` | lines that look like errors and warnings, and groups, likewise |
 
-An answer comes within about a quarter of a second: ``done`` false means that there is more to look through, from
+An answer comes within about 0.2 s: ``done`` false means that there is more to look through, from
 ``to`` on. While a run lives, asking again from ``to`` tells what came since. A search that is not wanted any more ends
 with its answer. Must never know: Redis, how the output is looked at.
 """
@@ -27,7 +27,7 @@ from livetask.server.searching.walking import Read, Walk, walked
 HITS_MOST = 2000
 _HITS = 500
 _PATTERN_CHARS = 1000
-_BUDGET_S = 0.25
+_BUDGET_S = 0.15
 
 
 class SearchApi:

@@ -62,7 +62,32 @@ def test_a_text_is_found_wherever_the_pieces_were_cut(text: str, wanted: str, ca
     assert found["total"] == len(expected)
 
 
-@given(TEXTS, st.sampled_from(["a+", r"\s+", "^a", "b$", "[^a]+", "x*", r"\W", "(?s)a.*"]), st.booleans(), CUTS)
+@given(
+    TEXTS,
+    st.sampled_from(
+        [
+            "a+",
+            r"\s+",
+            "^a",
+            "b$",
+            "[^a]+",
+            "x*",
+            r"\W",
+            "(?s)a.*",
+            "a(?=b)",
+            r"\Aa",
+            r"b\Z",
+            "(?>[^b]*)b",
+            "[^b]*+b",
+            "a[^b]*b|a",
+            r"\b",
+            r"\Ba",
+            "(?<!a)b",
+        ]
+    ),
+    st.booleans(),
+    CUTS,
+)
 def test_an_expression_never_sees_beyond_its_line(text: str, wanted: str, case: bool, cuts: list[int]) -> None:
     expected = by_hand(text, re.compile(wanted, 0 if case else re.IGNORECASE))
     found = search(text.encode(), wanted, cuts, case=case, regex=True)

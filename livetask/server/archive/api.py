@@ -1,0 +1,53 @@
+"""The archive by HTTP: which tasks it has, and that a task be deleted.
+
+Must never know: Redis' commands, Celery, how objects lie on a shelf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from livetask.keys import task_id_checked
+from livetask.server.archive.archive import Archive
+from livetask.server.archive.erasing import Eraser
+from livetask.server.asker import asked_by
+from livetask.server.edge import whole_number
+from livetask.server.tasks import Task
+from livetask.server.wire import task_json
+
+Look = Callable[[str], Awaitable[Task | None]]
+
+MOST_TASKS = 500
+
+_TIME_LIMIT_MS = 10**15
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+class ArchiveApi:
+    """The routes. ``look``: the store's task, for what this caller may see. ``archive``: None where there is none."""
+
+    def __init__(self, look: Look, eraser: Eraser, archive: Archive | None) -> None:
+        self._look = look
+        self._eraser = eraser
+        self._archive = archive
+
+    def routes(self) -> list[web.RouteDef]:
+        """The HTTP routes."""
+        return [web.get("/api/archived", self.get_archived), web.delete("/api/tasks/{task_id}", self.delete_task)]
+
+    async def get_archived(self, request: web.Request) -> web.Response:
+        """``?limit=&before=``: archived tasks, last ended first; ``next_before`` asks for those after."""
+        limit = whole_number(request, "limit", 1, MOST_TASKS, 100)
+        before = whole_number(request, "before", 0, _TIME_LIMIT_MS, 0)
+        found, more = await self._archive.snapshots(limit, before or None) if self._archive is not None else ([], None)
+        tasks = [await self._look(snapshot.task_id) for snapshot in found]
+        answer = {"tasks": [task_json(task) for task in tasks if task is not None], "next_before": more}
+        return web.json_response(answer, headers=_NOT_KEPT)
+
+    async def delete_task(self, request: web.Request) -> web.Response:
+        """Take away what a task that has ended printed, emitted and was called with, wherever it lies."""
+        task_id = task_id_checked(request.match_info["task_id"])
+        freed = await self._eraser.erase(task_id, asked_by())
+        return web.json_response({"id": task_id, "deleted": True, "archived_bytes": freed}, headers=_NOT_KEPT)
