@@ -35,6 +35,18 @@ export async function page(query) {
   return { tasks, next };
 }
 
+/** The first line with an error in a run's output; null if none was found. @param {string} taskId @param {number | string} run */
+export async function firstError(taskId, run) {
+  let from = '';
+  for (let asked = 0; asked < MOST_ASKED; asked++) {
+    const found = await call(`/api/tasks/${encodeURIComponent(taskId)}/runs/${run}/marks${from && `?from=${from}`}`);
+    if (found.errors?.length) return Number(found.errors[0]);
+    if (found.done || found.to === from) break;
+    from = String(found.to);
+  }
+  return null;
+}
+
 /** The tasks that may be started here. @returns {Promise<import('./calls.js').Startable[]>} */
 export async function startable() {
   return (await call('/api/startable')).tasks ?? [];
@@ -51,6 +63,7 @@ export async function start(wanted) {
 }
 
 const GRACE_S = 5;
+const MOST_ASKED = 200;
 
 /** Cancel a task; one that runs may end by itself first. What becomes of it, in words. @param {string} taskId */
 export async function cancel(taskId) {

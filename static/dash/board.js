@@ -10,7 +10,7 @@ import { emptyText } from './around.js';
 import { Bulk } from './bulk.js';
 import { FilterField } from './filter.js';
 import { Grid } from './grid.js';
-import { KeptIds, keep, kept } from './kept.js';
+import { KeptIds, keep, keepShown, kept } from './kept.js';
 import { ORDERS, TABS, TaskList } from './list.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { known, openStart } from './start.js';
@@ -287,6 +287,7 @@ choose({ tab: query.get('show') ?? '', text: query.get('q') ?? '', order: query.
 view(kept('view') === 'list');
 showTelling();
 setInterval(() => grid.tick(), 500);
+addEventListener('pagehide', () => keepShown(list.shown(client.now()).slice(0, most).map(({ id }) => id)));
 
 async function learnWhatStarts() {
   tasksToStart = await known();

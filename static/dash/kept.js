@@ -20,6 +20,25 @@ export function keep(name, value) {
   }
 }
 
+/** The tasks that the dashboard showed last in this tab, in order. @returns {string[]} */
+export function lastShown() {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(`${PREFIX}shown`) ?? '[]');
+    return Array.isArray(found) ? found : [];
+  } catch {
+    return [];
+  }
+}
+
+/** @param {string[]} ids */
+export function keepShown(ids) {
+  try {
+    sessionStorage.setItem(`${PREFIX}shown`, JSON.stringify(ids));
+  } catch {
+    // then the task page asks the server
+  }
+}
+
 /** Task ids, the newest last and never more than `most`. */
 export class KeptIds {
   /** @param {string} name @param {number} most */

@@ -2,20 +2,25 @@
 
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
+import { plural } from '../log/places.js';
 import { fate } from '../log/words.js';
+import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';
 import { byId } from './shell.js';
+import { parts } from './traceback.js';
 import { ago, clock, duration, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
 /** @type {Record<string, string>} */
-const WHY = { first: 'first', retry: 'retry', redelivered: 'redelivered' };
+const WHY = { first: 'first', retry: 'retry', redelivered: 'delivered again' };
 
 export class TaskHead {
-  /** @param {(run: number) => void} choose a run was chosen */
-  constructor(choose) {
+  /** @param {(run: number) => void} choose a run was chosen @param {() => void} openError the first error is wanted */
+  constructor(choose, openError) {
     this.choose = choose;
+    this.openError = openError;
+    this.pace = new Pace();
     this.progress = new ProgressBar(byId('progress'));
     /** What was drawn last, by part, so that what has not changed is left alone. @type {Map<string, string>} */
     this.drawn = new Map();
@@ -44,6 +49,8 @@ export class TaskHead {
     const took = byId('took');
     const text = tookOf(task, now);
     if (took.textContent !== text) took.textContent = text;
+    const left = underWay(task) ? this.pace.left(task.progress, now, task.began_at) : null;
+    this.progress.left(left === null ? '' : `~${duration(left)} left`);
   }
 
   /** @param {string} id @param {unknown} content what it depends on @param {(element: HTMLElement) => void} fill */
@@ -61,8 +68,9 @@ export class TaskHead {
     const worker = run?.worker ?? task.worker;
     if (worker) facts.push(['worker', worker, [run?.host, run?.pid && `process ${run.pid}`].filter(Boolean).join(', ')]);
     if (task.queue) facts.push(['queue', task.queue, '']);
+    if (task.queued_at) facts.push(['queued', clock(task.queued_at, now), ago(task.queued_at)]);
+    if (task.queued_at && task.began_at >= task.queued_at) facts.push(['waited', duration(task.began_at - task.queued_at), 'from queued to started']);
     if (task.began_at) facts.push(['started', clock(task.began_at, now), ago(task.began_at)]);
-    if (task.queued_at && task.began_at >= task.queued_at) facts.push(['waited', duration(task.began_at - task.queued_at), `sent ${ago(task.queued_at)}`]);
     if (task.ended_at && !underWay(task)) facts.push(['ended', clock(task.ended_at, now), ago(task.ended_at)]);
     const stop = stopOf(task);
     if (stop.at) facts.push([stop.word, clock(stop.at, now), [stop.by && `by ${stop.by}`, stop.note].filter(Boolean).join(': ')]);
@@ -79,9 +87,10 @@ export class TaskHead {
   runs(element, task, shownRun) {
     element.hidden = (task.runs?.length ?? 0) < 2;
     const buttons = (task.runs ?? []).map((/** @type {Task} */ run) => {
-      const how = make('span', { class: 'how', 'data-state': run.how ?? 'RUNNING' }, run.how ? run.how.toLowerCase() : 'running');
-      const button = make('button', { type: 'button', 'aria-pressed': String(run.run === shownRun) }, `Run ${run.run}`, how);
-      button.title = [WHY[run.why] ?? run.why, run.how ? fate(run.how, run.detail) : ''].filter(Boolean).join(': ');
+      const took = run.begun_at && run.ended_at ? ` ${duration(run.ended_at - run.begun_at)}` : '';
+      const how = make('span', { class: 'how', 'data-state': run.how ?? 'RUNNING' }, (run.how ? run.how.toLowerCase() : 'running') + took);
+      const button = make('button', { type: 'button', 'aria-pressed': String(run.run === shownRun) }, `Run ${run.run}`, make('span', { class: 'why' }, WHY[run.why] ?? run.why ?? ''), how);
+      button.title = run.how ? fate(run.how, run.detail) : 'running';
       button.addEventListener('click', () => this.choose(run.run));
       return button;
     });
@@ -97,11 +106,18 @@ export class TaskHead {
     const what = make('div', { class: 'what' }, make('strong', detail.exception ? {} : { class: 'plain' }, detail.exception || fate(run.how, detail)));
     if (detail.exception) what.append(make('span', { class: 'reason' }, fate(run.how, { ...detail, exception: '' })));
     element.replaceChildren(what);
+    const error = make('button', { type: 'button' }, 'Open at first error');
+    error.addEventListener('click', () => this.openError());
+    const buttons = make('div', { class: 'row' }, error);
+    what.append(buttons);
     if (!detail.traceback) return;
-    const copy = make('button', { type: 'button' }, 'Copy');
-    copy.addEventListener('click', () => navigator.clipboard?.writeText(String(detail.traceback)));
-    what.append(copy);
-    element.append(make('details', {}, make('summary', {}, 'Traceback'), make('pre', { tabindex: '0' }, String(detail.traceback))));
+    const copy = make('button', { type: 'button' }, 'Copy traceback');
+    copy.addEventListener('click', async () => {
+      await navigator.clipboard?.writeText(String(detail.traceback));
+      copy.textContent = 'Copied';
+    });
+    buttons.append(copy);
+    element.append(make('details', {}, make('summary', {}, 'Traceback'), make('div', { class: 'trace', tabindex: '0', role: 'region', 'aria-label': 'Traceback' }, ...traced(String(detail.traceback)))));
   }
 
   /** @param {HTMLElement} element @param {Task} task */
@@ -112,6 +128,15 @@ export class TaskHead {
     const parts = values.flatMap(([title, value]) => [make('h2', {}, String(title)), make('pre', { tabindex: '0' }, String(value))]);
     element.lastElementChild?.replaceChildren(...parts);
   }
+}
+
+/** One's own frames as they are, those of libraries folded. @param {string} text */
+function traced(text) {
+  return parts(text).map(({ own, text: lines, frames, names }) => {
+    const shown = make('pre', { class: own && frames ? 'own' : '' }, lines);
+    if (own) return shown;
+    return make('details', {}, make('summary', {}, `${plural(frames, 'frame')} of ${names.join(', ')}`), shown);
+  });
 }
 
 /** Who wished that the task stops, and when; while it has not, and after. @param {Task} task */

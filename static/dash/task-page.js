@@ -3,9 +3,11 @@
 import { BASE } from '../base.js';
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
-import { cancel, rerun } from './api.js';
+import { cancel, firstError, page, rerun } from './api.js';
+import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
+import { Teller } from './tell.js';
 import { underWay } from './time.js';
 
 /** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
@@ -15,7 +17,9 @@ const client = clientOf();
 const log = /** @type {LivetaskLog} */ (byId('log'));
 const cancelButton = /** @type {HTMLButtonElement} */ (byId('cancel'));
 const againButton = /** @type {HTMLButtonElement} */ (byId('again'));
-const head = new TaskHead(chooseRun);
+const tellButton = byId('tell');
+const head = new TaskHead(chooseRun, openFirstError);
+const teller = new Teller();
 /** @type {Task | null} */
 let task = null;
 /** Why it cannot be stopped, as it was told last. */
@@ -30,6 +34,10 @@ function show(told) {
   if (note !== shownNote) notice(note);
   shownNote = note;
   document.title = `${mark(told.state)}${told.name ?? told.id} · livetask`;
+  teller.heard(told);
+  teller.mark();
+  tellButton.hidden = !underWay(told);
+  tellButton.setAttribute('aria-pressed', String(teller.all || teller.chosen.has(told.id)));
   head.show(told, log.shownRun, client.now());
 }
 
@@ -58,7 +66,7 @@ async function askToCancel() {
 }
 
 async function runAgain() {
-  if (!task || underWay(task)) return;
+  if (!task || underWay(task) || !task.can_rerun || !(await ask('Run this task again, as a new one?', 'Run again'))) return;
   againButton.disabled = true;
   try {
     location.assign(`${BASE}/tasks/${encodeURIComponent(await rerun(task.id))}`);
@@ -68,14 +76,55 @@ async function runAgain() {
   againButton.disabled = false;
 }
 
+async function openFirstError() {
+  if (!task) return;
+  try {
+    const line = await firstError(task.id, log.shownRun ?? 'last');
+    if (line === null) notice('No line of the output looks like an error.');
+    else {
+      log.following = false;
+      log.jump(line);
+      log.scrollIntoView({ block: 'nearest' });
+    }
+  } catch (error) {
+    notice(error instanceof Error ? error.message : String(error), 'bad');
+  }
+}
+
+async function tell() {
+  if (!task || !underWay(task)) return;
+  notice(await teller.toggle(task.id));
+  show(task);
+}
+
+/** Go to the next task of the list that was shown last, or of the newest ones. @param {number} by */
+async function goOther(by) {
+  const here = byId('head').dataset.taskId ?? '';
+  let ids = lastShown();
+  if (!ids.includes(here)) ids = (await page({ sort: 'newest', limit: '500' }).catch(() => ({ tasks: [] }))).tasks.map(({ id }) => id);
+  const at = ids.indexOf(here);
+  const id = at < 0 ? undefined : ids[at + by];
+  if (id) location.assign(`${BASE}/tasks/${encodeURIComponent(id)}`);
+  else notice(by > 0 ? 'This is the last task of the list.' : 'This is the first task of the list.');
+}
+
 log.addEventListener('livetask-task', (event) => show(/** @type {CustomEvent} */ (event).detail));
 log.addEventListener('livetask-run', () => task && show(task));
 cancelButton.addEventListener('click', askToCancel);
 againButton.addEventListener('click', runAgain);
+tellButton.addEventListener('click', tell);
+byId('before').addEventListener('click', () => goOther(-1));
+byId('after').addEventListener('click', () => goOther(1));
 byId('copy-id').addEventListener('click', () => navigator.clipboard?.writeText(byId('copy-id').textContent ?? ''));
 setInterval(() => task && head.tick(task, client.now()), 500);
 
-bind([{ keys: 'c', does: 'cancel the task (asks first)', run: askToCancel }]);
+bind([
+  { keys: 'c', does: 'cancel the task (asks first)', run: askToCancel },
+  { keys: 'r', does: 'run it again (asks first)', run: runAgain },
+  { keys: 'b', does: 'tell when it ends', run: tell },
+  { keys: 'h', does: 'task before, in the list', run: () => goOther(-1) },
+  { keys: 'l', does: 'next task, in the list', run: () => goOther(1) },
+]);
 offerHelp();
 showLink(client);
 // it may have heard of the task before this module was there

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 
 import { ORDERS, TaskList } from '../../static/dash/list.js';
 import { Pace, rateText } from '../../static/dash/pace.js';
+import { parts } from '../../static/dash/traceback.js';
 
 const task = (id, more = {}) => ({ id, name: `n-${id}`, state: 'RUNNING', began_at: 100, changed_at: 100, ...more });
 const ids = (list, now = 0) => list.shown(now).map(({ id }) => id);
@@ -90,4 +91,37 @@ test('what is left follows the last minute, else the whole time, and is not gues
 
 test('rates are short', () => {
   assert.deepEqual([0.01, 0.5, 51, 5100].map(rateText), ['', '0.5/s', '51/s', '5.1k/s']);
+});
+
+const TRACEBACK = `Traceback (most recent call last):
+  File "/usr/lib/python3.11/site-packages/celery/app/trace.py", line 453, in trace_task
+    R = retval = fun(*args, **kwargs)
+                 ^^^^^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/contextlib.py", line 81, in inner
+    return func(*args, **kwds)
+  File "/srv/app/report.py", line 88, in build
+    rows = table["rows"]
+  File "<frozen importlib._bootstrap>", line 3, in load
+KeyError: 'rows'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "C:\\app\\lib\\site-packages\\redis\\client.py", line 1, in get
+    go()
+ValueError: two
+lines
+`;
+
+test('a traceback is taken apart into own frames and those of libraries, and no line is lost', () => {
+  const found = parts(TRACEBACK);
+  assert.equal(`${found.map(({ text }) => text).join('\n')}\n`, TRACEBACK);
+  assert.deepEqual(found.map(({ own, frames, names }) => [own, frames, names.join()]), [
+    [true, 0, ''], [false, 2, 'celery,contextlib'], [true, 1, ''], [false, 1, 'frozen importlib._bootstrap'], [true, 0, ''], [false, 1, 'redis'], [true, 0, ''],
+  ]);
+});
+
+test('what is no traceback stays one text', () => {
+  assert.deepEqual(parts('KeyError'), [{ own: true, text: 'KeyError', frames: 0, names: [] }]);
+  assert.equal(parts('').length, 1);
 });
