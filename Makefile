@@ -12,7 +12,7 @@ SIDE_BY_SIDE = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 SETUP := bootstrap.py pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint fmt cov bench lock dist clean set-up
+.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint fmt cov bench chaos lock dist clean set-up
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -67,6 +67,9 @@ cov: .venv/dev.stamp ## run all tests and show what they do not reach
 
 bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways to do it
 	@$(BIN)/python -m tests.bench
+
+chaos: .venv/dev.stamp ## break everything at random for ten minutes (CHAOS_ARGS="--seconds 60 --seed 7")
+	@$(BIN)/python -m tests.oracle.chaos $(CHAOS_ARGS)
 
 # ---- keeping
 

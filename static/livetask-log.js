@@ -3,16 +3,18 @@
 //   task-id      the task                        run          an ordinal; without it the latest run, then the next ones
 //   server       another origin than the page's  mode         'screen' (default) or 'all': every byte is delivered
 //   wrap         long lines are wrapped          hash-links   #L10-L20 of the address marks lines
-//   keys         keys work on the whole page     share        the secret of a share link, by which it is let in
+//   times        when each line was printed      keys         keys work on the whole page
+//   cursor       where to begin                  share        the secret of a share link, by which it is let in
 //
-// Events: livetask-task (detail: the task), livetask-state, livetask-run (detail: the ordinal shown).
-// It wires the parts together: client and http (network), feed (thinking), view (rows), frame (everything around them).
+// Events, methods, parts and variables: docs/log-element.md. It wires the parts together: client and http (network), feed
+// (thinking), view (rows), frame (everything around them); extras.js (search, marks, selecting) comes when these stand.
 
 import { clientOf } from './log/client.js';
 import { Feed } from './log/feed.js';
 import { makeFrame } from './log/frame.js';
 import { Outputs } from './log/http.js';
 import { bind } from './log/keys.js';
+import { clock } from './log/times.js';
 import { hashOf, marked, number, plural } from './log/places.js';
 import { Ranges } from './log/ranges.js';
 import { View } from './log/view.js';
@@ -27,7 +29,7 @@ const SWITCH_AFTER_MS = 150;
 const AGAIN_MS = 1000;
 
 export class LivetaskLog extends HTMLElement {
-  static observedAttributes = ['task-id', 'run', 'server', 'mode', 'wrap'];
+  static observedAttributes = ['task-id', 'run', 'server', 'mode', 'wrap', 'times'];
 
   constructor() {
     super();
@@ -46,6 +48,10 @@ export class LivetaskLog extends HTMLElement {
     this.switching = 0;
     this.seenRun = /** @type {number | null} */ (null);
     this.seenState = '';
+    /** @type {import('./log/extras.js').Extras | null} */
+    this.extras = null;
+    /** @type {Promise<void> | null} */
+    this.loading = null;
     this.view = new View(this.frame.scroller, {
       count: () => this.feed.rows.count,
       item: (row) => this.itemAt(row),
@@ -61,13 +67,26 @@ export class LivetaskLog extends HTMLElement {
   connectedCallback() {
     this.open();
     if (this.hasAttribute('keys')) this.unbind = bind(this.bindings());
+    this.loading ??= this.load();
     this.hashed = () => this.goToHash();
     if (this.hasAttribute('hash-links')) addEventListener('hashchange', this.hashed);
+  }
+
+  /** What is not needed to show the log comes when the log is shown. */
+  async load() {
+    const { Extras } = await import('./log/extras.js');
+    if (!this.isConnected || this.extras) return;
+    this.extras = new Extras(this);
+    if (this.hasAttribute('keys')) this.extras.bind();
+    if (this.marks) this.extras.reveal(this.marks[0]);
   }
 
   disconnectedCallback() {
     this.close();
     this.unbind?.();
+    this.extras?.close();
+    this.extras = null;
+    this.loading = null;
     if (this.hashed) removeEventListener('hashchange', this.hashed);
   }
 
@@ -76,6 +95,9 @@ export class LivetaskLog extends HTMLElement {
     if (name === 'wrap') {
       this.view.setWrap(now !== null);
       this.frame.wrap.setAttribute('aria-pressed', String(now !== null));
+    } else if (name === 'times') {
+      this.frame.time.setAttribute('aria-pressed', String(now !== null));
+      this.view.refresh();
     } else if (this.follower && before !== now) this.open();
   }
 
@@ -110,8 +132,32 @@ export class LivetaskLog extends HTMLElement {
   jump(line, to = line) {
     this.marks = [line, to];
     this.jumpPending = false;
+    this.extras?.reveal(line);
     const row = this.feed.rows.rowOf(Math.max(1, line));
     this.view.show(row);
+  }
+
+  /** Search the whole log and show the first match. @param {string} text '' ends it @param {{ cased?: boolean, regex?: boolean }} [how] */
+  async search(text, { cased = false, regex = false } = {}) {
+    await this.loading;
+    const { extras } = this;
+    if (!extras) return;
+    extras.tools.input.value = text;
+    extras.tools.cased.setAttribute('aria-pressed', String(cased));
+    extras.tools.regex.setAttribute('aria-pressed', String(regex));
+    extras.ask();
+  }
+
+  /** Show the next error, or the one before. @param {1 | -1} [way] @returns {Promise<boolean>} whether there is one */
+  async nextError(way = 1) {
+    await this.loading;
+    return this.extras?.goToError(way) ?? false;
+  }
+
+  /** The text of some lines as it is seen, without colours. @param {number} from @param {number} [to] @returns {Promise<string>} */
+  async lines(from, to = from) {
+    await this.loading;
+    return this.extras?.selection.text({ line: from, column: 0 }, { line: to, column: Infinity }) ?? '';
   }
 
   // ---- the run
@@ -126,8 +172,11 @@ export class LivetaskLog extends HTMLElement {
     this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
     this.outputs = new Outputs(this.client.base, taskId, this.client.share);
     this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
+    const cursor = this.getAttribute('cursor');
+    if (cursor) this.feed.from = cursor;
     this.view.following = true;
     this.newFrom = 0;
+    this.seenRun = null;
     this.marks = this.hasAttribute('hash-links') ? marked(location.hash) : null;
     this.jumpPending = this.marks !== null;
     this.follower = {
@@ -206,15 +255,30 @@ export class LivetaskLog extends HTMLElement {
     if (at === 'end') return { kind: 'end', text: endText(this.feed), tone: toneOf(String(this.feed.ending?.how)) };
     if ('gap' in at) return { kind: 'gap', text: gapText(at.gap), tone: at.gap.reason };
     const line = this.feed.line(at.line);
-    return line ? { kind: 'line', number: at.line, line } : { kind: 'wait', number: at.line, text: '…' };
+    if (!line) return { kind: 'wait', number: at.line, text: '…' };
+    const time = this.hasAttribute('times') ? clock(this.feed.times.of(at.line)) || ' ' : '';
+    /** @type {Item} */
+    const item = { kind: 'line', number: at.line, line, time };
+    return this.extras?.dressed(item) ?? item;
+  }
+
+  /** The line that stands at a row, or at the last one above that holds a line; 1 at least. @param {number} row */
+  lineAt(row) {
+    for (let i = Math.floor(row); i >= 0; i--) {
+      const at = this.feed.rows.at(i);
+      if (at && typeof at === 'object') return 'line' in at ? at.line : at.gap.to.line;
+      if (at === null) i = Math.min(i, this.feed.rows.count);
+    }
+    return 1;
   }
 
   // ---- what people do
 
   listen() {
-    const { follow, wrap, line, top, end, pill, scroller, dialog } = this.frame;
+    const { follow, wrap, time, line, top, end, pill, scroller, dialog } = this.frame;
     follow.addEventListener('click', () => (this.following = !this.following));
     wrap.addEventListener('click', () => this.toggleAttribute('wrap'));
+    time.addEventListener('click', () => this.toggleTimes());
     top.addEventListener('click', () => this.goTop());
     end.addEventListener('click', () => this.view.follow());
     pill.addEventListener('click', () => this.goOn());
@@ -239,7 +303,12 @@ export class LivetaskLog extends HTMLElement {
       { keys: 'End', does: 'last line, and follow', run: () => this.goOn() },
       { keys: ':', does: 'jump to a line', run: () => this.frame.line.focus() },
       { keys: 'w', does: 'wrap long lines, or not', run: () => this.toggleAttribute('wrap') },
+      { keys: 't', does: 'when each line was printed, or not', run: () => this.toggleTimes() },
     ];
+  }
+
+  toggleTimes() {
+    this.toggleAttribute('times');
   }
 
   goTop() {
@@ -275,6 +344,12 @@ export class LivetaskLog extends HTMLElement {
   mark(lines) {
     this.marks = lines;
     if (this.hasAttribute('hash-links')) history.replaceState(history.state, '', hashOf(lines));
+    this.view.refresh();
+  }
+
+  unmark() {
+    this.marks = null;
+    if (this.hasAttribute('hash-links')) history.replaceState(history.state, '', location.pathname + location.search);
     this.view.refresh();
   }
 
@@ -346,6 +421,7 @@ export class LivetaskLog extends HTMLElement {
       const run = feed.run ?? 'last';
       frame.plain.href = this.outputs.address(run, '.txt?download=1&colour=0');
       frame.coloured.href = this.outputs.address(run, '.txt?download=1');
+      this.extras?.opened();
       this.tell('livetask-run', feed.run);
     }
     if (word === this.seenState) return;

@@ -5,7 +5,8 @@
 --   progress: fields are set, if the task is known
 --   stopping: fields are set while a run is open that somebody wishes to stop
 --   rerun: the task id in the field 'id' is added to 'reruns', of which the last 20 are kept
---   state: fields are set, 'state' among them, if no run is open and the task has not ended
+--   state: fields are set, 'state' among them, if no run is open and the task has not ended; what is LOST may yet
+--     be known to have ended otherwise
 -- -> {'OK'} | {'KEPT'}: nothing changed, because what is known is newer
 local task, what = KEYS[1], ARGV[2]
 local known = redis.call('HMGET', task, 'state', 'open')
@@ -29,8 +30,8 @@ elseif what == 'rerun' then
   ids[#ids + 1] = fields.id
   redis.call('HSET', task, 'reruns', table.concat(ids, ' ', math.max(1, #ids - 19)))
 else
-  local waiting = not known[1] or known[1] == 'QUEUED' or known[1] == 'RETRY'
-  if tonumber(known[2] or '0') > 0 or not waiting then return { 'KEPT' } end
+  local ended = known[1] and known[1] ~= 'QUEUED' and known[1] ~= 'RETRY' and known[1] ~= 'RUNNING' and known[1] ~= 'LOST'
+  if tonumber(known[2] or '0') > 0 or ended or known[1] == fields.state then return { 'KEPT' } end
   redis.call('HSET', task, 'format', '1', 'ended_at', whole(now_ms()))
   for key, value in pairs(fields) do redis.call('HSET', task, key, value) end
   stopped(task, fields.state)

@@ -12,7 +12,7 @@ import dataclasses
 import ipaddress
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,11 +42,13 @@ from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
 from livetask.server.listening import BASE, AddressRefused, Place
+from livetask.server.listing.rows import Row
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
+from livetask.server.reconciling import Asks, Reconciler
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
 from livetask.server.searching.finders import Finders
@@ -208,16 +210,18 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: logs.stop())
     app.on_cleanup.append(lambda _: finders.close())
     live.attach(app)
-    running = Running(stopping.fail)
-    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag))
+    running, reconciler = Running(stopping.fail), _reconciler(settings, store, control, live)
+    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag, reconciler))
     app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
     if keeping is not None:
         keeping.listen(live.hub)
     return app
 
 
-async def _start(running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag) -> None:
-    running.start(stops.run(), loop_lag.run(), *(keeping.loops() if keeping else ()))
+async def _start(
+    running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag, reconciler: Reconciler
+) -> None:
+    running.start(stops.run(), loop_lag.run(), reconciler.run(), *(keeping.loops() if keeping else ()))
 
 
 async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
@@ -317,6 +321,15 @@ def _control(
         permit=rules.permit,
         started=rules.started,
     )
+
+
+def _reconciler(settings: Settings, store: Store, control: Control, live: Live) -> Reconciler:
+    async def rows() -> Iterable[Row]:
+        await live.catalog.roster.sync()
+        return live.catalog.roster
+
+    asks = Asks(rows, store.task, control.info, store.note, store.commands)
+    return Reconciler(asks, Keys(settings.prefix), lease_ms=settings.lease_s * 1000)
 
 
 def _wishes(settings: Settings, store: Store) -> Wishes:

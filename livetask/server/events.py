@@ -18,7 +18,8 @@ class Output:
     """Bytes of a run. ``start``: the position of the first. ``cursor``: stands after the last.
 
     ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'. ``sgr``:
-    the colours in force at the first byte, as the parameters of one SGR sequence.
+    the colours in force at the first byte, as the parameters of one SGR sequence. ``times``: (line,
+    when it was printed, wall clock in ms) wherever that changes.
     """
 
     start: Position
@@ -26,6 +27,7 @@ class Output:
     data: bytes
     skipped_bytes: int = 0
     sgr: bytes = b""
+    times: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

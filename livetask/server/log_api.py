@@ -302,6 +302,8 @@ def _lines_json(asked: Asked, found: Lines) -> dict[str, Any]:
     }
     if found.cut:
         answer["cut"] = {str(line): size for line, size in found.cut.items()}
+    if found.times:
+        answer["times"] = [list(time) for time in found.times]
     return answer
 
 

@@ -43,6 +43,7 @@ class Lines:
     ``sgr``: the colours in force where they begin. ``first_kept``: where what is kept begins. ``end``: the end of the
     output when they were read. ``how``: how the run ended, None while it has not. ``complete``: none of them will
     change or be followed by another within what was asked for. ``cut``: the full size of lines that are given in part.
+    ``times``: (line, when it was printed, wall clock in ms) wherever that changes.
     """
 
     first_line: int
@@ -54,6 +55,7 @@ class Lines:
     complete: bool
     gaps: tuple[Gap, ...]
     cut: dict[int, int]
+    times: tuple[tuple[int, int], ...] = ()
 
 
 async def lines_from(fetch: Fetch, task_id: str, cursor: Cursor, line: int, count: int) -> Lines:
@@ -120,6 +122,7 @@ class _Gathered:
     sgr: bytes | None = None
     gaps: list[Gap] = field(default_factory=list)
     cut: dict[int, int] = field(default_factory=dict)
+    times: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, item: Entry | Gap) -> bool:
         """Take an item; False if no more is wanted."""
@@ -137,6 +140,7 @@ class _Gathered:
         if self.sgr is None:
             self.sgr = parameters_after(item.sgr, data[:skip])
         pieces = data[skip:].split(b"\n")
+        self._note_time(item.at_ms)
         for piece in pieces[:-1]:
             self._grow(piece)
             if not self._finish():
@@ -161,7 +165,13 @@ class _Gathered:
             complete=ended or finished >= count,
             gaps=tuple(self.gaps),
             cut=self.cut,
+            times=tuple(time for time in self.times if time[0] < self.first + len(self.done)),
         )
+
+    def _note_time(self, at_ms: int) -> None:
+        """What begins now was printed then."""
+        if at_ms and (not self.times or self.times[-1][1] != at_ms):
+            self.times.append((self.number + (1 if self.part_bytes else 0), at_ms))
 
     def _add_gap(self, gap: Gap) -> bool:
         if gap.end.line < self.first:
@@ -229,4 +239,11 @@ def _without_first(lines: Lines, surplus: int) -> Lines:
         complete=lines.complete,
         gaps=tuple(gap for gap in lines.gaps if gap.end.line >= first),
         cut={number: size for number, size in lines.cut.items() if number >= first},
+        times=tuple((max(number, first), at_ms) for number, at_ms in _times_from(lines.times, first)),
     )
+
+
+def _times_from(times: Sequence[tuple[int, int]], first: int) -> Sequence[tuple[int, int]]:
+    """The times that count from the line ``first`` on."""
+    before = sum(1 for number, _ in times if number <= first)
+    return times[max(0, before - 1) :]

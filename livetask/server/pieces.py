@@ -35,12 +35,14 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     at, room = found.start, max_bytes
     waiting: list[bytes] = []
     start, sgr = at, b""
+    times: list[tuple[int, int]] = []
 
     def flush(data: bytes) -> Position:
         end = start.after(data)
         if data:
-            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr))
+            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr, times=tuple(times)))
         waiting.clear()
+        times.clear()
         return end
 
     for item in found.items:
@@ -53,6 +55,8 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
             break  # the next read begins where this entry does: one round trip, not two
         data = item.data[:room]
         sgr = sgr if waiting else item.sgr
+        if item.at_ms and (not times or times[-1][1] != item.at_ms):
+            times.append((item.start.line, item.at_ms))
         waiting.append(data)
         room -= len(data)
         at = item.end if len(data) == len(item.data) else item.start.after(data)

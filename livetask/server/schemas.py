@@ -140,6 +140,11 @@ _LINES["properties"]["cut"] = {
     "description": "by line: the bytes of a line that was cut",
     "additionalProperties": WHOLE,
 }
+_LINES["properties"]["times"] = {
+    "type": "array",
+    "description": "[line, when it was printed, in ms since the epoch], wherever that changes",
+    "items": {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2},
+}
 
 _PARAMETER = shape(
     name=STRING,

@@ -147,6 +147,8 @@ def _output(task_id: str, event: Output, binary: bool) -> Json:
         found["skipped"] = event.skipped_bytes
     if event.sgr:
         found["sgr"] = event.sgr.decode("ascii", "replace")
+    if event.times:
+        found["times"] = [list(time) for time in event.times]
     if binary:
         found["data"] = event.data
     else:

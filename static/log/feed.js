@@ -13,7 +13,9 @@
 import { Journal } from './journal.js';
 import { CHUNK, Lines, pieceOf } from './chunks.js';
 import { cursor as cursorOf, position as positionOf } from './places.js';
-import { Rows, merged } from './rows.js';
+import { Picked, Rows, merged } from './rows.js';
+import { Spans, joined } from './spans.js';
+import { Times } from './times.js';
 import { PLAIN, styled } from './style.js';
 
 /** @typedef {import('./client.js').Message} Message */
@@ -52,6 +54,8 @@ export class Feed {
     this.run = run;
     /** @type {string | null} as the server gave it: up to where text has been taken over */
     this.cursor = null;
+    /** Where to begin, if not at the newest lines. @type {string | null} */
+    this.from = null;
     /** @type {Position} the same */
     this.at = { line: 1, byte: 0 };
     /** What comes next does not follow what is held: it says its colours. */
@@ -70,6 +74,13 @@ export class Feed {
     this.decoder = null;
     this.stalledAt = -1;
     this.journal = new Journal(mode === 'all');
+    /** When lines were printed, as far as it was told. */
+    this.times = new Times();
+    /** Lines in groups that are folded. */
+    this.folded = new Spans();
+    /** Only these lines are shown, in their order; null: all. @type {number[] | null} */
+    this.picked = null;
+    /** @type {Rows | Picked} */
     this.rows = new Rows([], 0, false);
   }
 
@@ -87,6 +98,8 @@ export class Feed {
     this.decoder = null;
     this.stalledAt = -1;
     this.journal = new Journal(this.mode === 'all');
+    this.times.clear();
+    this.folded.clear();
     this.rebuild();
   }
 
@@ -94,7 +107,7 @@ export class Feed {
   request() {
     this.journal.subscribes++;
     this.asked = true;
-    const from = this.cursor ?? (this.mode === 'all' ? 'start' : `tail:${TAIL}`);
+    const from = this.cursor ?? this.from ?? (this.mode === 'all' ? 'start' : `tail:${TAIL}`);
     // without a cursor the newest lines are asked for in any case: with them come the run and its end
     const screen = this.following || this.cursor === null;
     const how = this.mode === 'all' ? { mode: 'all', binary: true } : screen ? { mode: 'screen', lines: TAIL } : { mode: 'ends' };
@@ -202,6 +215,7 @@ export class Feed {
     this.fresh = false;
     const bytes = message.data === undefined ? null : new Uint8Array(message.data);
     this.lines.append(bytes ? this.decoded(bytes) : String(message.text));
+    for (const [line, atMs] of message.times ?? []) this.times.add(Number(line), Number(atMs));
     this.journal.took(from, to, bytes);
     this.moved(to, message.cursor);
     return null;
@@ -381,6 +395,7 @@ export class Feed {
       const before = range.lines[(from?.line ?? 0) - range.first_line];
       if (from && to) this.note({ from, to, reason: gap.reason, bare: !before }, before !== undefined);
     }
+    for (const [line, atMs] of range.times ?? []) this.times.add(line, atMs);
     const cut = (/** @type {number} */ line) => range.cut?.[String(line)] ?? 0;
     const ended = range.lines.slice(0, Math.max(0, end.line - range.first_line));
     ended.forEach((text, index) => {
@@ -404,6 +419,9 @@ export class Feed {
 
   rebuild() {
     const tail = this.at.byte === this.end.byte && this.lines.tail.text !== '';
-    this.rows = new Rows(this.gaps, tail ? this.end.line : this.finished, this.state === 'ended', this.lines.absorbed.all);
+    const last = tail ? this.end.line : this.finished;
+    const ended = this.state === 'ended';
+    const hidden = joined(this.lines.absorbed.all, this.folded.all);
+    this.rows = this.picked ? new Picked(this.picked, last, ended) : new Rows(this.gaps, last, ended, hidden);
   }
 }

@@ -11,6 +11,26 @@
  * @property {boolean} ended
  * @property {{ from: string, to: string, reason: string }[]} gaps
  * @property {Record<string, number>} [cut]
+ * @property {[line: number, atMs: number][]} [times]
+ */
+
+/**
+ * @typedef {object} Found  a piece of a search
+ * @property {string} to
+ * @property {boolean} done
+ * @property {number} lines
+ * @property {number} total
+ * @property {import('./search.js').Hit[]} hits
+ * @property {number[]} [lines_hit]
+ * @property {unknown[]} [gaps]
+ */
+/**
+ * @typedef {object} MarksFound
+ * @property {string} to
+ * @property {boolean} done
+ * @property {number[]} errors
+ * @property {number[]} warnings
+ * @property {import('./marks.js').GroupMark[]} groups
  */
 
 /** The server does not have it, or not now. `status`: 0 if it did not answer. */
@@ -32,7 +52,12 @@ export class Outputs {
 
   /** @param {number | 'last'} run @param {string} [rest] */
   address(run, rest = '') {
-    return `${this.base}/api/tasks/${encodeURIComponent(this.taskId)}/runs/${run}/log${rest}`;
+    return `${this.place(run)}/log${rest}`;
+  }
+
+  /** @param {number | 'last'} run */
+  place(run) {
+    return `${this.base}/api/tasks/${encodeURIComponent(this.taskId)}/runs/${run}`;
   }
 
   /**
@@ -41,6 +66,25 @@ export class Outputs {
    */
   async range(run, line, count) {
     return (await this.asked(this.address(run, `?line=${line}&count=${count}`))).json();
+  }
+
+  /**
+   * @param {number} run @param {import('./search.js').Query} query
+   * @param {string | null} from a position; null: the first one kept
+   * @param {number} limit @param {AbortSignal} signal
+   * @returns {Promise<Found>}
+   */
+  async search(run, { text, cased, regex }, from, limit, signal) {
+    const query = new URLSearchParams({ q: text, limit: String(limit) });
+    if (cased) query.set('case', '1');
+    if (regex) query.set('regex', '1');
+    if (from) query.set('from', from);
+    return (await this.asked(`${this.place(run)}/search?${query}`, signal)).json();
+  }
+
+  /** @param {number} run @param {string | null} from @param {AbortSignal} signal @returns {Promise<MarksFound>} */
+  async marks(run, from, signal) {
+    return (await this.asked(`${this.place(run)}/marks${from ? `?from=${from}` : ''}`, signal)).json();
   }
 
   /** The whole text that is kept. @param {number | 'last'} run */
@@ -67,12 +111,13 @@ export class Outputs {
     };
   }
 
-  /** @param {string} address */
-  async asked(address) {
+  /** @param {string} address @param {AbortSignal} [signal] */
+  async asked(address, signal) {
     let response;
     try {
-      response = await fetch(address, { credentials: 'same-origin', headers: this.headers });
-    } catch {
+      response = await fetch(address, { credentials: 'same-origin', headers: this.headers, signal: signal ?? null });
+    } catch (error) {
+      if (signal?.aborted) throw error;
       throw new Refused(0, 'the server does not answer');
     }
     if (!response.ok) throw new Refused(response.status, await said(response));

@@ -63,3 +63,28 @@ export function size(bytes) {
 export function plural(count, one, many = `${one}s`) {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
+
+/**
+ * The index of the first item that is at `number` or after it.
+ * @template T
+ * @param {T[]} items in order @param {number} number @param {(item: T) => number} [of]
+ */
+export function placeOf(items, number, of = Number) {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (of(/** @type {T} */ (items[middle])) < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * The nearest number after one, or before it; around the end if there is none.
+ * @param {number[]} numbers in order @param {number} from @param {number} way 1 or -1
+ * @returns {number} 0 if there are none
+ */
+export function nearest(numbers, from, way) {
+  if (way > 0) return numbers[placeOf(numbers, from + 1)] ?? numbers[0] ?? 0;
+  return numbers[placeOf(numbers, from) - 1] ?? numbers.at(-1) ?? 0;
+}

@@ -1,6 +1,8 @@
 // Which row of the view shows what: the lines that can be reached, a row for each gap, and a row for the end.
 // Rows are counted from 0, lines from 1. Pure.
 
+import { placeOf } from './places.js';
+
 /** @typedef {import('./places.js').Position} Position */
 /**
  * @typedef {object} Gap
@@ -82,6 +84,29 @@ export class Rows {
       else high = middle;
     }
     return low - 1;
+  }
+}
+
+/** Rows of chosen lines only, and one for the end. */
+export class Picked {
+  /** @param {number[]} lines in their order @param {number} last @param {boolean} ended */
+  constructor(lines, last, ended) {
+    this.lines = lines;
+    this.last = last;
+    this.ended = ended;
+    this.count = lines.length + (ended ? 1 : 0);
+  }
+
+  /** @param {number} row @returns {{ line: number } | 'end' | null} */
+  at(row) {
+    const line = this.lines[row];
+    if (line !== undefined) return { line };
+    return this.ended && row === this.lines.length ? 'end' : null;
+  }
+
+  /** The row of a line, or of the last one before it. @param {number} line */
+  rowOf(line) {
+    return Math.max(0, placeOf(this.lines, line + 1) - 1);
   }
 }
 

@@ -7,6 +7,7 @@
 
 import { paint } from './paint.js';
 import { resolved } from './ansi.js';
+import { PLAIN } from './style.js';
 
 /** @typedef {import('./chunks.js').Line} Line */
 /**
@@ -16,7 +17,9 @@ import { resolved } from './ansi.js';
  * @property {number} [number] of the line
  * @property {Line} [line]
  * @property {string} [text] of a gap or of the end
- * @property {string} [tone] how a gap or the end is to look
+ * @property {string} [tone] how a gap, the end or a line of some level is to look
+ * @property {string} [time] when it was printed
+ * @property {{ open: boolean, text: string }} [fold] it is the heading of a group
  */
 /**
  * @typedef {object} Source
@@ -31,6 +34,10 @@ import { resolved } from './ansi.js';
  * @property {HTMLAnchorElement} number
  * @property {HTMLElement} text
  * @property {HTMLButtonElement} more
+ * @property {HTMLElement} time
+ * @property {HTMLButtonElement} fold
+ * @property {HTMLElement} about
+ * @property {Item | null} item
  * @property {unknown} shown what was painted last, to leave it if nothing has changed
  * @property {number} y
  */
@@ -193,6 +200,13 @@ export class View extends EventTarget {
     this.refresh();
   }
 
+  /** The rows that are painted, from above: what each shows and where its text is. @returns {{ item: Item, text: HTMLElement, element: HTMLElement }[]} */
+  painted() {
+    const rows = [];
+    for (const { item, text, element, y } of this.rows) if (item && y < this.height) rows.push({ item, text, element, y });
+    return rows.sort((a, b) => a.y - b.y);
+  }
+
   // ---- drawing
 
   measure() {
@@ -310,40 +324,65 @@ function makeRow() {
   const number = element.appendChild(document.createElement('a'));
   number.className = 'no';
   number.tabIndex = -1;
+  const time = element.appendChild(document.createElement('span'));
+  time.className = 'time';
+  const fold = element.appendChild(document.createElement('button'));
+  Object.assign(fold, { className: 'fold', type: 'button', hidden: true, tabIndex: -1 });
   const text = element.appendChild(document.createElement('span'));
   text.className = 'text';
+  const about = element.appendChild(document.createElement('span'));
+  about.className = 'about';
   const more = element.appendChild(document.createElement('button'));
   more.className = 'more';
   more.type = 'button';
   more.hidden = true;
-  return { element, number, text, more, shown: null, y: -1 };
+  return { element, number, time, fold, text, about, more, shown: null, item: null, y: -1 };
 }
 
 /** @param {Row} row */
 function hide(row) {
   row.element.className = 'row away';
   row.shown = null;
+  row.item = null;
 }
 
 /** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked */
 function isShown(row, index, item, marked) {
-  const shown = /** @type {{ row: number, kind: string, number: unknown, text: unknown, marked: boolean } | null} */ (row.shown);
-  return shown !== null && shown.row === index && shown.kind === item.kind && shown.number === item.number
-    && shown.text === (item.line ?? item.text) && shown.marked === marked;
+  const shown = /** @type {{ row: number, text: unknown, key: string } | null} */ (row.shown);
+  return shown !== null && shown.row === index && shown.text === (item.line ?? item.text) && shown.key === keyOf(item, marked);
+}
+
+/** What else decides how a row looks. @param {Item} item @param {boolean} marked */
+function keyOf({ kind, number, tone, time, fold }, marked) {
+  return `${kind} ${number} ${tone} ${time} ${fold?.open} ${fold?.text} ${marked}`;
 }
 
 /** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked @param {boolean} wrap */
 function show(row, index, item, marked, wrap) {
   if (isShown(row, index, item, marked)) return;
-  row.shown = { row: index, kind: item.kind, number: item.number, text: item.line ?? item.text, marked };
-  row.element.className = `row ${item.kind}${marked ? ' marked' : ''}${item.tone ? ` ${item.tone}` : ''}`;
+  row.shown = { row: index, text: item.line ?? item.text, key: keyOf(item, marked) };
+  row.item = item;
+  row.element.className = `row ${item.kind}${marked ? ' marked' : ''}${item.tone ? ` ${item.tone}` : ''}${item.fold ? ' heading' : ''}`;
   row.number.textContent = item.number === undefined ? '' : String(item.number);
   if (item.number === undefined) row.number.removeAttribute('href');
   else row.number.href = `#L${item.number}`;
   row.element.dataset.line = String(item.number ?? '');
+  row.time.textContent = item.time ?? '';
+  row.fold.hidden = !item.fold;
+  row.about.textContent = item.fold?.text ?? '';
+  if (item.fold) {
+    row.fold.setAttribute('aria-expanded', String(item.fold.open));
+    row.fold.setAttribute('aria-label', `Group, ${item.fold.text}`);
+  }
   let whole = true;
-  if (item.line) whole = paint(row.text, resolved(item.line.text, item.line.opening).runs, MOST_SHOWN * (wrap ? 2 : 1)) && !item.line.cut;
+  if (item.line) whole = paint(row.text, runsOf(item), MOST_SHOWN * (wrap ? 2 : 1)) && !item.line.cut;
   else row.text.textContent = item.text ?? '';
   row.more.hidden = whole;
   if (!whole) row.more.textContent = 'show all';
+}
+
+/** @param {Item} item */
+function runsOf({ line, text, fold }) {
+  if (fold && text) return [{ text, style: PLAIN }];
+  return line ? resolved(line.text, line.opening).runs : [];
 }

@@ -29,7 +29,7 @@ Found = TypeVar("Found")
 @dataclass
 class House:
     """``server_proxy`` stands between viewers and the server, ``ship_proxy`` between worker and store, ``read_proxy``
-    between server and store."""
+    between server and store. ``others``: ports of more servers behind the balancer that ``server_proxy`` then is."""
 
     rig: Rig
     broker: Redis
@@ -41,6 +41,7 @@ class House:
     server_env: dict[str, str] = field(default_factory=dict)
     workers: list[Running] = field(default_factory=list)
     dashboard: Dashboard | None = None
+    others: tuple[int, ...] = ()
 
     @property
     def url(self) -> str:
@@ -64,9 +65,12 @@ class House:
 
     def start_server(self) -> Dashboard:
         """Start the server, or start it again at the same place."""
-        url = f"redis://127.0.0.1:{self.read_proxy.port}/0"
-        self.dashboard = self.rig.serve(url, self.server_proxy.upstream_port, self.server_env)
+        self.dashboard = self.serve(self.server_proxy.upstream_port)
         return self.dashboard
+
+    def serve(self, port: int) -> Dashboard:
+        """A server on the store, at that port."""
+        return self.rig.serve(f"redis://127.0.0.1:{self.read_proxy.port}/0", port, self.server_env)
 
     def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return", **options: Any) -> str:
         """Send a task that writes a journal, with these options of Celery's; its id."""
@@ -103,9 +107,11 @@ class House:
         await self.until(f"{lines} lines of {task_id} are printed", seen, within_s)
 
     @contextlib.asynccontextmanager
-    async def watched(self, task_id: str, kinds: Sequence[type[Viewer]] = ALL) -> AsyncIterator[list[Viewer]]:
+    async def watched(
+        self, task_id: str, kinds: Sequence[type[Viewer]] = ALL, within_s: float = 30.0
+    ) -> AsyncIterator[list[Viewer]]:
         """A viewer of each kind that follows the task. HTTP must know the task before, so that is waited for."""
-        await self.until(f"{task_id} is known", lambda: self.task(task_id).get("runs"))
+        await self.until(f"{task_id} is known", lambda: self.task(task_id).get("runs"), within_s)
         async with contextlib.AsyncExitStack() as stack:
             yield [await stack.enter_async_context(kind(self.url, task_id)) for kind in kinds]
 

@@ -55,7 +55,9 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The viewer came back over a new connection: an end that it was told before may be told once more."""
+    """The viewer came back over a new connection, or was told that a run goes on again, as after a flush.
+
+    An end that it was told before may be told once more."""
 
 
 Item = Given | Lines | Hole | Back | End | Again

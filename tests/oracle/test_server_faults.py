@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.oracle.house import House
-from tests.system.rig import Dashboard, free_port
+from tests.system.rig import free_port
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,7 +44,7 @@ async def test_two_servers_behind_a_dumb_balancer_are_one_also_while_each_is_rep
     """The balancer sends a connection to either of them, whether it is there or not."""
     first = lived_in.dashboard
     assert first is not None
-    second = await lived_in.in_thread(_another, lived_in)
+    second = await lived_in.in_thread(lived_in.serve, free_port())
     lived_in.server_proxy.others = (second.port,)
     task_id = lived_in.send(LINES, A_SECOND)
     async with lived_in.watched(task_id) as viewers:
@@ -54,12 +54,6 @@ async def test_two_servers_behind_a_dumb_balancer_are_one_also_while_each_is_rep
                 server.running.kill()
             else:
                 server.running.stop()
-            again = await lived_in.in_thread(_another, lived_in, server.port)
+            again = await lived_in.in_thread(lived_in.serve, server.port)
             server.running = again.running
         await lived_in.all_exact(viewers, task_id, within_s=30)
-
-
-def _another(house: House, port: int | None = None) -> Dashboard:
-    """One more server on the same store."""
-    url = f"redis://127.0.0.1:{house.read_proxy.port}/0"
-    return house.rig.serve(url, port or free_port(), house.server_env)

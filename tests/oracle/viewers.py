@@ -104,6 +104,8 @@ class Viewer:
         cursor = Cursor.parse(wire["cursor"]) if wire.get("cursor") else None
         if event == "reset":
             self._back(wire["run"], cursor, wire["reason"])
+        elif event == "run" and wire["run"]["how"] is None:
+            self.record.add(Again())  # Redis had lost its end, and it is told anew when it is there again
         elif cursor is None:
             return
         elif event == "output":
@@ -130,7 +132,7 @@ class SocketViewer(Viewer):
     async def _over_session(self, session: aiohttp.ClientSession) -> None:
         client = socketio.AsyncClient(reconnection=False, logger=False, engineio_logger=False, http_session=session)
         heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
-        for name in ("output", "gap", "reset", "end", "heartbeat", "bye", "disconnect"):
+        for name in ("output", "gap", "reset", "end", "run", "heartbeat", "bye", "disconnect"):
             client.on(name, _putting(heard, name))
         try:
             async with asyncio.timeout(10):
@@ -239,7 +241,7 @@ class SseViewer(Viewer):
             same = self._cursor is not None and self._cursor.nonce == at.nonce
             start = self._cursor.position if same and self._cursor else START
             self._given(start, at, piece)
-        elif event in ("gap", "reset", "end"):
+        elif event in ("gap", "reset", "end", "run"):
             wire = json.loads(data)
             self._took(event, wire)
             self._is_over = event == "end" and wire["last"] and wire["how"] != "LOST"

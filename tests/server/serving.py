@@ -64,9 +64,10 @@ class Writer:
         self.run = str(self._call("begin", keys, args)[0])
         return self
 
-    def write(self, data: bytes, sgr: bytes = b"") -> Writer:
+    def write(self, data: bytes, sgr: bytes = b"", at_ms: int = 0) -> Writer:
         end = self.at.after(data)
-        self._append(end, [b"d", data, *([b"s", sgr] if sgr else [])])
+        more = [*([b"s", sgr] if sgr else []), *([b"t", str(at_ms)] if at_ms else [])]
+        self._append(end, [b"d", data, *more])
         self.all += data
         return self
 

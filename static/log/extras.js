@@ -1,0 +1,474 @@
+// What helps to find one's way in a log, loaded once the log is shown: search, marks and folds, the minimap, selecting and
+// copying, keys. It wires these parts to the element; each of them thinks for itself.
+
+import { make, tool } from './frame.js';
+import { Highlights, rangeOf } from './highlights.js';
+import { bind, bound } from './keys.js';
+import { Marks } from './marks.js';
+import { Minimap } from './minimap.js';
+import { hashOf, nearest, number, placeOf, plural } from './places.js';
+import { Search } from './search.js';
+import { Selection } from './select.js';
+import { shown } from './ansi.js';
+import { Spans } from './spans.js';
+import { makeTools } from './tools.js';
+
+/** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
+/** @typedef {import('./marks.js').Fold} Fold */
+
+const SEARCH_AFTER_MS = 180;
+const SEARCH_ON_MS = 500;
+const ANNOUNCE_MS = 5000;
+
+export class Extras {
+  /** @param {LivetaskLog} log */
+  constructor(log) {
+    this.log = log;
+    this.search = new Search(() => this.found());
+    this.marks = new Marks(() => this.marked());
+    this.minimap = new Minimap(log.frame.map, (share) => log.view.show(share * log.feed.rows.count + log.view.fits / 3 - log.view.fits / 2));
+    this.highlights = new Highlights();
+    this.selection = new Selection(log, () => this.paint());
+    /** @type {Map<number, Fold>} by the line of its heading */
+    this.headings = new Map();
+    /** @type {Set<number>} headings of groups that are folded */
+    this.closed = new Set();
+    this.only = false;
+    this.level = '';
+    this.searchTimer = 0;
+    this.mapKey = 0;
+    this.stepped = false;
+    this.ends = { byte: 0, at: 0 };
+    this.tools = makeTools(log.frame);
+    this.ending = new AbortController();
+    this.announcer = 0;
+    this.first = true;
+    /** @type {import('./minimap.js').Layer[]} */
+    this.layers = [];
+    this.layersKey = '';
+    /** @type {(() => void) | null} */
+    this.unbind = null;
+    this.listen();
+    log.view.addEventListener('drawn', () => this.drawn(), { signal: this.ending.signal });
+    this.opened();
+  }
+
+  close() {
+    this.search.stop();
+    this.marks.clear();
+    this.highlights.clear();
+    this.selection.close();
+    this.ending.abort();
+    for (const part of this.tools.all) part.remove();
+    clearInterval(this.announcer);
+    this.unbind?.();
+  }
+
+  // ---- its tools
+
+  listen() {
+    const { input, cased, regex, before, after, stop, picks, levels, foldAll, announces } = this.tools;
+    for (const button of [cased, regex]) button.addEventListener('click', () => this.pressed(button) && this.ask());
+    input.addEventListener('input', () => this.askSoon());
+    input.addEventListener('keydown', (event) => this.typed(event));
+    before.addEventListener('click', () => this.go(-1));
+    after.addEventListener('click', () => this.go(1));
+    stop.addEventListener('click', () => this.search.cancel());
+    picks.addEventListener('click', () => this.pick({ only: !this.only }));
+    levels.addEventListener('change', () => this.pick({ level: levels.value }));
+    foldAll.addEventListener('click', () => this.toggleAll());
+    announces.addEventListener('click', () => this.announce());
+    this.log.frame.scroller.addEventListener('click', (event) => this.clicked(event), { signal: this.ending.signal });
+  }
+
+  /** Turn a switch. @param {Element} button */
+  pressed(button) {
+    button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
+    return true;
+  }
+
+  /** @param {KeyboardEvent} event */
+  typed(event) {
+    if (event.key === 'Enter') this.go(event.shiftKey ? -1 : 1);
+    else if (event.key === 'Escape') {
+      if (this.search.state === 'busy') this.search.cancel();
+      else this.leave();
+    } else return;
+    event.preventDefault();
+  }
+
+  openSearch() {
+    this.tools.input.focus();
+    this.tools.input.select();
+  }
+
+  leave() {
+    this.tools.input.value = '';
+    this.ask();
+    this.log.frame.scroller.focus();
+  }
+
+  // ---- another run is shown
+
+  opened() {
+    const { feed, outputs } = this.log;
+    this.headings.clear();
+    this.closed.clear();
+    this.first = true;
+    this.selection.clear();
+    this.pick({ only: false, level: '' });
+    this.search.clear();
+    if (feed.run === null) return;
+    this.marks.start(outputs, feed.run);
+    this.ask();
+  }
+
+  /** The log has been drawn anew. */
+  drawn() {
+    const { feed } = this.log;
+    const now = performance.now();
+    if (feed.end.byte !== this.ends.byte && now - this.ends.at > SEARCH_ON_MS) {
+      this.ends = { byte: feed.end.byte, at: now };
+      this.search.goOn();
+      this.marks.goOn();
+    }
+    this.paint();
+    this.drawMap();
+  }
+
+  // ---- search
+
+  askSoon() {
+    clearTimeout(this.searchTimer);
+    this.searchTimer = setTimeout(() => this.ask(), SEARCH_AFTER_MS);
+  }
+
+  ask() {
+    clearTimeout(this.searchTimer);
+    const { feed, outputs } = this.log;
+    const text = this.tools.input.value;
+    this.stepped = false;
+    if (!text || feed.run === null) this.search.stop();
+    else this.search.start({ text, cased: isOn(this.tools.cased), regex: isOn(this.tools.regex) }, outputs, feed.run);
+    if (!text && this.only) this.pick({ only: false });
+  }
+
+  found() {
+    const { search } = this;
+    const { query, state, total, lines } = search;
+    this.tools.step.hidden = query === null;
+    this.tools.input.setAttribute('aria-invalid', String(state === 'failed'));
+    this.tools.stop.hidden = state !== 'busy';
+    if (query !== null && lines.length && !this.stepped) this.toNearest();
+    this.tools.before.disabled = this.tools.after.disabled = this.tools.picks.disabled = !lines.length;
+    this.say();
+    if (total === 0 && state === 'done' && this.only) this.pick({ only: false });
+    else if (this.only) this.pick({});
+    this.mapKey++;
+    this.log.view.refresh();
+  }
+
+  /** 17 of 1,204. */
+  say() {
+    const { search } = this;
+    const at = search.ordinal(this.current);
+    const of = search.state === 'busy' ? `${number(search.total)}…` : number(search.total);
+    const text = search.state === 'failed' ? search.trouble : search.total || search.state === 'busy' ? `${at ? number(at) : '–'} of ${of}` : 'no match';
+    if (this.tools.count.textContent !== text) this.tools.count.textContent = text;
+    this.tools.count.title = `${plural(search.searched, 'line')} searched${search.gaps ? '; some are not kept any more' : ''}${search.state === 'done' && search.trouble ? `; ${search.trouble}` : ''}`;
+  }
+
+  /** The line that is marked, else the first one that is seen. */
+  get current() {
+    return this.log.marks?.[0] ?? this.log.lineAt(this.log.view.top);
+  }
+
+  /** The first match is shown when it has been found, if none is seen. */
+  toNearest() {
+    this.stepped = true;
+    const { lines } = this.search;
+    const { view } = this.log;
+    const [top, bottom] = [this.log.lineAt(view.top), this.log.lineAt(view.top + view.fits)];
+    const seen = lines[placeOf(lines, top)] ?? Infinity;
+    if (seen > bottom) this.choose(nearest(lines, top - 1, 1));
+  }
+
+  /** @param {1 | -1} way */
+  go(way) {
+    const line = nearest(this.search.lines, this.current, way);
+    if (line) this.choose(line);
+    this.say();
+  }
+
+  /** @param {1 | -1} way */
+  goToError(way) {
+    const line = nearest(this.marks.errors, this.current, way);
+    if (line) this.choose(line);
+    return line > 0;
+  }
+
+  /** @param {number} line */
+  choose(line) {
+    this.reveal(line);
+    this.log.choose([line, line]);
+  }
+
+  /** Show some lines only. @param {{ only?: boolean, level?: string }} change */
+  pick({ only = this.only, level = this.level }) {
+    const { log, marks } = this;
+    const was = log.feed.picked !== null;
+    this.only = only && this.search.lines.length > 0;
+    this.level = level;
+    this.tools.picks.setAttribute('aria-pressed', String(this.only));
+    this.tools.levels.value = level;
+    /** @type {number[] | null} */
+    let lines = null;
+    if (level) lines = level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
+    if (this.only) lines = lines ? both(lines, this.search.lines) : this.search.lines;
+    if (!was && !lines) return;
+    const at = this.current;
+    log.apply(() => {
+      log.feed.picked = lines && [...lines];
+      log.feed.rebuild();
+    });
+    if (was !== (lines !== null) && !log.view.following) log.view.show(log.feed.rows.rowOf(at));
+  }
+
+  // ---- marks and folds
+
+  marked() {
+    const { marks, log } = this;
+    this.headings = new Map(marks.folds.map((fold) => [fold.from, fold]));
+    if (this.first && marks.complete) {
+      // what had ended before it was opened is folded, unless it holds an error
+      for (const fold of marks.folds) if (fold.to !== Infinity && !holds(marks.errors, fold)) this.closed.add(fold.from);
+      this.first = false;
+    }
+    this.tools.foldAll.hidden = marks.folds.length === 0;
+    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length;
+    this.mapKey++;
+    if (this.level) this.pick({});
+    this.fold();
+    log.tell('livetask-marks', { errors: marks.errors.length, warnings: marks.warnings.length, groups: marks.folds.length, firstError: marks.errors[0] ?? null });
+  }
+
+  /** Take the lines of folded groups out of the rows. */
+  fold() {
+    const { log } = this;
+    const hidden = new Spans();
+    for (const { from, to } of this.marks.folds) {
+      const last = Math.min(to, log.feed.finished);
+      if (this.closed.has(from) && last > from) hidden.add(from + 1, last);
+    }
+    this.tools.foldAll.setAttribute('aria-pressed', String(this.closed.size > 0));
+    log.apply(() => {
+      log.feed.folded = hidden;
+      log.feed.rebuild();
+    });
+  }
+
+  /** @param {number} line that shall have a row */
+  reveal(line) {
+    const closed = this.closed.size;
+    for (const { from, to } of this.marks.folds) if (from < line && line <= to) this.closed.delete(from);
+    if (closed !== this.closed.size) this.fold();
+    const { picked } = this.log.feed;
+    if (picked && picked[placeOf(picked, line)] !== line) this.pick({ only: false, level: '' });
+  }
+
+  /** @param {number} line of a heading */
+  toggle(line) {
+    if (!this.closed.delete(line)) this.closed.add(line);
+    this.fold();
+  }
+
+  toggleAll() {
+    if (this.closed.size) this.closed.clear();
+    else for (const { from } of this.marks.folds) this.closed.add(from);
+    this.fold();
+  }
+
+  /** What a line is besides its text. @param {import('./view.js').Item} item @returns {import('./view.js').Item} */
+  dressed(item) {
+    const line = item.number ?? 0;
+    const { errors, warnings } = this.marks;
+    if (errors[placeOf(errors, line)] === line) item.tone = 'error';
+    else if (warnings[placeOf(warnings, line)] === line) item.tone = 'warning';
+    const fold = this.headings.get(line);
+    if (fold && item.line) {
+      const last = Math.min(fold.to, this.log.feed.finished);
+      const took = fold.to === Infinity ? 'not ended' : fold.tookMs === null ? '' : duration(fold.tookMs);
+      item.fold = { open: !this.closed.has(line), text: `${plural(Math.max(0, last - line - (fold.to === Infinity ? 0 : 1)), 'line')}${took ? ` · ${took}` : ''}` };
+      item.text = shown(item.line.text).includes(fold.title) && !shown(item.line.text).includes('::group::') ? '' : fold.title;
+    }
+    return item;
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const [target] = event.composedPath();
+    if (!(target instanceof Element)) return;
+    const line = Number(target.closest('.row.heading')?.getAttribute('data-line'));
+    if (line && (target.closest('.fold') || target.closest('.about'))) this.toggle(line);
+  }
+
+  // ---- painting
+
+  paint() {
+    const { search, highlights, log } = this;
+    /** @type {Range[]} */
+    const matches = [];
+    /** @type {Range[]} */
+    const chosen = [];
+    for (const { item, text } of log.view.painted()) {
+      if (item.kind !== 'line' || !item.line) continue;
+      const line = item.number ?? 0;
+      const into = log.marks?.[0] === line ? chosen : matches;
+      for (const [from, to] of search.query ? this.columns(line, item.line.text, text.textContent ?? '') : []) into.push(rangeOf(text, from, to));
+    }
+    highlights.set('livetask-match', matches);
+    highlights.set('livetask-chosen', chosen);
+    highlights.set('livetask-selected', this.selection.ranges());
+  }
+
+  /** Where the matches of a line are in what its row shows. @param {number} line @param {string} raw @param {string} text @returns {[number, number][]} */
+  columns(line, raw, text) {
+    const { query, lines } = this.search;
+    if (!query || lines[placeOf(lines, line)] !== line) return [];
+    // the server's columns hold where the row shows the line as it was written
+    const same = !/[\r\b]|\x1b\[[0-9;]*[A-HJKPX@]/.test(raw);
+    const known = same ? this.search.of(line) : [];
+    if (known.length) return known.filter(([, from, to]) => from < to && from < text.length).map(([, from, to]) => [from, to]);
+    if (query.regex) return [];
+    /** @type {[number, number][]} */
+    const found = [];
+    const [all, part] = query.cased ? [text, query.text] : [text.toLowerCase(), query.text.toLowerCase()];
+    for (let at = all.indexOf(part); at >= 0 && found.length < 100; at = all.indexOf(part, at + part.length)) found.push([at, at + part.length]);
+    return found;
+  }
+
+  drawMap() {
+    const { rows } = this.log.feed;
+    const key = `${this.mapKey}/${rows.last}/${this.closed.size}/${this.only}${this.level}`;
+    if (key !== this.layersKey) {
+      this.layersKey = key;
+      const of = (/** @type {number[]} */ lines) => lines.map((line) => rows.rowOf(line));
+      this.layers = [
+        { colour: '--map-group', rows: of(this.marks.folds.map((fold) => fold.from)), to: 0.4 },
+        { colour: '--map-warning', rows: of(this.marks.warnings), to: 0.5 },
+        { colour: '--map-error', rows: of(this.marks.errors), to: 0.5 },
+        { colour: '--map-match', rows: of(this.search.lines), from: 0.5 },
+      ];
+    }
+    this.minimap.draw(rows.count, this.log.view.top, this.log.view.fits, this.layers, key);
+  }
+
+  // ---- for those who do not see
+
+  announce() {
+    this.pressed(this.tools.announces);
+    clearInterval(this.announcer);
+    if (!isOn(this.tools.announces)) return;
+    let [lines, errors] = [this.log.feed.finished, this.marks.errors.length];
+    this.announcer = setInterval(() => {
+      const { finished } = this.log.feed;
+      if (finished === lines) return;
+      const more = this.marks.errors.length - errors;
+      const last = shown(this.log.feed.line(finished)?.text ?? '').slice(0, 200);
+      this.tools.spoken.textContent = `${plural(finished - lines, 'new line')}${more > 0 ? `, ${plural(more, 'error')}` : ''}. ${last}`;
+      [lines, errors] = [finished, this.marks.errors.length];
+    }, ANNOUNCE_MS);
+  }
+
+  // ---- keys
+
+  /** Bind the keys on the whole page. */
+  bind() {
+    const { log } = this;
+    const nearby = (/** @type {number} */ way) => {
+      const line = Math.max(1, Math.min(log.feed.rows.last, log.marks ? log.marks[0] + way : this.current));
+      this.choose(line);
+    };
+    const bindings = [
+      { keys: '/', does: 'search the whole log', run: () => this.openSearch() },
+      { keys: 'n', does: 'next match', run: () => this.go(1) },
+      { keys: 'N', does: 'previous match', run: () => this.go(-1) },
+      { keys: 'e', does: 'next error', run: () => this.goToError(1) },
+      { keys: 'E', does: 'previous error', run: () => this.goToError(-1) },
+      { keys: 'j', does: 'next line', run: () => nearby(1) },
+      { keys: 'k', does: 'previous line', run: () => nearby(-1) },
+      { keys: 'z', does: 'fold or unfold all groups', run: () => this.toggleAll() },
+      { keys: 'y', does: 'copy the link to the marked lines', run: () => this.copyLink() },
+      { keys: 'Escape', does: 'leave the search, the selection, the mark', run: () => this.escape() },
+    ];
+    const unbind = bind(bindings);
+    const help = { keys: '?', does: 'this list', run: () => bound.some((one) => one.keys === '?' && one !== help) || this.help() };
+    const unbindHelp = bind([help]);
+    // the first time it opens this search, the second time the browser's own
+    const ctrlF = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== 'f' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+      if (log.shadowRoot?.activeElement === this.tools.input) return;
+      event.preventDefault();
+      this.openSearch();
+    };
+    document.addEventListener('keydown', ctrlF);
+    this.unbind = () => {
+      unbind();
+      unbindHelp();
+      document.removeEventListener('keydown', ctrlF);
+    };
+  }
+
+  escape() {
+    this.selection.clear();
+    if (this.search.state === 'busy') this.search.cancel();
+    else if (this.search.query) this.leave();
+    else if (this.log.marks) this.log.unmark();
+  }
+
+  copyLink() {
+    const url = new URL(location.href);
+    url.hash = hashOf(this.log.marks ?? [this.current, this.current]);
+    navigator.clipboard?.writeText(url.href);
+  }
+
+  help() {
+    const list = make('dl', { class: 'keys' });
+    for (const { keys, does } of bound) list.append(make('dt', {}, make('kbd', {}, keys)), make('dd', {}, does));
+    const close = tool('Close', 'Close (Esc)');
+    const dialog = make('dialog', { class: 'help', 'aria-label': 'Keys' }, make('h2', {}, 'Keys'), list, close);
+    close.addEventListener('click', () => dialog.close());
+    dialog.addEventListener('close', () => dialog.remove());
+    this.log.shadowRoot?.append(dialog);
+    dialog.showModal();
+  }
+}
+
+/** @param {Element} button */
+function isOn(button) {
+  return button.getAttribute('aria-pressed') === 'true';
+}
+
+/** @param {number[]} lines @param {Fold} fold */
+function holds(lines, { from, to }) {
+  return (lines[placeOf(lines, from)] ?? Infinity) <= to;
+}
+
+/** @param {number[]} a @param {number[]} b */
+function union(a, b) {
+  return [...new Set([...a, ...b])].sort((x, y) => x - y);
+}
+
+/** @param {number[]} a @param {number[]} b */
+function both(a, b) {
+  const held = new Set(b);
+  return a.filter((line) => held.has(line));
+}
+
+/** @param {number} ms */
+function duration(ms) {
+  if (ms < 1000) return `${ms} ms`;
+  const s = ms / 1000;
+  if (s < 60) return `${s.toFixed(1)} s`;
+  return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
+}

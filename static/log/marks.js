@@ -1,0 +1,126 @@
+// What stands out in a run's output, told by the server in pieces: errors, warnings and groups of lines. While the run
+// lives it is asked for what has come since, not more often than every two seconds.
+
+/** @typedef {[line: number, what: 'start' | 'end', key: string, title: string, atMs: number | null]} GroupMark */
+/**
+ * @typedef {object} Fold  a group of lines
+ * @property {number} from  its heading
+ * @property {number} to  its last line; Infinity while it has not ended
+ * @property {string} title
+ * @property {number | null} tookMs
+ * @property {number} depth  0 for one that stands in no other
+ */
+
+const EVERY_MS = 2000;
+const MOST = 10_000;
+
+export class Marks {
+  /** @type {AbortController | null} */
+  abort = null;
+  timer = 0;
+  /** @type {number[]} */
+  errors = [];
+  /** @type {number[]} */
+  warnings = [];
+  /** @type {GroupMark[]} */
+  groups = [];
+  /** @type {Fold[]} */
+  folds = [];
+  /** Everything up to the end has been looked at once. */
+  complete = false;
+  /** @type {string | null} where to go on */
+  at = null;
+  /** @type {{ outputs: import('./http.js').Outputs, run: number } | null} */
+  source = null;
+
+  /** @param {() => void} changed */
+  constructor(changed) {
+    this.changed = changed;
+  }
+
+  clear() {
+    this.abort?.abort();
+    clearTimeout(this.timer);
+    this.abort = null;
+    this.timer = 0;
+    this.errors = [];
+    this.warnings = [];
+    this.groups = [];
+    this.folds = [];
+    this.complete = false;
+    this.at = null;
+    this.source = null;
+  }
+
+  /** @param {import('./http.js').Outputs} outputs @param {number} run */
+  start(outputs, run) {
+    this.clear();
+    this.source = { outputs, run };
+    this.go();
+  }
+
+  /** There is more output. */
+  goOn() {
+    if (this.abort || this.timer || !this.source) return;
+    this.timer = setTimeout(() => this.go(), document.hidden ? EVERY_MS * 5 : EVERY_MS);
+  }
+
+  async go() {
+    const { source } = this;
+    if (!source) return;
+    const abort = new AbortController();
+    this.abort = abort;
+    this.timer = 0;
+    let groups = this.groups.length;
+    try {
+      for (let done = false; !done; ) {
+        const found = await source.outputs.marks(source.run, this.at, abort.signal);
+        if (abort.signal.aborted) return;
+        done = found.done || found.to === this.at;
+        this.at = found.to;
+        add(this.errors, found.errors);
+        add(this.warnings, found.warnings);
+        this.groups = [...this.groups, ...found.groups].slice(0, MOST);
+        if (groups !== this.groups.length) this.folds = folded(this.groups);
+        groups = this.groups.length;
+        this.complete = done;
+        this.changed();
+      }
+    } catch {
+      // a log without marks can be read all the same; what comes asks again
+    }
+    if (this.abort === abort) this.abort = null;
+  }
+}
+
+/** @param {number[]} known @param {number[]} more */
+function add(known, more) {
+  for (const line of more) if (line > (known.at(-1) ?? 0) && known.length < MOST) known.push(line);
+}
+
+/**
+ * The groups that the marks make, in the order of their beginnings. One that ends closes those within it; one that
+ * never ends goes on to the end.
+ * @param {GroupMark[]} marks
+ * @returns {Fold[]}
+ */
+export function folded(marks) {
+  /** @type {Fold[]} */
+  const folds = [];
+  /** @type {{ fold: Fold, key: string, atMs: number | null }[]} */
+  const open = [];
+  for (const [line, what, key, title, atMs] of marks) {
+    if (what === 'start') {
+      const fold = { from: line, to: Infinity, title: title || key, tookMs: null, depth: open.length };
+      folds.push(fold);
+      open.push({ fold, key, atMs });
+      continue;
+    }
+    const place = open.findLastIndex((other) => other.key === key);
+    for (const { fold, atMs: began } of place < 0 ? [] : open.splice(place)) {
+      fold.to = line;
+      fold.tookMs = began !== null && atMs !== null ? Math.max(0, atMs - began) : null;
+    }
+  }
+  return folds;
+}
