@@ -273,10 +273,12 @@ async def _through(line: Line, following: Following, way: _Way) -> AsyncGenerato
         event, data = await _next(line, silence, acks, following.task_id)
         wire = data if isinstance(data, Mapping) else {}
         items = following.take(event, wire)
+        if event == "answer" and isinstance(wire.get("window"), int):
+            acks.window_bytes = wire["window"]
         for item in [*way.works(), *items] if event == "answer" else items:
             yield item
             if isinstance(item, Output | Gap | RunBegan):
-                acks.consumed(item.cursor)
+                acks.consumed(item.cursor, len(item.data) if isinstance(item, Output) else 0, _now_s())
         lacking = lacking + (following.lacks(wire) and line.empty) if event == "heartbeat" else 0
         if following.unsure:
             return
@@ -292,7 +294,7 @@ async def _next(line: Line, silence: Silence, acks: Acks, task_id: str) -> tuple
     while True:
         now_s = _now_s()
         due_in_s = acks.due_in_s(now_s)
-        if due_in_s == 0.0 and (cursor := acks.take(now_s)) is not None:
+        if due_in_s == 0.0 and (cursor := acks.take()) is not None:
             await line.send("ack", {"task_id": task_id, "cursor": str(cursor)})
             due_in_s = None
         left_s = silence.left_s(now_s)

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from livetask.position import Cursor
 
-ACK_S = 0.01
-"""At most one acknowledgement in this time: far below what the server accepts of messages, and with its window of
-256 KiB enough for 25 MB/s."""
+ACK_S = 0.25
+"""What was consumed is acknowledged after this time at the latest, and before, when it is a share of the window."""
+
+ACK_SHARE = 4
+"""An acknowledgement costs the server as much as sending some pieces; one a quarter of the window never stalls it."""
+
+WINDOW_BYTES = 16 * 1024
+"""Until the server has told its window: less than any sensible one."""
 
 SILENT_S = 20.0
 """A line without a sign for this long is dead; the server's heartbeat comes every 5 s by default."""
@@ -19,25 +24,38 @@ RETRY_MOST_S = 5.0
 
 
 class Acks:
-    """What was consumed and not acknowledged yet."""
+    """What was consumed and not acknowledged yet. ``window_bytes``: the server's, as it told it.
+
+    The first is sent at once: until it has heard one, the server sends as much as the connection takes.
+    """
 
     def __init__(self) -> None:
+        self.window_bytes = WINDOW_BYTES
         self._due: Cursor | None = None
-        self._last_s = float("-inf")
+        self._first_s = 0.0  # when the first of what is due was consumed
+        self._size_bytes = 0
+        self._said = False
 
-    def consumed(self, cursor: Cursor) -> None:
-        """The program has taken over everything up to ``cursor``."""
+    def consumed(self, cursor: Cursor, size_bytes: int, now_s: float) -> None:
+        """The program has taken over everything up to ``cursor``, which is ``size_bytes`` more."""
+        if self._due is None:
+            self._first_s = now_s
         self._due = cursor
+        self._size_bytes += size_bytes
 
     def due_in_s(self, now_s: float) -> float | None:
         """How long until an acknowledgement is to be sent; None: there is none."""
-        return None if self._due is None else max(0.0, self._last_s + ACK_S - now_s)
+        if self._due is None:
+            return None
+        if not self._said or self._size_bytes * ACK_SHARE >= self.window_bytes:
+            return 0.0
+        return max(0.0, self._first_s + ACK_S - now_s)
 
-    def take(self, now_s: float) -> Cursor | None:
+    def take(self) -> Cursor | None:
         """The cursor to acknowledge now, if any."""
         due, self._due = self._due, None
-        if due is not None:
-            self._last_s = now_s
+        self._said = self._said or due is not None
+        self._size_bytes = 0
         return due
 
 

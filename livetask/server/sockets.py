@@ -280,6 +280,7 @@ class Sockets:
             "task": None if task is None else task_json(task),
             "run": None if cursor is None else cursor.run,
             "cursor": None if cursor is None else str(cursor),
+            "window": follower.sub.window_bytes,
         }
 
     async def _unsubscribe(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:

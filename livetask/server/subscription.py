@@ -80,6 +80,11 @@ class Subscription:
         self._sent = self._acked = 0
         self._marks: deque[tuple[Cursor, int]] = deque()  # (cursor, all bytes sent up to it)
 
+    @property
+    def window_bytes(self) -> int:
+        """The most that is under way once the viewer acknowledges."""
+        return self._window
+
     # ---- what to read
 
     @property

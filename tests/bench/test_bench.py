@@ -59,6 +59,7 @@ def test_frames_are_walked_however_reads_cut_them(cuts: list[int]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         order = {"port": listening.getsockname()[1], "viewers": 1, "expected": 7, "acks": "t", "subscribe": {}}
         viewer = SocketIoViewer(Crowd(order), 0)
+        viewer.ack_bytes = 0
         with listening.accept()[0] as far, viewer.socket:
             while sent:
                 cuts = [*cuts[1:], cuts[0]]

@@ -15,22 +15,43 @@ FIRST, SECOND = Cursor(1, "abcdefghijkl", START), Cursor(1, "abcdefghijkl", Posi
 def test_nothing_is_acknowledged_before_it_is_consumed() -> None:
     acks = Acks()
     assert acks.due_in_s(0.0) is None
-    assert acks.take(0.0) is None
-    acks.consumed(FIRST)
-    assert acks.due_in_s(0.0) == 0.0
-    assert acks.take(0.0) == FIRST
-
-
-def test_acknowledgements_keep_their_distance_and_the_last_one_counts() -> None:
-    acks = Acks()
-    acks.consumed(FIRST)
-    acks.take(1.0)
-    acks.consumed(FIRST)
-    acks.consumed(SECOND)
-    assert acks.due_in_s(1.0) == pytest.approx(ACK_S)
+    assert acks.take() is None
+    acks.consumed(FIRST, 10, 0.0)
+    assert acks.due_in_s(0.0) == 0.0  # the server learns at once that this client acknowledges
+    assert acks.take() == FIRST
+    acks.consumed(SECOND, 10, 1.0)
+    assert acks.due_in_s(1.0) == ACK_S
     assert acks.due_in_s(1.0 + ACK_S) == 0.0
-    assert acks.take(1.0 + ACK_S) == SECOND
+
+
+def begun() -> Acks:
+    """After the first acknowledgement."""
+    acks = Acks()
+    acks.consumed(FIRST, 0, 0.0)
+    acks.take()
+    return acks
+
+
+def test_what_is_consumed_bit_by_bit_is_acknowledged_in_time_and_the_last_place_counts() -> None:
+    acks = begun()
+    acks.consumed(FIRST, 10, 1.0)
+    acks.consumed(SECOND, 10, 1.2)
+    assert acks.due_in_s(1.2) == pytest.approx(ACK_S - 0.2)
+    assert acks.take() == SECOND
     assert acks.due_in_s(2.0) is None
+
+
+@pytest.mark.parametrize("window_bytes", [4096, 262_144])
+def test_a_quarter_of_the_window_is_acknowledged_at_once(window_bytes: int) -> None:
+    acks = begun()
+    acks.window_bytes = window_bytes
+    acks.consumed(FIRST, window_bytes // 4 - 1, 1.0)
+    assert acks.due_in_s(1.0) == ACK_S
+    acks.consumed(SECOND, 1, 1.0)
+    assert acks.due_in_s(1.0) == 0.0
+    acks.take()
+    acks.consumed(SECOND, window_bytes // 4 - 1, 1.0)
+    assert acks.due_in_s(1.0) == ACK_S
 
 
 def test_a_line_is_silent_after_its_time_and_any_event_ends_that() -> None:

@@ -136,7 +136,7 @@ async def test_a_task_that_waits_or_is_not_known_yet_can_be_followed(serving: Se
         assert answer["ok"] is False
         assert answer["code"] == "task_unknown"
         answer = await viewer.subscribe(run.task_id, wait=True)
-        assert answer == {"ok": True, "task": None, "run": None, "cursor": None}
+        assert answer == {"ok": True, "task": None, "run": None, "cursor": None, "window": 256 * 1024}
         run.note("queued", {"name": "x"})
         run.begin()
         run.write(b"hello\n")
