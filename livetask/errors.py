@@ -227,7 +227,10 @@ class TaskNotAllowed(LivetaskError):
 
 
 class ArgumentsUnknown(LivetaskError):
-    """A task cannot be run again as it was: its arguments are not kept. ``why``: 'too_large', 'not_json' or ''."""
+    """A task cannot be run again as it was: its arguments are not kept.
+
+    ``why``: 'too_large', 'not_json', 'secret' or ''.
+    """
 
     code = "arguments_unknown"
     status = 409
@@ -238,7 +241,7 @@ class ArgumentsUnknown(LivetaskError):
         self.why = why
 
     def __str__(self) -> str:
-        known = {"too_large": "they are too large", "not_json": "JSON cannot hold them"}
+        known = {"too_large": "they are too large", "not_json": "JSON cannot hold them", "secret": "they hold a secret"}
         return (
             f"the arguments of task {self.task_id} are not kept ({known.get(self.why, 'nobody noted them')}): give args"
         )

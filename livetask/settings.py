@@ -151,6 +151,14 @@ class Settings:
     audit_keep_s: int = _setting(90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60)
     audit_cap: int = _setting(100_000, "server: how many entries of that are kept", least=100)
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
+    mask: bool = _setting(True, "worker: hide secrets of known formats in output, errors, arguments and events")
+    mask_env: tuple[str, ...] = _setting(
+        ("*_PASSWORD", "*_SECRET", "*_SECRET_KEY", "*_TOKEN", "*_API_KEY", "PGPASSWORD"),
+        "worker: environment variables whose values are hidden there too, globs allowed",
+    )
+    mask_with: str = _setting(
+        "", "worker: `module:callable` that gives further texts to be hidden; called when the worker starts"
+    )
     cors_allowed_origins: tuple[str, ...] = _setting((), "server: other origins whose pages may connect; empty: none")
     allowed_hosts: tuple[str, ...] = _setting(
         (), "server: names that it may be asked for, besides localhost and addresses; `*.example.org`, `*` for all"

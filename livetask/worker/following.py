@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from livetask.position import START, Position
+from livetask.worker.masking import REACH_BYTES, Mask
 from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
 from livetask.worker.spool import RunPaths, read_json, write_whole
@@ -40,19 +41,21 @@ class Piece:
 
 class Following:
     """The output of one run. ``base``: the scan where the oldest held byte stands. ``scan``: where the next entry
-    begins. ``size``: bytes written so far, as seen last. ``last``: the newest bytes read, for whoever looks for signs.
+    begins. ``size``: bytes written so far, as seen last. ``decided``: how many of them may be sent, since what follows
+    cannot make a secret of them. ``last``: the newest bytes read, for whoever looks for signs.
     """
 
-    def __init__(self, paths: RunPaths) -> None:
-        """Open the output. Raises OSError."""
+    def __init__(self, paths: RunPaths, mask: Mask | None = None) -> None:
+        """Open the output. ``mask``: hides secrets in it, None for nothing to hide. Raises OSError."""
         self._paths = paths
+        self._mask = mask
         self._fd = os.open(paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
         self.base = _read_base(paths)
         self.scan = self.base
         self.gap_from: Position | None = START if self.base.at != START else None
         self._marks: list[Scan] = [self.base]
         self._mark_every_bytes = _MARK_EVERY_BYTES
-        self.size = 0
+        self.size = self.decided = 0
         self._reserved = RESERVED_BYTES
         self.last = b""
         self.look()
@@ -69,8 +72,23 @@ class Following:
 
     def look(self) -> int:
         """See how much has been written by now."""
-        self.size = os.fstat(self._fd).st_size
-        return self.size
+        size = os.fstat(self._fd).st_size
+        if size != self.size:
+            self.size = size
+            self.decided = size if self._mask is None else self._decided(self._mask)
+        return size
+
+    def _decided(self, mask: Mask) -> int:
+        if os.pread(self._fd, 1, self.size - 1) == b"\n":
+            return self.size
+        start = max(self._readable, self.size - 2 * REACH_BYTES)
+        data = os.pread(self._fd, self.size - start, start)
+        return start + mask.decided(data)
+
+    @property
+    def _readable(self) -> int:
+        """The oldest byte that lies in the file; a little before ``base``, so that a secret across it is known."""
+        return self.base.at.byte if self._mask is None else max(0, self.base.at.byte - REACH_BYTES - _BLOCK_BYTES)
 
     @property
     def held_bytes(self) -> int:
@@ -86,11 +104,14 @@ class Following:
             yield Piece(self.gap_from, self.base.at, b"", b"")
             self.gap_from = None
             most -= 1
-        while most > 0 and self.scan.at.byte < until:
-            data = self._read(self.scan.at.byte, min(until - self.scan.at.byte, chunk_bytes + 1))
-            if not data:
-                return
+        if most <= 0 or self.scan.at.byte >= until:
+            return
+        rest = self._read(self.scan.at.byte, min(until - self.scan.at.byte, most * chunk_bytes + 1))
+        at = 0
+        while most > 0 and at < len(rest):
+            data = rest[at : at + chunk_bytes + 1]
             data = data[: cut(data, chunk_bytes)]
+            at += len(data)
             before = self.scan
             self._go_to(before.fed(data))
             self.last = data
@@ -160,7 +181,7 @@ class Following:
         self.base = base
         self._marks = [base, *(mark for mark in self._marks if mark.at.byte > start)]
         _write_base(self._paths, base)
-        give_back(self._fd, 0, start)
+        give_back(self._fd, 0, self._readable // _BLOCK_BYTES * _BLOCK_BYTES)
         return unsent
 
     def _scan_at(self, byte: int) -> Scan:
@@ -183,7 +204,12 @@ class Following:
             self._mark_every_bytes *= 2
 
     def _read(self, start: int, size: int) -> bytes:
-        return os.pread(self._fd, size, start)
+        """Bytes as they are sent: what is hidden depends on what stands around it."""
+        if self._mask is None:
+            return os.pread(self._fd, size, start)
+        first = max(self._readable, start - REACH_BYTES)
+        data = self._mask.hidden(os.pread(self._fd, start - first + size + REACH_BYTES, first))
+        return data[start - first : start - first + size]
 
 
 def _read_base(paths: RunPaths) -> Scan:

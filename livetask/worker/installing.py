@@ -41,6 +41,7 @@ from livetask.worker.order import Order
 from livetask.worker.process import kill_descendants, kill_inherited, kill_tree
 from livetask.worker.progress import note_state_updates
 from livetask.worker.records import console_file, show_records
+from livetask.worker.secret_texts import texts_to_hide
 from livetask.worker.shipper_process import ShipperProcess
 from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
 from livetask.worker.stopping import StopList
@@ -192,7 +193,8 @@ def _forbid(wish: Wish) -> None:
 def _order(settings: Settings, directory: Path) -> Order:
     names = {item.name for item in dataclasses.fields(Order)}
     values = {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
-    return Order(directory=str(directory), main_pid=os.getpid(), **values)
+    secrets = texts_to_hide(settings.mask_env, os.environ, settings.mask_with)
+    return Order(directory=str(directory), main_pid=os.getpid(), secrets=secrets, **values)
 
 
 def _settings(app: Celery) -> Settings:

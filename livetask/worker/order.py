@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from livetask.keys import Keys
+from livetask.worker.masking import Mask
 from livetask.worker.shipping import Terms
 
 
@@ -17,6 +18,7 @@ class Order:
     """The shipper's order; bytes, seconds and milliseconds as in the settings of the same names.
 
     ``directory``: where the runs lie. ``main_pid``: the worker's main process. ``tee``: show all on the old console.
+    ``mask``: hide secrets of known formats. ``secrets``: texts to be hidden wherever they are.
     """
 
     directory: str
@@ -34,6 +36,8 @@ class Order:
     recent_cap: int
     runs_kept: int
     events_kept: int
+    mask: bool = False
+    secrets: tuple[str, ...] = ()
 
     def as_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -46,6 +50,7 @@ class Order:
     @property
     def terms(self) -> Terms:
         """The part of it that concerns a run's way into Redis."""
+        mask = Mask(formats=self.mask, texts=self.secrets)
         return Terms(
             keys=Keys(self.prefix),
             chunk_bytes=self.chunk_bytes,
@@ -55,4 +60,5 @@ class Order:
             recent_cap=self.recent_cap,
             runs_kept=self.runs_kept,
             events_kept=self.events_kept,
+            mask=None if mask.is_empty else mask,
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.event_tail import EventRead, EventTail
 from livetask.worker.following import Following, Piece
+from livetask.worker.masking import Mask
 from livetask.worker.spool import RunFacts, RunPaths
 from livetask.worker.writing import Call
 
@@ -48,6 +49,15 @@ class Terms:
     recent_cap: int
     runs_kept: int
     events_kept: int
+    mask: Mask | None = None
+
+    def shown(self, text: str) -> str:
+        """A text without its secrets."""
+        return text if self.mask is None else self.mask.text(text)
+
+    def shown_values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The same for the texts among the values."""
+        return {key: self.shown(value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
 class Shipping:
@@ -61,7 +71,7 @@ class Shipping:
         """Raises OSError if the spool cannot be read."""
         self.paths = paths
         self.facts = facts
-        self.following = Following(paths)
+        self.following = Following(paths, terms.mask)
         self.events = EventTail(paths)
         self.end: End | None = None
         self.final: int | None = None
@@ -83,7 +93,7 @@ class Shipping:
     @property
     def until(self) -> int:
         """Before which byte there is something to send."""
-        return self.following.size if self.final is None else self.final
+        return self.following.decided if self.final is None else self.final
 
     @property
     def has_more(self) -> bool:
@@ -221,11 +231,12 @@ class Shipping:
         events = self.events.next()
         event = next(events, None)
         while left > 0:
-            stop = self.until if event is None else min(self.until, event.size_bytes)
+            until = self.until
+            stop = until if event is None else min(until, event.size_bytes)
             for piece in self.following.pieces(stop, self._terms.chunk_bytes, left):
                 left -= 1
                 yield "append", self._append(piece, now_ms)
-            if event is None or left <= 0 or self.following.has_more(stop):
+            if event is None or left <= 0 or self.following.has_more(stop) or event.size_bytes > until:
                 return
             left -= 1
             self.events.sent = event.seq
@@ -261,7 +272,7 @@ class Shipping:
             "owner": facts.owner,
             "args": facts.args,
             "kwargs": facts.kwargs,
-            **facts.call,
+            **self._call(),
         }
         run_fields = {
             "why": facts.why,
@@ -280,10 +291,15 @@ class Shipping:
             (
                 *(facts.task_id, facts.nonce, self._wanted, str(first), why_missing),
                 *(terms.keep_ms, terms.lease_ms, terms.recent_cap, terms.runs_kept),
-                json.dumps({key: text for key, text in task_fields.items() if text}),
+                json.dumps({key: terms.shown(text) for key, text in task_fields.items() if text}),
                 json.dumps(run_fields),
             ),
         )
+
+    def _call(self) -> dict[str, str]:
+        """The arguments for another run; not kept where a secret is in them, since it would run with stars."""
+        call = self.facts.call
+        return {"call_not": "secret"} if "call" in call and self._terms.shown(call["call"]) != call["call"] else call
 
     def _append(self, piece: Piece, now_ms: int) -> Call:
         keys, terms = self._terms.keys, self._terms
@@ -313,7 +329,14 @@ class Shipping:
             ),
             (
                 *(facts.task_id, self.ordinal or 0, facts.nonce, event.seq, self._terms.keep_ms),
-                *("name", event.name, "data", event.data, "at", str(self.following.position_of(event.size_bytes))),
+                *(
+                    "name",
+                    event.name,
+                    "data",
+                    self._terms.shown(event.data),
+                    "at",
+                    str(self.following.position_of(event.size_bytes)),
+                ),
             ),
         )
 
@@ -324,7 +347,7 @@ class Shipping:
             (keys.room(room), keys.room_mark(room, facts.nonce), keys.bell(bucket)),
             (
                 *(room, event.seq, self._terms.keep_ms, self._terms.events_kept),
-                *("name", event.name, "data", event.data, "task", facts.task_id),
+                *("name", event.name, "data", self._terms.shown(event.data), "task", facts.task_id),
                 *("run", self.ordinal or 0, "nonce", facts.nonce, "seq", event.seq),
             ),
         )
@@ -354,8 +377,9 @@ class Shipping:
             ),
             (
                 *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, position, end.how),
-                *(json.dumps(end.detail), crc, end.state, terms.keep_ms, terms.recent_cap, ""),
-                json.dumps(fields),
+                *(json.dumps(terms.shown_values(end.detail)), crc, end.state),
+                *(terms.keep_ms, terms.recent_cap, ""),
+                json.dumps(terms.shown_values(fields)),
             ),
         )
 

@@ -27,7 +27,7 @@ PURE = [
     "server/schemas.py", "server/listing/rows.py", "server/listing/wanted.py", "server/listing/asked.py",
     "server/access/caller.py", "server/access/presented.py", "server/access/policy.py", "server/access/rights.py",
     "server/access/needs.py", "server/access/sight.py", "server/armour/hosts.py",
-    "server/armour/rates.py", "server/tally.py", "server/stream_events.py",
+    "server/armour/rates.py", "server/tally.py", "server/stream_events.py", "worker/masking.py",
     "server/archive/members.py", "server/archive/parts.py", "server/archive/names.py",
 ]  # fmt: skip
 KNOW_CELERY = {"server/control.py", "server/revoking.py"}

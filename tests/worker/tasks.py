@@ -306,3 +306,23 @@ def family(path: str) -> None:
         found.append(pid)
     Path(path).write_text(" ".join(map(str, found)))
     run(sleep)
+
+
+@task
+def leak(*parts: str, fail: bool = False, **more: Any) -> Any:
+    """Write a secret, which comes in parts, by every way there is."""
+    whole = "".join(parts)
+    print("print", whole)
+    for part in parts:
+        print(part, end="")
+    print()
+    logger.warning("record %s", whole)
+    for part in parts:
+        os.write(1, part.encode())
+        time.sleep(0.1)
+    os.write(1, b"\n")
+    subprocess.run(["echo", "child", whole], check=True)
+    print("value", os.environ.get("LEAK_PASSWORD"))
+    if fail:
+        raise ValueError(f"cannot use {whole}")
+    return {"whole": whole, "password": "swordfish", "kept": "shown", **more}

@@ -1,0 +1,232 @@
+"""Secrets in output: hidden byte for byte, wherever the text is split, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livetask.setting_errors import SettingInvalid
+from livetask.worker.following import Following
+from livetask.worker.masking import REACH_BYTES, Mask
+from livetask.worker.secret_texts import texts_to_hide
+from livetask.worker.spool import RunPaths, new_nonce
+
+
+def text(*parts: str) -> bytes:
+    """Put together here, so that no scanner of repositories finds keys in this file."""
+    return "".join(parts).encode()
+
+
+B64 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+KEY_LINES = [*[B64] * 24, "dGhlIGVuZA=="]
+SECRETS: dict[str, tuple[bytes, bytes]] = {
+    "amazon id": (b"AKIA", text("IOSFODNN7", "EXAMPLE")),
+    "amazon secret": (b"aws_secret_access_key = ", text("wJalrXUtnFEMI/K7MDENG/", "bPxRfiCYEXAMPLEKEY")),
+    "github": (b"ghp_", text("16C7e42F292c6912E7", "710c838347Ae178B4a")),
+    "github fine": (b"github_pat_", text("11ABCDEFG0abcdefghij", "_klmnopqrstuvwxyz0123456789")),
+    "gitlab": (b"glpat-", text("xYz12345", "-abcdEFGH_ijk")),
+    "slack": (b"xoxb-", text("17653672481-19874698323", "-pdFZKVeTuE8sk7oOcBrzbqgy")),
+    "slack hook": (b"hooks.slack.com/services/", text("T0000/B0000/", "XXXXXXXXXXXX")),
+    "stripe": (b"sk_live_", text("4eC39HqLyjWD", "arjtT1zdp7dc")),
+    "google": (b"AIza", text("SyDaGmWKa4JsXZ-HjGw7", "ISLn_3namBGewQe")),
+    "bearer": (b"Authorization: Bearer ", text("mF_9.B5f-4.1JqM", "abcdefgh~+/==")),
+    "openai": (b"sk-", text("proj-abcdefghijklmnop", "qrstuvwxyz0123456789")),
+    "jwt": (b"eyJ", text("hbGciOiJIUzI1NiJ9.eyJ", "zdWIiOiIxMjM0NTY3ODkwIn0.", "dozjgNryP4J3jVmNHl0w5N_XgL0n3I9")),
+    "url": (b"postgresql://anna:", text("hunter", "2hunter2")),
+}
+TAILS = {"url": b"@db.example/x"}
+
+
+def lines_of_key(end: str = "\n", kind: str = "RSA ") -> tuple[bytes, bytes]:
+    head, tail = f"-----BEGIN {kind}PRIVATE KEY-----", f"-----END {kind}PRIVATE KEY-----"
+    whole = end.join([head, *KEY_LINES, tail])
+    hidden = end.join([head, *("*" * len(line) for line in KEY_LINES), tail])
+    return whole.encode(), hidden.encode()
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize(
+    ("before", "after"), [("", ""), ("text ", " text\n"), ('{"a": "', '", "b": 1}'), ("\x1b[32m", "\x1b[0m")]
+)
+def test_a_key_of_a_known_format_is_hidden_and_what_stands_around_it_is_not(kind: str, before: str, after: str) -> None:
+    head, secret = SECRETS[kind]
+    whole = before.encode() + head + secret + TAILS.get(kind, b"") + after.encode()
+    hidden = Mask().hidden(whole)
+    assert hidden == before.encode() + head + b"*" * len(secret) + TAILS.get(kind, b"") + after.encode()
+    assert Mask().hidden(hidden) == hidden
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\\n"])
+@pytest.mark.parametrize("kind", ["RSA ", "", "OPENSSH "])
+def test_a_private_key_is_hidden_with_its_line_ends_where_they_were(end: str, kind: str) -> None:
+    whole, hidden = lines_of_key(end, kind)
+    found = Mask().hidden(b"before\n" + whole + b"\nafter\n")
+    expected = b"before\n" + hidden + b"\nafter\n"
+    if end == "\\n":
+        assert B64.encode()[:16] not in found
+        assert len(found) == len(expected)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "Downloading https://example.org:8080/path and http://[::1]:80/",
+        "the bearer of bad news, a task_test_case, skip_live_data, eyJ and AKIA",
+        "pip install pypi-simple; npm_config_loglevel=warn; sk-learn",
+        "commit 16C7e42F292c6912E7710c838347Ae178B4a1234",
+        "user@example.org: hello; git@github.com:who/what.git",
+        "-----BEGIN CERTIFICATE-----\n" + B64 + "\n-----END CERTIFICATE-----",
+        "********** heading **********",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(harmless: str) -> None:
+    assert Mask().hidden(harmless.encode()) == harmless.encode()
+    assert Mask().decided(harmless.encode() + b"\n") == len(harmless.encode()) + 1
+
+
+def test_given_texts_are_hidden_by_line_and_as_json_and_repr_write_them() -> None:
+    mask = Mask(formats=False, texts=["pass\"word'\\ü", "two\nlonger lines\nok"])
+    assert mask.text("a pass\"word'\\ü b") == "a " + "*" * len("pass\"word'\\ü".encode()) + " b"
+    assert "word" not in mask.text('{"a": "pass\\"word\'\\\\\\u00fc"}')
+    assert "word" not in mask.text(repr({"a": "pass\"word'\\ü"}))
+    assert mask.text("longer lines, two") == "************, two"
+
+
+# ---- any split
+
+_PIECES = st.one_of(
+    st.sampled_from([head + secret + TAILS.get(kind, b"") for kind, (head, secret) in SECRETS.items()]),
+    st.sampled_from([head for head, _ in SECRETS.values()]),
+    st.sampled_from([lines_of_key()[0], lines_of_key("\\n")[0], lines_of_key()[0][:700], b"the house's own secret"]),
+    st.sampled_from(
+        [b"\n", b" ", b"\r", b"\r\n", b"=", b'"', b".", b"-", b"\x1b[1m", "ü€".encode(), b"eyJ.eyJ", b"://a:b@@"]
+    ),
+    st.binary(max_size=20),
+    st.text(alphabet="aA0-_.:/@ ", max_size=30).map(str.encode),
+)
+_MASK = Mask(texts=["the house's own secret", "ses own s"])
+
+
+@settings(max_examples=60)
+@given(st.lists(_PIECES, max_size=30), st.data())
+def test_however_the_output_comes_and_is_read_the_same_bytes_are_hidden(
+    pieces: list[bytes], data: st.DataObject
+) -> None:
+    whole = b"".join(pieces)
+    expected = _MASK.hidden(whole)
+    assert len(expected) == len(whole)
+    paths = RunPaths(Path(os.environ.get("TMPDIR", "/tmp")), new_nonce())
+    file = Path(paths.of("out"))
+    file.write_bytes(b"")
+    following = Following(paths, _MASK)
+    try:
+        sent, at = b"", 0
+        while at < len(whole):
+            size = data.draw(st.integers(1, max(1, len(whole) - at)))
+            with file.open("ab") as out:
+                out.write(whole[at : at + size])
+            at += size
+            following.look()
+            for piece in following.pieces(following.decided, data.draw(st.integers(64, 2000)), 1000):
+                sent += piece.data
+            assert sent == expected[: len(sent)]
+            if data.draw(st.booleans()):  # the shipper dies; another one is told where the output in Redis ends
+                end = following.scan.at
+                following.close()
+                following = Following(paths, _MASK)
+                following.go_to(end)
+                assert following.scan.crc == zlib.crc32(expected[: end.byte])
+        for piece in following.pieces(len(whole), 1000, 10_000):
+            sent += piece.data
+        assert sent == expected
+        assert following.scan.crc == zlib.crc32(expected)
+    finally:
+        following.close()
+        paths.remove()
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=40), st.sampled_from(sorted(SECRETS)), st.integers(0, 3))
+def test_a_window_of_twice_the_reach_decides_as_the_whole_does(noise: bytes, kind: str, lines: int) -> None:
+    head, secret = SECRETS[kind]
+    block = noise + b"\n" * lines + b" " + head + secret + TAILS.get(kind, b"") + b" "
+    whole = (block * (80_000 // len(block)))[:80_000]
+    expected = _MASK.hidden(whole)
+    for start in range(REACH_BYTES, 60_000, 7001):
+        window = _MASK.hidden(whole[start - REACH_BYTES : start + 5000 + REACH_BYTES])
+        assert window[REACH_BYTES : REACH_BYTES + 5000] == expected[start : start + 5000]
+
+
+def test_words_that_are_no_secret_are_not_held_back() -> None:
+    for begun in (b"Enter your name: ", b"......", b"45% of ghp", b"see https://example.org ", b"\x1b[32m"):
+        assert Mask().decided(begun) == len(begun)
+    for begun, kept in ((b"key ghp_abc", 8), (b"to https://anna:hun", 16), (b"Bearer abc", 7)):
+        assert Mask().decided(begun) == kept
+    assert Mask(texts=["open sesame"]).decided(b"say open ses") == 4
+
+
+def test_a_line_without_end_is_held_back_no_further_than_the_reach() -> None:
+    assert Mask().decided(b"Bearer " + b"a" * 100_000) == 100_007
+    assert Mask(texts=["x" * 50]).decided(b"y" * 100_000) == 100_000
+
+
+@pytest.mark.alone
+def test_output_made_to_be_hard_to_search_is_searched_in_time() -> None:
+    import time
+
+    mask = Mask(texts=["a" * 4000 + "b", "secret words"])
+    hard = [
+        b"eyJ",
+        b"eyJ.",
+        b"://",
+        b"://a:",
+        b"Bearer ",
+        b"xoxb-",
+        b"a",
+        b"@",
+        b"-----BEGIN PRIVATE KEY-----\n",
+        b"sk-",
+        B64.encode() + b"\n",
+    ]
+    for word in hard:
+        block = word * (512 * 1024 // len(word))
+        began = time.process_time()
+        mask.hidden(block)
+        mask.decided(block[-2 * REACH_BYTES :])
+        assert time.process_time() - began < 3, word
+
+
+# ---- which texts
+
+
+def test_values_of_named_variables_are_secrets_and_switches_are_not() -> None:
+    environ = {"DB_PASSWORD": "correct horse", "X_TOKEN": "true", "OTHER": "correct donkey", "PGPASSWORD": "longenough"}
+    assert texts_to_hide(("*_PASSWORD", "*_TOKEN", "PGPASSWORD"), environ, "") == ("correct horse", "longenough")
+
+
+def given_texts() -> list[str]:
+    return ["from the vault"]
+
+
+def failing() -> list[str]:
+    raise RuntimeError("from the vault")
+
+
+def test_a_callable_gives_further_ones() -> None:
+    assert texts_to_hide((), {}, "tests.worker.test_masking:given_texts") == ("from the vault",)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["tests.worker.test_masking:failing", "no.such:thing", "tests", "tests.worker.test_masking:B64"]
+)
+def test_without_knowing_what_to_hide_nothing_is_shown(wrong: str) -> None:
+    with pytest.raises(SettingInvalid, match="mask_with") as refused:
+        texts_to_hide((), {}, wrong)
+    assert "vault" not in str(refused.value)

@@ -1,0 +1,87 @@
+"""Secrets of real tasks: what leaves the machine does not hold them, whichever way they were written."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.real.redis_servers import RealRedis
+from tests.worker.conftest import Starter
+
+PARTS = ("ghp", "_16C7e42F292c", "6912E7710c838347", "Ae178B4a")
+WHOLE = "".join(PARTS)
+HIDDEN = "ghp_" + "*" * 36
+
+
+def everything(starter: Starter) -> bytes:
+    """All that Redis holds under the prefix of the worker, and the names of it."""
+    client, found = starter.stored.client, b""
+    for key in client.scan_iter(f"*{starter.prefix}*"):
+        found += bytes(key) + b"\n" + (client.dump(key) or b"") + b"\n"
+        kind = client.type(key)
+        if kind == b"hash":
+            found += b"\n".join(client.hvals(key))
+        if kind == b"stream":
+            found += repr(client.xrange(key)).encode()
+    return found
+
+
+@pytest.fixture
+def starter(valkey: RealRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Starter:
+    monkeypatch.setenv("LEAK_PASSWORD", "correct horse battery")
+    return Starter(valkey.url, tmp_path)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_no_secret_reaches_redis_by_whichever_way_it_was_written(starter: Starter, pool: str) -> None:
+    worker = starter.start(pool)
+    try:
+        _, task, output = worker.outcome("leak", *PARTS)
+        _, failed, _ = worker.outcome(
+            "leak", *PARTS, kwargs={"fail": True, "url": "https://anna:hunter2two@x.example/"}
+        )
+        _, plain, text = worker.outcome("say", "nothing to hide")
+    finally:
+        worker.stop()
+    lines = output.decode().splitlines()
+    assert lines[0] == f"print {HIDDEN}"
+    assert lines[1] == HIDDEN
+    assert lines[2].endswith(f"record {HIDDEN}")
+    if pool == "prefork":
+        assert lines[3:] == [HIDDEN, f"child {HIDDEN}", "value " + "*" * 21]
+    assert task["1.crc"] == f"{zlib.crc32(output):08x}", "the sum is that of what is stored"
+    assert "call" not in failed
+    assert failed["call_not"] == "secret"
+    assert "https://anna:**********@x.example" in failed["kwargs"]
+    assert HIDDEN in failed["1.detail"]
+    assert "cannot use" in failed["1.detail"]
+    assert HIDDEN in task["result"]
+    stored = everything(starter)
+    for secret in (WHOLE, WHOLE[4:20], "correct horse", "hunter2two"):
+        assert secret.encode() not in stored, secret
+    assert text == b"nothing to hide\n"
+    assert "nothing to hide" in plain["call"]
+
+
+def test_what_is_not_wanted_hidden_is_shown(starter: Starter) -> None:
+    worker = starter.start("prefork", mask="0", mask_env=",")
+    try:
+        _, task, output = worker.outcome("leak", *PARTS)
+    finally:
+        worker.stop()
+    assert output.count(WHOLE.encode()) == 5
+    assert b"correct horse battery" in output
+    assert "".join(PARTS[:1]) in task["call"]
+
+
+def test_a_callable_that_fails_means_no_capture_and_says_why(starter: Starter) -> None:
+    worker = starter.start("prefork", mask_with="tests.worker.test_masking:failing")
+    try:
+        task_id = worker.send("say", "unseen")
+        assert worker.app.control.ping(timeout=2)
+    finally:
+        worker.stop()
+    assert "mask_with" in worker.log
+    assert starter.stored.task(task_id) == {}
