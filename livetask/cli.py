@@ -55,6 +55,7 @@ FLAGS = (
     Flag("insecure", bool),
     Flag("prefix", str, "NAME"),
     Flag("archive_dir", str, "DIRECTORY"),
+    Flag("archive_s3", str, "ADDRESS"),
     Flag("available_tasks", str, "NAMES"),
     Flag("cors_allowed_origins", str, "ORIGINS"),
     Flag("allowed_hosts", str, "NAMES"),

@@ -26,6 +26,7 @@ MIB = 1024 * KIB
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "valkey+socket", "sentinel", "valkey", "valkeys")
 _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_TOKEN")
+_S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -128,6 +129,9 @@ class Settings:
     archive_dir: str = _setting(
         "", "server: the directory where output lives on that leaves Redis, shared by all servers; empty: nowhere"
     )
+    archive_s3: str = _setting(
+        "", "server: the same in S3, as s3://bucket/folder, with livetask[s3] installed; instead of a directory"
+    )
     archive_after_s: int = _setting(60, "server: how long after its end a run is archived, in seconds", least=0)
     archive_step_bytes: int = _setting(
         MIB, "server: how much of a run that goes on is archived at once, in bytes", least=64 * KIB
@@ -195,6 +199,10 @@ class Settings:
             raise SettingInvalid("capture_level", self.capture_level, f"one of {', '.join(_LEVELS)}")
         if not self.prefix or any(sign in self.prefix for sign in "{} \n"):
             raise SettingInvalid("prefix", self.prefix, "a name without braces and blanks")
+        if self.archive_s3 and _S3.fullmatch(self.archive_s3) is None:
+            raise SettingInvalid("archive_s3", self.archive_s3, "s3://bucket or s3://bucket/folder")
+        if self.archive_s3 and self.archive_dir:
+            raise SettingInvalid("archive_dir", self.archive_dir, "nothing, since archive_s3 is given")
         if not 0 <= self.port <= 65535:
             raise SettingInvalid("port", self.port, "0 to 65535")
         if self.proxy_user_header and not self.trusted_proxies:

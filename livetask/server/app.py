@@ -33,6 +33,7 @@ from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.s3 import S3Shelf
 from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
@@ -235,7 +236,7 @@ async def _close(running: Running, stops: Stops, keeping: Keeping | None, store:
 
 def _keeping(settings: Settings) -> Keeping | None:
     """The archive, if there is one."""
-    if not settings.archive_dir:
+    if not settings.archive_dir and not settings.archive_s3:
         return None
     terms = Terms(
         after_s=min(settings.archive_after_s, settings.keep_s / 2),
@@ -246,7 +247,8 @@ def _keeping(settings: Settings) -> Keeping | None:
         cap_bytes=settings.archive_cap_bytes,
         keep_s=settings.archive_keep_s,
     )
-    return Keeping(DirectoryShelf(Path(settings.archive_dir)), prefix=settings.prefix, terms=terms)
+    shelf = S3Shelf(settings.archive_s3) if settings.archive_s3 else DirectoryShelf(Path(settings.archive_dir))
+    return Keeping(shelf, prefix=settings.prefix, terms=terms)
 
 
 def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:

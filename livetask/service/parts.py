@@ -143,10 +143,17 @@ def web_part(url: str, port: int, home: Path, data: DataDirectory | None = None)
     return Part(
         name="web",
         command=[sys.executable, *line],
-        env={**_urls(url), "LIVETASK_ARCHIVE_DIR": os.environ.get("LIVETASK_ARCHIVE_DIR", str(home / "archive"))},
+        env={**_urls(url), **_archive(home)},
         ending=(Step(signal.SIGTERM, 2.0),),
         said=said,
     )
+
+
+def _archive(home: Path) -> dict[str, str]:
+    """Where the archive lies, unless the environment says it."""
+    if "LIVETASK_ARCHIVE_DIR" in os.environ or "LIVETASK_ARCHIVE_S3" in os.environ:
+        return {}
+    return {"LIVETASK_ARCHIVE_DIR": str(home / "archive")}
 
 
 def _urls(url: str) -> dict[str, str]:
