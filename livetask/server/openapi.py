@@ -201,7 +201,9 @@ def _log_answer() -> Json:
         "content": {
             "text/plain": {"schema": STRING},
             "application/octet-stream": {"schema": STRING},
-            "text/event-stream": {"schema": STRING},
+            "text/event-stream": {
+                "schema": {"description": "events with their data, and the cursor after each as its id"}
+            },
             "application/json": {"schema": ref("Lines")},
         },
     }
