@@ -42,6 +42,7 @@ from livetask.server.asker import asked_from, note_asker
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
+from livetask.server.flow.api import FlowApi
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.listing.rows import Row
 from livetask.server.live import Live
@@ -191,6 +192,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.add_routes(
         [
             *tasks.routes(),
+            *FlowApi(sight.task, live.catalog, store.read_many).routes(),
             *logs.routes(),
             *searches.routes(),
             *stirfried.routes(),

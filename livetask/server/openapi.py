@@ -108,6 +108,20 @@ def _tasks() -> Json:
                 },
             )
         },
+        "/api/tasks/{task_id}/workflow": {
+            "get": _operation(
+                "The tasks that share this task's root: chains, groups and chords; at most 200, the oldest.",
+                [_TASK_ID],
+                {200: _json("They.", ref("Workflow")), **_errors(400, 404, 500, 503)},
+            )
+        },
+        "/api/tasks/{task_id}/workflow/log": {
+            "get": _operation(
+                "The logs of at most 50 of them as one. Of each task all comes, once, in order; between tasks by time.",
+                [_TASK_ID, _query("after", STRING, "the next of the answer before")],
+                {200: _json("What comes next.", ref("MergedLog")), **_errors(400, 404, 500, 503)},
+            )
+        },
         "/api/startable": {
             "get": _operation(
                 "The tasks that may be started here, and the form of each, as its workers have published it.",
@@ -265,6 +279,13 @@ def _pages() -> Json:
         "/tasks/{task_id}": {
             "get": _operation(
                 "A task's page.", [_TASK_ID, _query("run", STRING)], {**page, **_wrong(400, 404, 500, 503)}
+            )
+        },
+        "/tasks/{task_id}/workflow": {
+            "get": _operation(
+                "The workflow of a task: its tasks, and their logs as one.",
+                [_TASK_ID],
+                {**page, **_wrong(400, 404, 500, 503)},
             )
         },
         "/tasks/{task_id}/log": {

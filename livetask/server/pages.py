@@ -76,6 +76,7 @@ def routes(sources: Sources, static_dir: Path) -> list[web.AbstractRouteDef]:
         web.get("/", pages.dashboard),
         web.get("/tasks/{task_id}", pages.task),
         web.get("/tasks/{task_id}/log", pages.log),
+        web.get("/tasks/{task_id}/workflow", pages.workflow),
         web.static("/static", static_dir),
     ]
 
@@ -107,6 +108,14 @@ class _Pages:
         run = request.query.get("run", "")
         context = {"task_id": task_id, "task": task, "run": run if run.isdecimal() else ""}
         return aiohttp_jinja2.render_template("task.html", request, context)
+
+    async def workflow(self, request: web.Request) -> web.Response:
+        task_id = request.match_info["task_id"]
+        try:
+            task = await self._sources.task(task_id)
+        except LivetaskError as error:
+            return await _refusal(request, error)
+        return aiohttp_jinja2.render_template("workflow.html", request, {"task_id": task_id, "task": task})
 
     async def log(self, request: web.Request) -> web.Response:
         task_id, run = request.match_info["task_id"], request.query.get("run", "last")

@@ -146,6 +146,14 @@ _LINES["properties"]["times"] = {
     "items": {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2},
 }
 
+_PIECE = shape(
+    **{"task_id": STRING, "run": WHOLE, "from": STRING, "to": STRING},
+    at=maybe("integer", description="ms since the epoch, when a worker read it from its spool"),
+)
+_PIECE["properties"]["text"] = STRING
+_PIECE["properties"]["sgr"] = {"type": "string", "description": "the colours in force where the text begins"}
+_PIECE["properties"]["reason"] = {"type": "string", "description": "of a gap, which stands in place of text"}
+
 _PARAMETER = shape(
     name=STRING,
     kind={
@@ -262,6 +270,15 @@ SCHEMAS: Json = {
         },
         total={"type": "integer", "description": "how many are wanted, on all pages"},
         next=maybe("string", description="asks for those after these; null: there are no more"),
+    ),
+    "Workflow": shape(root=STRING, tasks=listed(ref("Task")), total=WHOLE),
+    "MergedLog": shape(
+        root=STRING,
+        pieces=listed(_PIECE),
+        next={"type": "string", "description": "give it as after"},
+        more={"type": "boolean", "description": "there is more now"},
+        ended={"type": "boolean", "description": "nothing more will come of these tasks"},
+        left_out={"type": "integer", "description": "how many tasks of the workflow are not in it"},
     ),
     "Lines": _LINES,
     "Found": _FOUND,

@@ -47,6 +47,11 @@ export async function firstError(taskId, run) {
   return null;
 }
 
+/** What comes next of the logs of a workflow. @param {string} taskId @param {string} after */
+export function mergedLog(taskId, after) {
+  return call(`/api/tasks/${encodeURIComponent(taskId)}/workflow/log${after && `?after=${after}`}`);
+}
+
 /** The tasks that may be started here. @returns {Promise<import('./calls.js').Startable[]>} */
 export async function startable() {
   return (await call('/api/startable')).tasks ?? [];

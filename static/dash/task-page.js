@@ -8,6 +8,7 @@ import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { Teller } from './tell.js';
+import { Tree } from './tree.js';
 import { underWay } from './time.js';
 
 /** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
@@ -20,6 +21,7 @@ const againButton = /** @type {HTMLButtonElement} */ (byId('again'));
 const tellButton = byId('tell');
 const head = new TaskHead(chooseRun, openFirstError);
 const teller = new Teller();
+const tree = new Tree(byId('tree'), client, { here: byId('head').dataset.taskId ?? '', changed: showFlow });
 /** @type {Task | null} */
 let task = null;
 /** Why it cannot be stopped, as it was told last. */
@@ -39,6 +41,17 @@ function show(told) {
   tellButton.hidden = !underWay(told);
   tellButton.setAttribute('aria-pressed', String(teller.all || teller.chosen.has(told.id)));
   head.show(told, log.shownRun, client.now());
+  tree.follow(told.root_id ?? told.id);
+}
+
+/** Show the workflow, if there is more than this task in it. */
+function showFlow() {
+  const flow = byId('flow');
+  flow.hidden = tree.total < 2;
+  const done = [...tree.tasks.values()].filter((other) => !underWay(other)).length;
+  const text = `Workflow: ${tree.total} tasks, ${done} ended`;
+  const summary = /** @type {HTMLElement} */ (flow.firstElementChild);
+  if (summary.textContent !== text) summary.textContent = text;
 }
 
 /** @param {string} state */

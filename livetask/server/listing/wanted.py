@@ -5,6 +5,7 @@
 | ``train`` | tasks with it in their name, id, worker or queue |
 | ``name:train`` ``queue:gpu`` ``worker:w1`` | those with it there; with ``*`` the whole text has to fit |
 | ``id:3f2a`` | those whose id begins with it |
+| ``root:ID`` | that task and all that came of it, the whole id |
 | ``state:failed`` ``state:running,retry`` | those in one of the states, or groups of states |
 | ``-name:train`` | those that it would not let through |
 | ``"two words"`` ``name:"two words"`` | the same with blanks or colons in it |
@@ -25,7 +26,7 @@ from livetask.errors import ArgumentInvalid
 from livetask.server.listing.rows import STATES, Row
 
 MOST_CHARACTERS = 200
-KEYS = ("name", "state", "queue", "worker", "id")
+KEYS = ("name", "state", "queue", "worker", "id", "root")
 GROUPS = {
     "queued": ("QUEUED",),
     "retrying": ("RETRY",),
@@ -57,6 +58,8 @@ class Term:
             return row.state in self.states
         if self.key == "id":
             return row.task_id.casefold().startswith(self.value)
+        if self.key == "root":
+            return self.value in (row.task_id.casefold(), row.root_id.casefold())
         if self.key:
             return _within(self.value, row.folded[_PLACES[self.key]])
         if any(_within(self.value, text) for text in row.folded):
