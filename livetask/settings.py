@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
+from livetask.redis_places import SCHEMES
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
 from livetask.setting_values import FRAMING, HOST_NAME, PATH_PREFIX, as_object, converted
 
 KIB = 1024
 MIB = 1024 * KIB
 
-_REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "valkey+socket", "sentinel", "valkey", "valkeys")
 _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_TOKEN")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -192,7 +192,7 @@ class Settings:
             value = getattr(self, item.name)
             if least is not None and value < least:
                 raise SettingInvalid(item.name, value, f"a whole number of at least {least}")
-        if self.redis_url and self.redis_url.split(":", 1)[0] not in _REDIS_SCHEMES:
+        if self.redis_url and self.redis_url.split(":", 1)[0] not in SCHEMES:
             shown = without_password(self.redis_url)
             raise SettingInvalid("redis_url", shown, "the URL of a Redis or Valkey server, redis://host:6379/0")
         if self.capture_level not in _LEVELS:
@@ -288,7 +288,7 @@ def _redis_among(conf: Mapping[str, Any]) -> str:
     """The broker's URL if it is a Redis, else the result backend's, else ''."""
     for name in ("broker_url", "result_backend"):
         url = conf.get(name)
-        if isinstance(url, str) and url.split(":", 1)[0] in _REDIS_SCHEMES:
+        if isinstance(url, str) and url.split(":", 1)[0] in SCHEMES:
             return url
     return ""
 

@@ -22,6 +22,7 @@ from livetask.arguments import kept_call
 from livetask.errors import BrokerUnavailable, NotFound, TaskNotAllowed, Unavailable
 from livetask.keys import task_id_checked
 from livetask.parcel import packed, unpacked
+from livetask.redis_places import broker_of
 from livetask.server.calls import Call, Sender, Sent
 from livetask.server.lane import Lane, StillWanted
 from livetask.server.revoking import Answer, ask_to_terminate, tell_to_revoke
@@ -313,8 +314,12 @@ class Control:
         if self._app is None:
             from celery import Celery
 
-            url = self._redis_url.replace("valkey", "redis", 1)
-            self._app = Celery("livetask", broker=url, backend=url, set_as_current=False)
+            broker = broker_of(self._redis_url)
+            if broker is None:
+                raise BrokerUnavailable("livetask's Redis is a cluster; serve with the Celery app, which has its own")
+            app = Celery("livetask", broker=broker[0], backend=broker[0], set_as_current=False)
+            app.conf.update(broker_transport_options=broker[1], result_backend_transport_options=broker[1])
+            self._app = app
         return self._app
 
     @contextlib.contextmanager

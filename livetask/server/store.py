@@ -1,7 +1,7 @@
-"""What the server reads from Redis, and the little it writes: the only module that opens ``redis.asyncio``.
+"""What the server reads from Redis, and the little it writes.
 
-Two kinds of client: one for commands, with a bounded pool, and one for the bell reader alone, whose connection blocks.
-Neither tries anything again in silence, since whoever asked knows better what to do: they raise RedisUnavailable.
+``connecting`` reaches Redis, for commands and for bells. Nothing is tried again in silence, since whoever asked knows
+better what to do: it is told RedisUnavailable.
 
 All reads of output begin at a position and are exact from there on; see ``slices``. A read takes one round trip from
 where an entry begins, which is where live viewers stand, and two from within an entry or from where something is
@@ -19,9 +19,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -38,6 +35,7 @@ from livetask.keys import BUCKETS, Keys, alive_parsed, bucket_of
 from livetask.position import Cursor
 from livetask.scripts import script
 from livetask.server.answers import Rung, bell_of, entries_of, fields_of, head_of, text_of
+from livetask.server.connecting import reached
 from livetask.server.event_reads import EventReads
 from livetask.server.listing.reads import ListReads
 from livetask.server.slices import BeforeNeeded, Head, RawEntry, ReadAt, Slice, sliced, sliced_within
@@ -60,10 +58,9 @@ T = TypeVar("T")
 class Store:
     """Redis, as the server sees it. Connects when first asked; ``close`` it, or use it with ``async with``.
 
-    ``url``: redis://, rediss://, unix://, the same as valkey:// and valkeys://, or
-    sentinel://[:password@]host:port,host:port/service/db. ``prefix``: what all keys begin with. ``keep_s``: how long
-    an ended task is kept. ``recent_cap``: how many tasks the list holds. ``timeout_s``: for connecting, for each
-    answer, and for a free connection. ``connections``: the most for commands.
+    ``url``: of one server, of Sentinels or of a cluster, see ``redis_places``. ``prefix``: what all keys begin with.
+    ``keep_s``: how long an ended task is kept. ``recent_cap``: how many tasks the list holds. ``timeout_s``: for
+    connecting, for each answer, and for a free connection. ``connections``: the most for commands.
 
     Every method raises RedisUnavailable if Redis does not answer in time.
     """
@@ -81,8 +78,7 @@ class Store:
         self._keys = Keys(prefix)
         self._ttl_ms = keep_s * 1000
         self._recent_cap = max(1, recent_cap // BUCKETS)
-        self._redis = _opened(url, timeout_s, connections)
-        self._bell_reader = _opened(url, timeout_s, 2)
+        self._redis = reached(url, timeout_s, connections)
         self.events = EventReads(self.commands, self._keys)
         self.listed = ListReads(self.commands, self._keys)
 
@@ -94,8 +90,7 @@ class Store:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
-        await self._bell_reader.aclose()
+        await self._redis.close()
 
     async def ping(self) -> float:
         """How long Redis takes to answer, in ms."""
@@ -221,10 +216,10 @@ class Store:
     async def bells(self, last_ids: Sequence[str], block_ms: int = BLOCK_MS) -> Rung:
         """Wait up to ``block_ms`` until a bell rings; on a connection of its own. ``last_ids``: of the last call."""
         names = {self._keys.bell(bucket).encode(): bucket for bucket in range(BUCKETS)}
-        command = ("XREAD", "COUNT", BELL_COUNT, "BLOCK", block_ms, "STREAMS", *names, *last_ids)
-        answer = await _asked(partial(self._bell_reader.execute_command, *command))
+        asked = {self._keys.bell(bucket): last_id for bucket, last_id in enumerate(last_ids)}
+        answer = await _asked(partial(self._redis.bells, asked, BELL_COUNT, block_ms))
         ids, bells, overrun = list(last_ids), [], False
-        for name, found in answer or ():
+        for name, found in answer:
             entries = entries_of(found)
             ids[names[name]] = text_of(entries[-1][0])
             overrun = overrun or len(entries) >= BELL_COUNT
@@ -277,7 +272,7 @@ class Store:
             return await self.commands(asked)
         except NoScriptError:
             for name in {name for name, _, _ in calls}:
-                await _asked(partial(self._redis.execute_command, "SCRIPT", "LOAD", script(name).text))
+                await _asked(partial(self._redis.load, script(name).text))
             return await self.commands(asked)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -288,50 +283,11 @@ class Store:
         return answers
 
     async def _pipe(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        pipe = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipe.execute_command(*command)
-        answers = await pipe.execute(raise_on_error=False)  # otherwise the arguments come to stand in the error's text
+        answers = await self._redis.pipe(commands)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return answers
-
-
-def _opened(url: str, timeout_s: float, connections: int) -> Redis:
-    """A client for an address; it does not connect yet."""
-    scheme, _, rest = url.partition("://")
-    given: dict[str, Any] = {
-        "protocol": 2,
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "retry": Retry(NoBackoff(), 0),
-        "health_check_interval": 0,
-    }
-    if scheme == "sentinel":
-        return _opened_by_sentinel(rest, given)
-    known = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix", "valkey+socket": "unix"}
-    address = f"{known.get(scheme, scheme)}://{rest}"
-    pool = BlockingConnectionPool.from_url(address, max_connections=connections, timeout=timeout_s, **given)
-    return _plain(Redis.from_pool(pool))
-
-
-def _opened_by_sentinel(rest: str, given: Mapping[str, Any]) -> Redis:
-    login, _, places = rest.rpartition("@")
-    hosts, _, path = places.partition("/")
-    service, _, db = path.partition("/")
-    found = [(host, int(port or 26379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
-    password = login.partition(":")[2] or None
-    client: Redis = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types here
-        found, sentinel_kwargs=dict(given)
-    ).master_for(service or "mymaster", db=int(db or 0), password=password, **given)
-    return _plain(client)
-
-
-def _plain(client: Redis) -> Redis:
-    """The client, which now gives answers as they came: their shapes are those of the protocol and not redis-py's."""
-    client.response_callbacks.clear()
-    return client
 
 
 async def _asked(ask: Callable[[], Awaitable[T]]) -> T:

@@ -9,21 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from livetask.errors import RedisUnavailable
 from livetask.scripts import NAMES, script
+from livetask.worker.reaching import Reached, reached
 
 Word = str | bytes | int
-
-_TIMEOUT_S = 2.0
-
 
 _OF_THE_SERVER = (
     *("OOM ", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK "),
@@ -51,7 +44,7 @@ class Writing:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: redis.Redis | None = None
+        self._client: Reached | None = None
 
     def replies(self, calls: Sequence[Call]) -> list[Any]:
         """What Redis answers to each call, in order; a ResponseError where it finds that one call wrong.
@@ -80,50 +73,13 @@ class Writing:
 
     def _asked(self, calls: Sequence[Call]) -> list[Any]:
         if self._client is None:
-            self._client = client_of(self._url)
-        pipeline = self._client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*call.as_command())  # type: ignore[no-untyped-call]
-        return pipeline.execute(raise_on_error=False)
+            self._client = reached(self._url)
+        return self._client.answers([call.as_command() for call in calls])
 
     def _load_scripts(self) -> None:
         assert self._client is not None
         for name in NAMES:
-            self._client.script_load(script(name).text)
-
-
-def client_of(url: str) -> redis.Redis:
-    """A client without silent retries. Accepts the spellings of URLs that Celery accepts. Raises ValueError."""
-    options: dict[str, Any] = {
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": _TIMEOUT_S,
-        "socket_connect_timeout": _TIMEOUT_S,
-        "health_check_interval": 0,
-    }
-    first, *more = url.split(";")
-    scheme, _, rest = first.partition("://")
-    if scheme == "sentinel":
-        return _from_sentinel([first, *more], options)
-    if scheme in ("valkey", "valkeys"):
-        scheme = "redis" + scheme.removeprefix("valkey")
-    if scheme in ("redis+socket", "unix"):
-        scheme, rest = "unix", rest.replace("virtual_host=", "db=")
-    for word in ("CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE"):
-        rest = rest.replace(f"ssl_cert_reqs={word}", f"ssl_cert_reqs={word.removeprefix('CERT_').lower()}")
-    return redis.Redis.from_url(f"{scheme}://{rest}", **options)
-
-
-def _from_sentinel(urls: list[str], options: dict[str, Any]) -> redis.Redis:
-    parts = [urlsplit(url if "://" in url else f"sentinel://{url}") for url in urls]
-    hosts = [(part.hostname or "localhost", part.port or 26379) for part in parts]
-    query = parse_qs(parts[-1].query)
-    master = query.get("master_name", ["mymaster"])[0]
-    path = parts[-1].path.strip("/")
-    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
-        hosts, sentinel_kwargs=dict(options), password=parts[0].password, **options
-    )
-    client: redis.Redis = sentinel.master_for(master, db=int(path or 0))
-    return client
+            self._client.load(script(name).text)
 
 
 def _is_of_one_call(error: Exception) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from livetask.errors import FormatUnknown, PositionUnknown, RedisUnavailable, RunUnknown
 from livetask.position import START, Cursor, Entry, Gap, Position
+from livetask.server.connecting import OneRedis, reached
 from livetask.server.starts import line_start, tail_start
 from livetask.server.store import BLOCK_MS, Store
 from tests.real.redis_servers import RealRedis
@@ -239,11 +240,13 @@ async def test_one_read_takes_a_bounded_part_of_a_large_run(store: Store, writer
 async def test_every_form_of_address_makes_clients_that_try_nothing_again(
     url: str, host: str | None, password: str | None
 ) -> None:
-    async with Store(url) as store:
-        for client in (store._redis, store._bell_reader):
-            given = client.connection_pool.connection_kwargs
-            assert given.get("host") == host
-            assert given.get("password") == password
-            assert int(given["db"]) == 2
-            assert given["retry"].get_retries() == 0
-            assert given["socket_timeout"] * 1000 > BLOCK_MS
+    found = reached(url, 5.0, 16)
+    assert isinstance(found, OneRedis)
+    for client in (found.client, found.bell_reader):
+        given = client.connection_pool.connection_kwargs
+        assert given.get("host") == host
+        assert given.get("password") == password
+        assert int(given["db"]) == 2
+        assert given["retry"].get_retries() == 0
+        assert given["socket_timeout"] * 1000 > BLOCK_MS
+    await found.close()

@@ -19,7 +19,7 @@ from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.shipping import Shipping, Terms
 from livetask.worker.spool import RunFacts, RunPaths, RunSpool, new_nonce
-from livetask.worker.writing import Call, Writing, client_of
+from livetask.worker.writing import Call, Writing
 from tests.real.redis_servers import RealRedis
 from tests.worker.conftest import Stored
 
@@ -357,19 +357,3 @@ def test_scripts_are_loaded_where_they_are_missing(own_valkey: RealRedis) -> Non
     client.close()
     assert writing.replies([call, call]) == [[b"KEPT"], [b"KEPT"]]
     writing.close()
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://h:1/2", {"host": "h", "port": 1, "db": 2}),
-        ("valkey://h:1", {"host": "h", "port": 1}),
-        ("redis+socket:///run/r.sock?virtual_host=3", {"path": "/run/r.sock", "db": 3}),
-        ("unix:///run/r.sock", {"path": "/run/r.sock"}),
-        ("rediss://h:1/0?ssl_cert_reqs=CERT_NONE", {"host": "h"}),
-    ],
-)
-def test_the_spellings_of_urls_that_celery_has_are_understood(url: str, shown: dict[str, Any]) -> None:
-    client = client_of(url)
-    assert shown.items() <= client.connection_pool.connection_kwargs.items()
-    client.close()
