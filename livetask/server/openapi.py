@@ -302,6 +302,6 @@ def _asked(paths: Json) -> Json:
         if path == "/healthz":
             continue
         said = failures(401) if path.startswith("/task/") or path == "/task" else errors(401)
-        for operation in methods.values():
-            operation["responses"] |= {"401": said[401]}
+        for one in methods.values():
+            one["responses"] |= {"401": said[401]}
     return paths

@@ -25,7 +25,8 @@ GROUND = [
 PURE = [
     "server/searching/looking.py",
     *GROUND, "server/subscription.py", "server/reels.py", "server/calls.py", "server/wire.py", "server/options.py",
-    "server/schemas.py", "server/operations.py", "server/listing/rows.py", "server/listing/wanted.py", "server/listing/asked.py",
+    "server/schemas.py", "server/operations.py", "server/access/described.py",
+    "server/listing/rows.py", "server/listing/wanted.py", "server/listing/asked.py",
     "server/access/caller.py", "server/access/presented.py", "server/access/policy.py", "server/access/rights.py",
     "server/access/needs.py", "server/access/sight.py", "server/armour/hosts.py",
     "server/armour/rates.py", "server/tally.py", "server/stream_events.py", "worker/masking.py",
