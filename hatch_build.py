@@ -22,5 +22,6 @@ class Pages(BuildHookInterface[Any]):
         root = Path(self.root)
         if not (root / "static" / "vendor").is_dir():
             raise FileNotFoundError("static/vendor is missing: `make dist` fills it and builds the wheel")
-        for folder in ("templates", "static"):
-            build_data["force_include"][str(root / folder)] = f"livetask/{folder}"
+        built = root / "static" / "built"
+        build_data["force_include"][str(root / "templates")] = "livetask/templates"
+        build_data["force_include"][str(built if built.is_dir() else root / "static")] = "livetask/static"

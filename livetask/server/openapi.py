@@ -293,6 +293,13 @@ def _pages() -> Json:
                 "A task's log without JavaScript.", [ONE_TASK, *lines], {**page, **wrong(400, 404, 500, 503)}
             )
         },
+        "/embed/tasks/{task_id}": {
+            "get": _operation(
+                "A task's log alone, for the frames of other pages.",
+                [_TASK_ID, *(_query(name, STRING) for name in ("run", "wrap", "times", "theme"))],
+                {**page, **_wrong(400, 404, 500)},
+            )
+        },
     }
 
 

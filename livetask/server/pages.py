@@ -21,6 +21,7 @@ from aiohttp import web
 
 import livetask
 from livetask.errors import LivetaskError, NotFound
+from livetask.keys import task_id_checked
 from livetask.position import Position
 from livetask.server.access.caller import ABILITIES
 from livetask.server.access.gate import caller_now
@@ -76,6 +77,7 @@ def routes(sources: Sources, static_dir: Path) -> list[web.AbstractRouteDef]:
         web.get("/", pages.dashboard),
         web.get("/tasks/{task_id}", pages.task),
         web.get("/tasks/{task_id}/log", pages.log),
+        web.get("/embed/tasks/{task_id}", pages.embed),
         web.get("/tasks/{task_id}/workflow", pages.workflow),
         web.static("/static", static_dir),
     ]
@@ -108,6 +110,17 @@ class _Pages:
         run = request.query.get("run", "")
         context = {"task_id": task_id, "task": task, "run": run if run.isdecimal() else ""}
         return aiohttp_jinja2.render_template("task.html", request, context)
+
+    async def embed(self, request: web.Request) -> web.Response:
+        """The log alone, for frames. ``?run=&wrap&times&theme=light|dark``. Raises TaskIdInvalid."""
+        asked = request.query
+        context = {
+            "task_id": task_id_checked(request.match_info["task_id"]),
+            "run": asked.get("run", "") if asked.get("run", "").isdecimal() else "",
+            "switches": [name for name in ("wrap", "times") if name in asked],
+            "theme": asked.get("theme") if asked.get("theme") in ("light", "dark") else "",
+        }
+        return aiohttp_jinja2.render_template("embed.html", request, context)
 
     async def workflow(self, request: web.Request) -> web.Response:
         task_id = request.match_info["task_id"]

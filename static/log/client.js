@@ -63,7 +63,7 @@ export class Client {
 
   async open() {
     // by a computed name, so that the type checker does not read the minified file
-    const name = new URL('../vendor/socket.io.esm.min.js', import.meta.url).href;
+    const name = `${BASE}/static/vendor/socket.io.esm.min.js`;
     const { io } = /** @type {typeof import('socket.io-client')} */ (await import(name));
     const { origin, pathname } = new URL(this.base);
     const socket = io(origin, {

@@ -1,5 +1,7 @@
 // The element's own page around the list: tools above, the state below. DOM only.
 
+import { BASE } from '../base.js';
+
 /**
  * Make an element.
  * @template {keyof HTMLElementTagNameMap} K
@@ -22,7 +24,7 @@ export function tool(text, title, pressed) {
 
 /** @param {ShadowRoot} root */
 export function makeFrame(root) {
-  const [style, colours] = ['./log.css', './ansi.css'].map((name) => make('link', { rel: 'stylesheet', href: new URL(name, import.meta.url).href }));
+  const [style, colours] = ['log', 'ansi'].map((name) => make('link', { rel: 'stylesheet', href: `${BASE}/static/log/${name}.css` }));
   const follow = tool('Follow', 'Follow the newest lines (f)', 'true');
   const wrap = tool('Wrap', 'Wrap long lines (w)', 'false');
   const time = tool('Time', 'When each line was printed (t)', 'false');

@@ -103,7 +103,7 @@ export class Search {
       this.state = 'done';
     } catch (error) {
       if (abort.signal.aborted) return;
-      this.state = error instanceof Refused && error.status >= 400 && error.status < 500 ? 'failed' : 'done';
+      this.state = error instanceof Refused && error.status === 400 ? 'failed' : 'done';
       this.trouble = error instanceof Error ? error.message : String(error);
       if (this.state === 'done') setTimeout(() => this.abort === abort && this.goOn(), AGAIN_MS);
     }

@@ -38,6 +38,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/"): VIEW,
     ("GET", "/tasks/{task_id}"): Need("view", waits=True),
     ("GET", "/tasks/{task_id}/log"): VIEW,
+    # holds nothing of the task: what it shows it asks the API for
+    ("GET", "/embed/tasks/{task_id}"): ANYBODY,
     ("GET", "/tasks/{task_id}/workflow"): VIEW,
     ("GET", "/static"): ANYBODY,
     # tasks and their output
