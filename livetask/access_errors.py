@@ -110,3 +110,13 @@ class TooFast(LivetaskError):
     def __str__(self) -> str:
         again = f"ask again in {max(1, round(self.retry_after_s + 0.5))} s"
         return f"more than {self.per_minute} {self.kind} a minute: {again} (the setting {self.kind}_per_minute)"
+
+
+class PasswordsDiffer(LivetaskError):
+    """The two passwords that were typed are not the same."""
+
+    code = "passwords_differ"
+    status = 400
+
+    def __str__(self) -> str:
+        return "the two passwords are not the same; nothing was changed"

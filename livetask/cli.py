@@ -73,6 +73,9 @@ ASKING = {
 }
 """The commands of terminal.py, which ask a server that runs."""
 
+GRANTING = {"token": "make, list and revoke tokens", "user": "make, list and remove users"}
+"""The commands of granting.py, which say who may come in."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command ``livetask``. ``argv``: its words, None for the process's own. Ends by SystemExit."""
@@ -81,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         from livetask import terminal
 
         terminal.main(words)
+    if words and words[0] in GRANTING:
+        from livetask import granting
+
+        granting.main(words)
     sys.exit(_serve_by(_parser().parse_args(words)))
 
 
@@ -103,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         else:
             serve.add_argument(flag.written, type=flag.kind, metavar=flag.metavar, help=flag.help)
     serve.add_argument("--log-level", choices=_LEVELS, default="warning", help="default: warning")
-    for name, purpose in ASKING.items():
-        commands.add_parser(name, help=purpose)  # for the list only: terminal.py reads their words
+    for name, purpose in {**ASKING, **GRANTING}.items():
+        commands.add_parser(name, help=purpose)  # for the list only: others read their words
     return parser
 
 
@@ -127,6 +134,19 @@ def _serve(app: Celery | None, flags: Mapping[str, Any], level: str) -> int:
     from livetask.server.app import run
 
     return run(settings, app)
+
+
+def redis_place(
+    given: Celery | None, app: str | None = None, redis_url: str | None = None, prefix: str | None = None
+) -> tuple[str, str, str]:
+    """(URL, prefix, ``auth``) of the livetask that a command means. ``given``: the app that celery was called with.
+
+    Raises SettingInvalid.
+    """
+    found = given or (_app_named(app) if app else None)
+    conf = _conf_of(found) if found is not None else None
+    settings = Settings.load(conf=conf, environ=os.environ, flags={"redis_url": redis_url, "prefix": prefix})
+    return settings.require_redis_url(), settings.prefix, settings.auth or settings.proxy_user_header
 
 
 def _ending_well(command: Callable[[], int]) -> int:
@@ -183,7 +203,7 @@ def _celery_command() -> Any:
     import click
     from celery.bin.base import CeleryCommand, CeleryOption, handle_preload_options
 
-    from livetask import terminal
+    from livetask import granting, terminal
 
     class Commands(CeleryCommand, click.Group):
         """Serves without a subcommand; its help lists both the options and the subcommands."""
@@ -234,7 +254,7 @@ def _celery_command() -> Any:
         app.loader.import_default_modules()
         ctx.exit(_ending_well(lambda: _serve(app, flags, loglevel)))
 
-    for command in terminal.commands.commands.values():
+    for command in (*terminal.commands.commands.values(), *granting.commands.commands.values()):
         celery_command.add_command(command)
     return celery_command
 

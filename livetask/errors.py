@@ -32,6 +32,7 @@
     ├── Forbidden                 access_errors.py: the caller may see this, and may not do that
     ├── UserExists                access_errors.py, as those below
     ├── LoginFailed               the name or the password is wrong
+    ├── PasswordsDiffer           the two passwords that were typed are not the same
     ├── LoginsTooMany             too many logins have failed of late
     ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py

@@ -31,7 +31,7 @@ EVENTS = ("output", "gap", "caught_up", "run", "end", "reset", "task", "heartbea
 _CONNECT_S = 10.0
 _CLOSE_S = 3.0
 _EVENT_BYTES = 512
-_FORBIDDEN = ("unauthorized", "forbidden", "origin_not_allowed")
+_FORBIDDEN = ("login_needed", "unauthorized", "forbidden", "origin_not_allowed")
 
 
 class LineLost(LivetaskError):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
@@ -55,6 +56,9 @@ Call = Callable[[object, Sender], Awaitable[tuple[Json, tuple[str, ...]]]]
 acknowledgement, and the tasks whose events the sender is told from then on."""
 
 BYE_RETRY_MS = 500
+_SPREAD_MOST_MS = 2000
+"""Viewers that are told goodbye are asked to come back a millisecond apart, and within so long all of them."""
+
 _BYE_S = 0.3
 _BEATS_AT_ONCE = 50
 _SENT_KEPT, _SENT_MOST = 64, 2560
@@ -147,9 +151,9 @@ class Sockets:
         """Say goodbye, let it arrive, and end all connections; within a second, whoever does not answer."""
         self._stopping = True
         viewers = list(self._viewers.values())
-        bye = Packet("bye", {"reason": "the server stops", "retry_ms": BYE_RETRY_MS})
         for viewer in viewers:
-            self._send(viewer, bye)
+            retry_ms = BYE_RETRY_MS + random.randrange(min(_SPREAD_MOST_MS, len(viewers)))
+            self._send(viewer, Packet("bye", {"reason": "the server stops", "retry_ms": retry_ms}))
         for viewer in viewers:
             packed_here.set(viewer.transport.packed)
             await self._server.disconnect(viewer.sid)

@@ -44,7 +44,7 @@ class Breaker:
 
     def build(self) -> None:
         """Start a worker, and two servers behind the balancer."""
-        self.house.start_worker(concurrency=3)
+        self.house.start_worker(concurrency=4)
         ports = (self.house.server_proxy.upstream_port, *self.house.others)
         self._servers = [self.house.serve(port) for port in ports]
         self.house.dashboard = self._servers[0]
@@ -225,7 +225,7 @@ class Breaker:
     async def _work_again(self) -> None:
         old: Running = self.house.workers.pop()
         self.house.rig.started.remove(old)
-        self.house.start_worker(concurrency=3)
+        self.house.start_worker(concurrency=4)
         await asyncio.sleep(CALM_S)
         await self.house.in_thread(old.stop)
 

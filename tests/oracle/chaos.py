@@ -27,7 +27,7 @@ from tests.oracle.house import House, house_in
 from tests.oracle.viewers import ALL, Viewer
 from tests.system.rig import free_port, rig_in
 
-AT_ONCE = 3
+AT_ONCE = 4
 VIEWERS = 3
 BEGINS_WITHIN_S = 40.0
 ENDS_WITHIN_S = 120.0
@@ -94,15 +94,12 @@ class Chaos:
         while not self.is_over:
             if breaking.done():
                 breaking.result()
-            before = len(self.tally.wrong)
             await self._one()
-            for fault in self.tally.wrong[before:]:
-                print(f"WRONG {fault[:600]}", flush=True)
 
     async def _one(self) -> None:
         """One task, from its sending to the judgement on what its viewers were given."""
         chance, house = self._chance, self.house
-        lines, pad = chance.choice([(20_000, 0), (3000, 1000), (2500, 2000), (1000, 5000)])
+        lines, pad = chance.choice([(80_000, 0), (6000, 1000), (3000, 2000), (1300, 5000)])
         a_second = chance.choice([lines / 4, lines / 8, 0])
         task_id = await house.in_thread(house.send, lines, a_second, pad, chance.choice(ENDS))
         kinds = chance.sample(ALL, VIEWERS)
@@ -120,7 +117,7 @@ class Chaos:
     def _judge(self, task_id: str, viewers: list[Viewer], late: list[BaseException]) -> None:
         tally, journals = self.tally, self.house.journals(task_id)
         tally.tasks += 1
-        tally.wrong += [f"{task_id}: {error}" for error in late]
+        wrong = [str(error) for error in late]
         tally.printed_bytes += sum(journal.size_of(journal.lines) for journal in journals.values())
         for viewer in viewers:
             record = viewer.record
@@ -131,7 +128,10 @@ class Chaos:
             tally.resets.update(back.reason for back in record.backs)
             if not late:
                 # a viewer that came when the first run was over may see the later ones only
-                tally.wrong += [f"{task_id}: {fault}" for fault in judge(record, journals, every_run=False)]
+                wrong += judge(record, journals, every_run=False)
+        for fault in wrong:
+            print(f"WRONG {task_id}: {fault[:600]}", flush=True)
+        tally.wrong += wrong
         longest = max(viewers, key=lambda viewer: len(viewer.record.ends))
         tally.runs.update({end.cursor.nonce: end.how for end in longest.record.ends}.values())
 

@@ -27,7 +27,7 @@ AGAIN_S = 0.1
 SILENCE_S = 12.0
 """Heartbeats come every 5 s: a connection without one for so long is given up."""
 
-_LINES_AT_ONCE = 500
+_LINES_AT_ONCE = 1000
 
 
 class Viewer:
@@ -164,9 +164,10 @@ class SocketViewer(Viewer):
             if self.acks and event in ("output", "gap"):
                 await client.emit("ack", {"task_id": self.task_id, "cursor": wire["cursor"]})
             # a run that is lost may yet turn out to live
-            if event == "end" and wire["last"] and wire["how"] != "LOST" and await self._over():
-                self.done.set()
-                return
+            if event == "end" and wire["last"] and wire["how"] != "LOST":
+                if await self._over():
+                    self.done.set()
+                return  # and if it could not read what it still wants, it comes back
 
     async def _over(self) -> bool:
         return True
@@ -186,6 +187,10 @@ class ScreenViewer(SocketViewer):
     name = "screen"
     wish = {"mode": "screen", "binary": True}  # noqa: RUF012
 
+    def __init__(self, url: str, task_id: str) -> None:
+        super().__init__(url, task_id)
+        self._read_to: dict[int, int] = {}
+
     async def _over(self) -> bool:
         runs = {item.cursor.run for item in self.record.items if isinstance(item, Given | End)}
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
@@ -195,8 +200,10 @@ class ScreenViewer(SocketViewer):
         return True
 
     async def _read(self, session: aiohttp.ClientSession, run: int) -> bool:
-        line, complete = 1, False
+        """Read all lines of a run, those from where an earlier try stopped."""
+        complete = False
         while not complete:
+            line = self._read_to.get(run, 1)
             query = {"line": str(line), "count": str(_LINES_AT_ONCE)}
             async with session.get(f"{self.url}/api/tasks/{self.task_id}/runs/{run}/log", params=query) as answer:
                 if answer.status != 200:
@@ -205,7 +212,7 @@ class ScreenViewer(SocketViewer):
             if not found["lines"]:
                 return True
             self.record.add(Lines(run, found["first_line"], tuple(found["lines"])))
-            line = found["first_line"] + len(found["lines"])
+            line = self._read_to[run] = found["first_line"] + len(found["lines"])
             complete = len(found["lines"]) < _LINES_AT_ONCE and line >= Cursor.parse(found["end"]).position.line
         return True
 
@@ -317,7 +324,7 @@ class ClientViewer(Viewer):
                     case Reset(run, cursor, reason):
                         self._back(run, cursor, reason)
                     case RunEnded(cursor, how):
-                        self._end(cursor, how, await self._crc(client, cursor.run))
+                        self._end(cursor, how, "" if how == "LOST" else await self._crc(client, cursor.run))
                     case Notice("back"):
                         self.connects += 1
                     case TaskEnded(state) if state != "LOST":
@@ -328,7 +335,8 @@ class ClientViewer(Viewer):
         while True:
             with suppress(LivetaskError):  # what is away now is asked again: the test has a time limit
                 task = await client.task(self.task_id)
-                return next((found.crc for found in task.runs if found.run == run), None) or ""
+                if crc := next((found.crc for found in task.runs if found.run == run), None):
+                    return crc
             await asyncio.sleep(AGAIN_S)
 
 

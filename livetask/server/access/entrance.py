@@ -18,7 +18,7 @@ from livetask.keys import Keys
 from livetask.server.access.addresses import Proxies
 from livetask.server.access.attempts import Attempts
 from livetask.server.access.caller import Caller
-from livetask.server.access.gate import SOCKETS, Gate, Way
+from livetask.server.access.gate import GATE, SOCKETS, Gate, Way
 from livetask.server.access.logins import Doors, Logins, Note
 from livetask.server.access.passwords import Passwords
 from livetask.server.access.proxied import Proxied, RoleNames
@@ -64,7 +64,7 @@ class Entrance:
     """See the module's docstring.
 
     ``ask``: sends commands to Redis. ``more``: further ways to be recognised, and ``public``: further routes that
-    anybody may ask for. ``note``: takes what the audit shall know. ``granted``: see Gate. Raises SettingInvalid.
+    anybody may ask for. ``granted``: see Gate. ``note``: takes what the audit shall know. Raises SettingInvalid.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Entrance:
         *,
         more: Iterable[Way] = (),
         public: Iterable[str] = (),
+        granted: Callable[[Caller], Caller] = lambda caller: caller,
         note: Note = _unnoted,
         again_s: float = AGAIN_S,
-        granted: Callable[[Caller], Caller] = lambda caller: caller,
     ) -> None:
         self.secret = ServerSecret(ask, keys)
         self.proxies = Proxies.parse(ways.trusted_proxies)
@@ -114,6 +114,7 @@ class Entrance:
 
     def attach(self, app: web.Application, on_failure: Callable[[BaseException], None]) -> None:
         """Look at those who stay as long as the application runs. ``on_failure``: called when that ends by a bug."""
+        app[GATE] = self.gate
         running = Running(on_failure)
 
         async def start(_: web.Application) -> None:

@@ -31,6 +31,7 @@ from livetask.server.access.standing import AGAIN_S, Loss, Standing
 from livetask.server.listening import BASE
 
 CALLER = web.RequestKey("CALLER", Caller)
+GATE: web.AppKey[Gate] = web.AppKey("GATE")
 LOST = web.RequestKey("LOST", Loss)
 """Set when a request is ended because its caller is not recognised any more."""
 
@@ -57,8 +58,8 @@ class Gate:
     """See the module's docstring.
 
     ``ways``: those to be recognised; none: everyone is let in as OPEN. ``public``: the routes that anybody may ask for,
-    as aiohttp writes them. ``again_s``: how often those who stay are looked at again. ``granted``: gives a caller the
-    rights that the settings have for it.
+    as aiohttp writes them. ``again_s``: how often those who stay are looked at again. ``granted``: gives
+    those who are recognised the rights that are theirs.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Gate:
         for way in self._ways:
             caller = await way(presented)
             if caller is not None:
-                return self._granted(caller)
+                return caller if caller.is_nobody else self._granted(caller)
         return NOBODY
 
     async def admitted(self, presented: Presented) -> Caller:

@@ -77,7 +77,7 @@ def _caller_of(answer: Any) -> Caller | None:
         case None:
             return None
         case Caller():
-            return NOBODY if answer.is_nobody else replace(answer, by="callable", credential="")
+            return NOBODY if not answer.name else replace(answer, by="callable", credential="")
         case (str(name), str(role)) if name:
             return Caller(name, "callable", role, ROLES.get(role, ()))
     log.error("auth: the callable gave a %s; expected a Caller, (name, role) or None", type(answer).__name__)
