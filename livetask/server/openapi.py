@@ -294,10 +294,10 @@ def _pages() -> Json:
             )
         },
         "/embed/tasks/{task_id}": {
-            "get": _operation(
+            "get": operation(
                 "A task's log alone, for the frames of other pages.",
-                [_TASK_ID, *(_query(name, STRING) for name in ("run", "wrap", "times", "theme"))],
-                {**page, **_wrong(400, 404, 500)},
+                [ONE_TASK, *(query(name, STRING) for name in ("run", "wrap", "times", "theme"))],
+                {**page, **wrong(400, 404, 500)},
             )
         },
     }
