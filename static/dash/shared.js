@@ -2,7 +2,6 @@
 // the # of the address, which browsers send to nobody; from here it goes in a header and in the socket's greeting.
 
 import { BASE } from '../base.js';
-import { clientOf } from '../log/client.js';
 import { byId, notice, offerHelp, showLink } from './shell.js';
 import { stateOf, tookOf } from './time.js';
 
@@ -48,10 +47,8 @@ async function begin() {
   notice('');
   const until = new Date(found.until);
   byId('until').textContent = `This link works until ${until.toLocaleString()}.`;
-  const client = clientOf(undefined, secret);
-  showLink(client);
   // with all its attributes before the element is defined: it connects at once
-  const log = document.createElement('livetask-log');
+  const log = /** @type {import('../livetask-log.js').LivetaskLog} */ (document.createElement('livetask-log'));
   log.id = 'log';
   log.setAttribute('task-id', found.task_id);
   log.setAttribute('share', secret);
@@ -60,11 +57,12 @@ async function begin() {
   let task = null;
   log.addEventListener('livetask-task', (event) => {
     task = /** @type {CustomEvent} */ (event).detail;
-    if (task) show(task, client.now());
+    if (task) show(task, log.client.now());
   });
-  setInterval(() => task && show(task, client.now()), 1000);
+  setInterval(() => task && show(task, log.client.now()), 1000);
   byId('main').append(log);
   await import('../livetask-log.js');
+  showLink(log.client);
 }
 
 addEventListener('hashchange', () => location.reload());

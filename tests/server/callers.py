@@ -37,7 +37,8 @@ CALLERS = {
 async def resolve(headers: dict[str, str], cookies: dict[str, str], remote: str) -> Caller | None:
     """The callable that the servers of these tests are told of."""
     scheme, _, name = headers.get("authorization", "").partition(" ")
-    return CALLERS.get(name, NOBODY) if scheme == "Bearer" else None
+    name = name if scheme == "Bearer" else cookies.get("caller", "")
+    return CALLERS.get(name, NOBODY) if name else None
 
 
 LINK: dict[Client, str] = {}

@@ -27,8 +27,8 @@ from livetask.server.running import Running
 
 Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 
-PUBLIC = ("/share", "/api/share")
-"""Where a link leads: the page holds nothing, and the other wants the link's secret."""
+PUBLIC = ("/share", "/api/share", "/embed/tasks/{task_id}")
+"""Where a link leads: the pages hold nothing of a task, and the other wants the link's secret."""
 
 
 class Desk:
