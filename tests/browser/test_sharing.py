@@ -123,7 +123,6 @@ async def test_the_audit_is_looked_through_on_any_screen(
     await admin.page.get_by_role("link", name="Show all").click()
     await expect(rows.filter(has_text="administer").first).to_contain_text("viewer")
     assert await admin.page.evaluate("document.documentElement.scrollWidth") <= width
-    await admin.page.screenshot(path=f"/tmp/what-shots/audit-{scheme}-{width}.png", full_page=True)
     assert await admin.breaches() == []
     admin.assert_clean()
     await admin.context.close()
