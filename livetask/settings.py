@@ -155,7 +155,14 @@ class Settings:
     audit_keep_s: int = _setting(90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60)
     audit_cap: int = _setting(100_000, "server: how many entries of that are kept", least=100)
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
-    mask: bool = _setting(True, "worker: hide secrets of known formats in output, errors, arguments and events")
+    hide_keys: tuple[str, ...] = _setting(
+        (
+            *("password", "passwd", "passphrase", "secret", "token", "api_key", "private_key", "secret_key"),
+            *("access_key", "authorization", "cookie", "credentials"),
+        ),
+        "both: what names end with whose values are hidden in arguments, results and events; `db_password`, `apiKey`",
+    )
+    mask: bool = _setting(True, "both: hide secrets of known formats in output, errors, arguments and events")
     mask_env: tuple[str, ...] = _setting(
         ("*_PASSWORD", "*_SECRET", "*_SECRET_KEY", "*_TOKEN", "*_API_KEY", "PGPASSWORD"),
         "worker: environment variables whose values are hidden there too, globs allowed",

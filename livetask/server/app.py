@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from livetask.hiding import Hiding
 from livetask.keys import Keys
+from livetask.masking import Mask
 from livetask.server import health, openapi, pages
 from livetask.server.access.desk import PUBLIC, Desk
 from livetask.server.access.entrance import Entrance, Ways
@@ -174,7 +176,8 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     calls = {**stirfried.events(), **actions.events()}
     live = app[LIVE] = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
-    logs = LiveLog(live.hub, reader, LogApi(reader), settings.heartbeat_ms / 1000, settings.poll_s)
+    zipped = store.zipped if isinstance(store, ArchivedStore) else None
+    logs = LiveLog(live.hub, reader, LogApi(reader, zipped), settings.heartbeat_ms / 1000, settings.poll_s)
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
@@ -184,7 +187,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         store.ping,
         lambda: (*figures(), *desk.figures(), *(keeping.figures() if keeping else ())),
         figures.fresh,
-        figures.brief,
+        lambda: {**figures.brief(), **(keeping.brief() if keeping else {})},
     )
 
     app[BASE] = settings.path_prefix
@@ -318,6 +321,7 @@ def _control(
         timeout_s=settings.broker_timeout_s,
         limit_bytes=settings.inbound_bytes,
         show_arguments=settings.show_arguments,
+        hiding=Hiding(settings.hide_keys, Mask(formats=settings.mask)),
         note=note,
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,

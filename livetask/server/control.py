@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from livetask.arguments import kept_call
 from livetask.errors import BrokerUnavailable, NotFound, TaskNotAllowed, Unavailable
+from livetask.hiding import SHOW_ALL, Hiding
 from livetask.keys import task_id_checked
 from livetask.parcel import packed, unpacked
 from livetask.redis_places import broker_of
@@ -77,6 +77,7 @@ class Control:
         timeout_s: float,
         limit_bytes: int,
         show_arguments: bool,
+        hiding: Hiding = SHOW_ALL,
         note: Note,
         forms_of: FormsOf,
         header_task_map: Iterable[tuple[str, str, str]] = (),
@@ -95,6 +96,7 @@ class Control:
         self._timeout_s = timeout_s
         self._limit_bytes = limit_bytes
         self._show_arguments = show_arguments
+        self._hiding = hiding
         self._note = note
         self._forms_of = forms_of
         self.answer_s = min(_ANSWER_S, timeout_s / 2)
@@ -138,8 +140,9 @@ class Control:
         sent = await self._run(self._publishing, lambda wanted: self._send(call, forms, sender, wanted))
         self._started(sent.task_id, call.name, "rerun_of" in fields)
         if self._show_arguments:
-            fields |= {"args": _shown(tuple(call.args)), "kwargs": _shown(call.kwargs)}
-            fields |= kept_call(call.args, call.kwargs)
+            shown = self._hiding.text
+            fields |= {"args": shown(_shown(tuple(call.args))), "kwargs": shown(_shown(call.kwargs))}
+            fields |= self._hiding.kept(call.args, call.kwargs)
         if "queue" in call.options:
             fields["queue"] = call.options["queue"]
         await self._noted(sent.task_id, "queued", fields)

@@ -35,6 +35,8 @@ from livetask.server.tasks import Run, Task
 Look = Callable[[str], Awaitable[Task | None]]
 Read = Callable[[str, Cursor, int, int], Awaitable[Slice]]
 
+Zipped = Callable[[str, Run], Awaitable[AsyncIterator[bytes] | None]]
+
 _ANSWER_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _ENTRIES = 64
@@ -116,10 +118,14 @@ class LogReader:
 
 
 class LogApi:
-    """The forms of a log that end by themselves. ``reader``: see LogReader."""
+    """The forms of a log that end by themselves. ``reader``: see LogReader.
 
-    def __init__(self, reader: LogReader) -> None:
+    ``zipped``: gives the pieces of a log that lies compressed as a whole; None where no log does.
+    """
+
+    def __init__(self, reader: LogReader, zipped: Zipped | None = None) -> None:
         self._reader = reader
+        self._stored = zipped
 
     async def by_lines(self, request: web.Request) -> web.Response:
         """``?line=N&count=M`` or ``?tail=N``."""
@@ -185,9 +191,12 @@ class LogApi:
         return await self._sent(request, response, _coded(request, self._reader.pieces(asked)))
 
     async def gzip(self, request: web.Request) -> web.StreamResponse:
-        """``log.gz``: the same, compressed, as a file."""
+        """``log.gz``: the same, compressed, as a file; one that lies compressed is sent as it lies."""
         asked = await asked_by(self._reader, request)
         response = started(request, asked.task_id, asked.run.run, "log.gz")
+        as_it_is = self._stored is not None and request.query.get("colour") != "0"
+        if as_it_is and self._stored is not None and (pieces := await self._stored(asked.task_id, asked.run)):
+            return await self._sent(request, response, pieces)
         return await self._sent(request, response, _zipped(_coded(request, self._reader.pieces(asked))))
 
     async def _sent(

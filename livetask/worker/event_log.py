@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from livetask.hiding import SHOW_ALL, Hiding
 from livetask.parcel import packed
 from livetask.worker.spool import RunPaths
 
@@ -45,10 +46,14 @@ class EventFacts:
 
 
 class EventLog:
-    """Writes the events of a run. ``most``: how many. ``most_bytes``: of all of them together."""
+    """Writes the events of a run. ``most``: how many. ``most_bytes``: of all of them together. ``hiding``: what they
+    do not show."""
 
-    def __init__(self, paths: RunPaths, facts: EventFacts, *, most: int, most_bytes: int) -> None:
+    def __init__(
+        self, paths: RunPaths, facts: EventFacts, *, most: int, most_bytes: int, hiding: Hiding = SHOW_ALL
+    ) -> None:
         """Raises OSError."""
+        self._hiding = hiding
         self.facts = facts
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._fd = posix.open(paths.of("events"), flags, 0o600)
@@ -98,6 +103,7 @@ class EventLog:
             self._write(PROGRESS, data, size_bytes, 4096)
 
     def _write(self, name: str, data: dict[str, Any], size_bytes: int, most_bytes: int) -> None:
+        data = self._hiding.value(data)
         text = packed(data)
         if len(text) > most_bytes:
             text = packed({**data, **{key: None for key in _LARGE if key in data}, "cut": len(text)})

@@ -15,7 +15,7 @@ from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
-from livetask.arguments import kept_call
+from livetask.hiding import Hiding
 from livetask.worker.spool import RunFacts, new_nonce
 
 OWNER_HEADER = "livetask_owner"
@@ -36,8 +36,10 @@ _TOLD_BYTES = 1500
 """How much of a queued task's arguments is told besides its other facts, for the same reason."""
 
 
-def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, shown: bool, pool: str) -> RunFacts:
-    """The facts of the run that begins now. ``request``: Celery's. ``shown``: keep the arguments."""
+def run_facts(
+    task_id: str, request: Any, *, name: str, pid: int, locked: bool, shown: Hiding | None, pool: str
+) -> RunFacts:
+    """The facts of the run that begins now. ``request``: Celery's. ``shown``: how arguments are kept, None: not."""
     delivery = getattr(request, "delivery_info", None) or {}
     return RunFacts(
         task_id=task_id,
@@ -47,20 +49,20 @@ def run_facts(task_id: str, request: Any, *, name: str, pid: int, locked: bool, 
         queue=str(delivery.get("routing_key") or ""),
         root_id=str(getattr(request, "root_id", None) or ""),
         parent_id=_parent(task_id, request),
-        args=_arguments(request, "args") if shown else "",
-        kwargs=_arguments(request, "kwargs") if shown else "",
+        args=shown.text(_arguments(request, "args")) if shown else "",
+        kwargs=shown.text(_arguments(request, "kwargs")) if shown else "",
         pid=pid,
         host=socket.gethostname(),
         worker=str(getattr(request, "hostname", None) or ""),
         begun_ms=now_ms(),
         locked=locked,
         pool=pool,
-        call=kept_call(request.args, request.kwargs) if shown else {},
+        call=shown.kept(request.args, request.kwargs) if shown else {},
         owner=owner_of(request),
     )
 
 
-def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
+def queued_facts(request: Any, worker: str, shown: Hiding | None) -> dict[str, str]:
     """The fields of a task that a worker has received. ``request``: the worker's request."""
     context = request._context
     delivery = getattr(context, "delivery_info", None) or {}
@@ -74,9 +76,9 @@ def queued_facts(request: Any, worker: str, shown: bool) -> dict[str, str]:
         "owner": owner_of(context),
     }
     if shown:
-        fields["args"] = shortened(getattr(request, "argsrepr", None) or "")
-        fields["kwargs"] = shortened(getattr(request, "kwargsrepr", None) or "")
-        fields["call"] = kept_call(request.args, request.kwargs, _TOLD_BYTES).get("call", "")
+        fields["args"] = shown.text(shortened(getattr(request, "argsrepr", None) or ""))
+        fields["kwargs"] = shown.text(shortened(getattr(request, "kwargsrepr", None) or ""))
+        fields["call"] = shown.kept(request.args, request.kwargs, _TOLD_BYTES).get("call", "")
     return {key: value for key, value in fields.items() if value}
 
 

@@ -29,6 +29,7 @@ from billiard.popen_fork import Popen
 from celery import Celery, current_app, signals
 
 from livetask.errors import Cancelled, LivetaskError
+from livetask.hiding import Hiding
 from livetask.keys import Keys, task_id_checked
 from livetask.settings import Settings
 from livetask.worker import facts
@@ -70,6 +71,8 @@ class _Worker:
         self.shipper: ShipperProcess | None = None
         self.stops: StopList | None = None
         self.capture: Capture | None = None
+        self.hiding = Hiding(settings.hide_keys)  # what has a known format is hidden by the shipper
+        self.shown = self.hiding if settings.show_arguments else None
 
     @property
     def is_main(self) -> bool:
@@ -215,7 +218,7 @@ def _on_received(request: Any = None, **_: Any) -> None:
         _worker.shipper.look_after()
     if _worker.stops is not None:
         _worker.stops.look()
-    fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.settings.show_arguments)
+    fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.shown)
     told = _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
     if not told and fields.pop("call", ""):  # what is needed least, and takes the most room
         _worker.teller.tell("queued", task=request.id, fields=fields)
@@ -312,7 +315,7 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         name=task.name,
         pid=os.getpid(),
         locked=not _worker.is_main,
-        shown=_worker.settings.show_arguments,
+        shown=_worker.shown,
         pool=_worker.pool,
     )
     opened = capture.begin(_worker.directory, run)
@@ -322,6 +325,7 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         opened,
         sentinel_room=settings.sentinel_room,
         error_info=settings.error_info,
+        hiding=_worker.hiding,
         most=settings.events_kept,
         most_bytes=settings.events_bytes,
     )
@@ -339,8 +343,8 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
         end |= {"how": "REVOKED", "detail": {"reason": str(retval)}}
     elif "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
         kill_descendants()
-    if state == "SUCCESS" and _worker.settings.show_arguments:
-        end["result"] = facts.shown_result(retval)
+    if state == "SUCCESS" and _worker.shown is not None:
+        end["result"] = _worker.shown.text(facts.shown_result(retval))
     try:
         _worker.capture.finish(run, end)
     except OSError:

@@ -17,6 +17,7 @@ from typing import Any
 from celery.app.task import Task
 from celery.states import RETRY
 
+from livetask.hiding import Hiding
 from livetask.worker.capture import OpenRun, current_run
 from livetask.worker.event_log import PROGRESS, EventFacts, EventLog
 from livetask.worker.guard import guarded
@@ -100,7 +101,7 @@ class LiveTask(Task):  # type: ignore[type-arg]  # generic for type checkers onl
 
 
 def open_events(
-    task: Any, run: OpenRun, *, sentinel_room: str, error_info: bool, most: int, most_bytes: int
+    task: Any, run: OpenRun, *, sentinel_room: str, error_info: bool, hiding: Hiding, most: int, most_bytes: int
 ) -> EventLog | None:
     """Where the run's events are kept; None if it has none: no LiveTask, or sent to the sentinel room.
 
@@ -118,4 +119,4 @@ def open_events(
     if room == sentinel_room:
         return None
     facts = EventFacts(run.facts.name, room, own, error_info)
-    return EventLog(run.spool.paths, facts, most=most, most_bytes=most_bytes)
+    return EventLog(run.spool.paths, facts, hiding=hiding, most=most, most_bytes=most_bytes)

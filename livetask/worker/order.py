@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from livetask.keys import Keys
-from livetask.worker.masking import Mask
+from livetask.masking import Mask
 from livetask.worker.shipping import Terms
 
 

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from livetask.keys import Keys, bucket_of
+from livetask.masking import Mask
 from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.event_tail import EventRead, EventTail
 from livetask.worker.following import Following, Piece
-from livetask.worker.masking import Mask
 from livetask.worker.spool import RunFacts, RunPaths
 from livetask.worker.writing import Call
 

@@ -179,7 +179,7 @@ function select(on) {
   bulk.ids.clear();
   bulk.show();
   byId('select').setAttribute('aria-pressed', String(on));
-  if (on) document.body.append(bulk.element);
+  if (on) byId('main').append(bulk.element);
   else bulk.element.remove();
   grid.redraw();
 }

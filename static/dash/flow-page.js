@@ -24,6 +24,8 @@ const client = clientOf();
 const host = byId('merged');
 const taskId = byId('head').dataset.taskId ?? '';
 const followButton = byId('follow');
+/** @type {Set<string>} tasks whose rows stand under their ids as yet */
+const unnamed = new Set();
 let following = true;
 let after = '';
 let lines = 0;
@@ -70,15 +72,26 @@ function styleOf(id) {
 
 /** A new row. @param {string} id @param {number} line 0: of a gap */
 function append(id, line) {
-  const label = make('a', { class: `label f${inkOf(id)}`, href: `${BASE}/tasks/${encodeURIComponent(id)}${line ? `#L${line}` : ''}`, title: tree.tasks.get(id)?.name ?? id }, shortName(id));
+  const label = make('a', { class: `label f${inkOf(id)}`, 'data-of': id, href: `${BASE}/tasks/${encodeURIComponent(id)}${line ? `#L${line}` : ''}`, title: tree.tasks.get(id)?.name ?? id }, shortName(id));
   const row = make('div', { class: line ? 'row' : 'row gap' }, label, make('span', { class: 'no' }, line ? String(line) : ''), make('span', { class: 'text' }));
   host.append(row);
   while (host.childElementCount > MOST_ROWS) host.firstElementChild?.remove();
   return line ? row : /** @type {HTMLElement} */ (row.lastElementChild);
 }
 
+/** Rows can come before what their task is called. @param {string} id */
+function nameRows(id) {
+  unnamed.delete(id);
+  for (const label of host.querySelectorAll('.label')) {
+    if (!(label instanceof HTMLElement) || label.dataset.of !== id) continue;
+    label.textContent = shortName(id);
+    label.title = tree.tasks.get(id)?.name ?? id;
+  }
+}
+
 /** @param {string} id */
 function shortName(id) {
+  if (!tree.tasks.has(id)) unnamed.add(id);
   const name = String(tree.tasks.get(id)?.name ?? '').split('.').at(-1);
   return name || id.slice(0, 8);
 }
@@ -118,6 +131,7 @@ const tree = new Tree(byId('tree'), client, {
   changed: () => {
     const running = [...tree.tasks.values()].filter(underWay).length;
     byId('sum').textContent = `${plural(tree.total, 'task')}${running ? `, ${running} under way` : ''}`;
+    for (const id of unnamed) if (tree.tasks.has(id)) nameRows(id);
     // one that was sent, or runs again, after all seemed to be over
     if (ended && running) {
       ended = false;

@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from livetask.masking import BUILT_IN, Mask
 from livetask.worker.following import Following
-from livetask.worker.masking import BUILT_IN, Mask
 from livetask.worker.spool import RunPaths
 
 _LINES = 50_000

@@ -20,6 +20,7 @@ ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"
 GROUND = [
     "errors.py", "setting_errors.py", "colours.py", "position.py", "keys.py", "parcel.py", "settings.py",
     "setting_values.py", "arguments.py", "signature.py", "search_errors.py", "access_errors.py", "archive_errors.py",
+    "masking.py", "hiding.py",
     "redis_places.py",
 ]  # fmt: skip
 PURE = [
@@ -29,7 +30,7 @@ PURE = [
     "server/listing/rows.py", "server/listing/wanted.py", "server/listing/asked.py",
     "server/access/caller.py", "server/access/presented.py", "server/access/policy.py", "server/access/rights.py",
     "server/access/needs.py", "server/access/sight.py", "server/armour/hosts.py",
-    "server/armour/rates.py", "server/tally.py", "server/stream_events.py", "worker/masking.py",
+    "server/armour/rates.py", "server/tally.py", "server/stream_events.py",
     "server/archive/members.py", "server/archive/parts.py", "server/archive/names.py",
 ]  # fmt: skip
 CONNECT = {"server/connecting.py", "server/cluster.py"}

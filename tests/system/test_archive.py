@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -53,6 +54,11 @@ async def test_a_server_archives_what_grows_and_what_ended_and_serves_it_when_re
         server = await web(env=env)
         status, text = await _text(f"{server.url}api/tasks/grows/runs/1/log.txt")
         assert (status, text) == (200, bytes(run.text))
+        status, zipped = await _text(f"{server.url}api/tasks/grows/runs/1/log.gz")
+        assert zipped == b"".join(path.read_bytes() for path in sorted(tmp_path.glob("archive/tasks/*/*/*/*.gz")))
+        assert gzip.decompress(zipped) == bytes(run.text)
+        status, answer = await _text(f"{server.url}readyz")
+        assert (status, json.loads(answer)["archive_up"]) == (200, 1)
         status, answer = await _text(f"{server.url}api/tasks/grows/runs/1/log?line=33333&count=1")
         assert json.loads(answer)["lines"] == ["000033332 of a log that goes on"]
         status, text = await _text(f"{server.url}api/tasks/grows/runs/1/log?live=sse")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livetask.masking import REACH_BYTES, Mask
 from livetask.setting_errors import SettingInvalid
 from livetask.worker.following import Following
-from livetask.worker.masking import REACH_BYTES, Mask
 from livetask.worker.secret_texts import texts_to_hide
 from livetask.worker.spool import RunPaths, new_nonce
 

@@ -42,6 +42,7 @@ def test_no_secret_reaches_redis_by_whichever_way_it_was_written(starter: Starte
         _, failed, _ = worker.outcome(
             "leak", *PARTS, kwargs={"fail": True, "url": "https://anna:hunter2two@x.example/"}
         )
+        _, named, _ = worker.outcome("leak", "x", kwargs={"login": {"user": "anna", "api_token": "swordfish2"}})
         _, plain, text = worker.outcome("say", "nothing to hide")
     finally:
         worker.stop()
@@ -58,8 +59,11 @@ def test_no_secret_reaches_redis_by_whichever_way_it_was_written(starter: Starte
     assert HIDDEN in failed["1.detail"]
     assert "cannot use" in failed["1.detail"]
     assert HIDDEN in task["result"]
+    assert "'password': ***, 'kept': 'shown'" in task["result"]
+    assert named["kwargs"] == "{'login': {'user': 'anna', 'api_token': ***}}"
+    assert named["call_not"] == "secret"
     stored = everything(starter)
-    for secret in (WHOLE, WHOLE[4:20], "correct horse", "hunter2two"):
+    for secret in (WHOLE, WHOLE[4:20], "correct horse", "hunter2two", "swordfish"):
         assert secret.encode() not in stored, secret
     assert text == b"nothing to hide\n"
     assert "nothing to hide" in plain["call"]

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MEMBERS_BYTES = 16 * 1024 * 1024
+_PIECE_BYTES = 256 * 1024
 _INDEXES = 256
 _RUNS = 256
 _SNAPSHOTS = 256
@@ -192,6 +193,12 @@ class Archive:
             for member in reversed(index.members):
                 if position is None or member.start <= position:
                     yield await self._entries(part, member)
+
+    async def raw(self, parts: Sequence[PartName]) -> AsyncIterator[bytes]:
+        """The objects themselves, in pieces."""
+        for part in parts:
+            for start in range(0, part.size, _PIECE_BYTES):
+                yield await self.call(partial(self.shelf.get, part.path, start, min(_PIECE_BYTES, part.size - start)))
 
     async def index(self, part: PartName) -> Index:
         """The index of a part. One that is damaged is a single member, a gap."""

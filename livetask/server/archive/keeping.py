@@ -72,6 +72,10 @@ class Keeping:
         await self.archive.close()
         self._lane.close()
 
+    def brief(self) -> dict[str, float | int | None]:
+        """The few figures for ``/readyz``: a server whose archive is away is ready all the same."""
+        return {"archive_up": int(self._archiver is None or self._archiver.is_ok)}
+
     def figures(self) -> Iterable[Figure]:
         """The archive's figures, now."""
         archiver, mover, retention = self._archiver, self.mover, self.retention

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -171,6 +171,18 @@ class ArchivedStore(Store):
         task = await self.archived_task(at.task_id)
         run = task.run(at.cursor.run) if task is not None else None
         return run if run is not None and run.nonce == at.cursor.nonce else None
+
+    async def zipped(self, task_id: str, run: Run) -> AsyncIterator[bytes] | None:
+        """All of a run as it lies compressed, in pieces; None if it has not ended, or if some of it is missing there.
+
+        Raises ArchiveUnavailable.
+        """
+        if run.how is None or run.archived != run.end:
+            return None
+        parts = await self._archive.parts(task_id, run.nonce, run.end)
+        if not parts or parts[0].start != START or (await self._archive.index(parts[-1])).crc is None:
+            return None
+        return self._archive.raw(parts)
 
     # ---- entries
 
