@@ -2,7 +2,8 @@
 -- KEYS: 1 task, 2 output, 3 alive, 4 recent, 5 bell
 -- ARGV: 1 task id, 2 ordinal, 3 nonce, 4 final position ('' for 'where it stands', used with LOST), 5 how,
 --       6 detail (JSON), 7 CRC-32 of the output ('' if unknown), 8 state of the task if this is its last run and no other is open,
---       9 TTL ms, 10 cap of recent, 11 '1': only if the lease is over, 12 JSON object of task fields
+--       9 TTL ms, 10 cap of recent, 11 '1': only if the lease is over, 12 JSON object of task fields,
+--       13 when it ended, ms, as its worker's clock says; '' or in the future: now
 -- -> {'OK'} | {'ENDED', how} | {'GAP', end}: output is missing before the final position | {'ALIVE'} | {'NORUN'}
 local task, run, how = KEYS[1], ARGV[2], ARGV[5]
 local known = redis.call('HMGET', task, run .. '.nonce', run .. '.end', run .. '.how')
@@ -22,6 +23,8 @@ if ARGV[11] == '1' then
 end
 if ARGV[4] ~= '' and ARGV[4] ~= known[2] then return { 'GAP', known[2] } end
 
+-- Redis may have been away when it ended.
+local ended = math.min(now, tonumber(ARGV[13] or '') or now)
 local detail = ARGV[6]
 local by = how == 'REVOKED' and redis.call('HGET', task, 'stopping_by')
 if by and by ~= '' then
@@ -33,7 +36,7 @@ if by and by ~= '' then
   end
 end
 redis.call('HSET', task, run .. '.how', how, run .. '.detail', detail, run .. '.crc', ARGV[7],
-  run .. '.ended_at', whole(now), 'changed_at', whole(now))
+  run .. '.ended_at', whole(ended), 'changed_at', whole(now))
 local open = tonumber(redis.call('HGET', task, 'open') or '0')
 if not known[3] then open = redis.call('HINCRBY', task, 'open', -1) end
 if open <= 0 then
@@ -43,7 +46,7 @@ if open <= 0 then
   if state == 'KILLED' then state = 'FAILURE' end
   redis.call('HSET', task, 'state', state)
   if state ~= 'RETRY' then
-    redis.call('HSET', task, 'ended_at', whole(now))
+    redis.call('HSET', task, 'ended_at', whole(ended))
     stopped(task, state)
   end
 end

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_itself, written_end
-from livetask.worker.facts import exit_detail
+from livetask.worker.facts import exit_detail, now_ms
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.shipping import Shipping, Terms
@@ -162,12 +162,13 @@ class Household:
         if watch.gone_s is None or watch.told_end is not None:
             # First the lock, then the end: its process writes that before it lets go of the lock.
             alive = self._is_alive(run.facts, watch)
-            written = read_end(watch.run_fd) or watch.told_end
+            stored = read_end(watch.run_fd)
+            written = stored or watch.told_end
             if written is not None:
                 end, watch.detail = written_end(written)
                 self._set_final(run, int(written.get("size", 0)))
                 if end is not None:
-                    self._set_end(run, end)
+                    self._set_end(run, end, is_stored=stored is not None)
                     return
             if alive and written is None:
                 return
@@ -210,7 +211,8 @@ class Household:
         if self._tee is not None:
             self._tee.ended(run.facts.nonce, size)
 
-    def _set_end(self, run: Shipping, end: End) -> None:
+    def _set_end(self, run: Shipping, end: End, *, is_stored: bool = False) -> None:
+        run.ended_ms = self._ended_ms(run.paths, is_stored)
         kill_tree(run.paths)
         if end.how == "REVOKED":
             kill_inherited(run.paths)
@@ -219,6 +221,19 @@ class Household:
             with suppress(OSError):
                 run.events.fail(run.facts.task_id, run.final or 0, reason)
         run.end = end
+
+    def _ended_ms(self, paths: RunPaths, is_stored: bool) -> int:
+        """When a run ended, whose end is known now. ``is_stored``: its process wrote the end down, just then.
+
+        Of one that a dead worker left behind nothing is known but when it last wrote.
+        """
+        if not is_stored and self._lock_fd < 0:
+            return now_ms()
+        files = ("run",) if is_stored else ("run", "out")
+        try:
+            return max(Path(paths.of(file)).stat().st_mtime_ns for file in files) // 1_000_000
+        except OSError:
+            return now_ms()
 
     def _is_alive(self, facts: RunFacts, watch: _Watch) -> bool:
         return is_locked(watch.run_fd) if facts.locked else self.main_is_alive

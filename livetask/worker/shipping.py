@@ -63,7 +63,8 @@ class Terms:
 class Shipping:
     """One run.
 
-    ``final``: its size in bytes, once that is known. ``end``: how it ended. ``is_finished``: Redis knows.
+    ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
+    0 for when Redis hears of it. ``is_finished``: Redis knows.
     ``told_to_stop``: its task can see that it is cancelled.
     """
 
@@ -74,6 +75,7 @@ class Shipping:
         self.following = Following(paths, terms.mask)
         self.events = EventTail(paths)
         self.end: End | None = None
+        self.ended_ms = 0
         self.final: int | None = None
         self.is_finished = False
         self.told_to_stop = False
@@ -379,7 +381,7 @@ class Shipping:
                 *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, position, end.how),
                 *(json.dumps(terms.shown_values(end.detail)), crc, end.state),
                 *(terms.keep_ms, terms.recent_cap, ""),
-                json.dumps(terms.shown_values(fields)),
+                *(json.dumps(terms.shown_values(fields)), self.ended_ms or ""),
             ),
         )
 

@@ -62,6 +62,9 @@ export class Feed {
     this.fresh = false;
     /** @type {Position} the end of the output as far as it is known */
     this.end = { line: 1, byte: 0 };
+    /** Where the output ended at the last heartbeat; and whether what there was at the one before has not come yet. */
+    this.beatAt = 0;
+    this.lags = false;
     /** @type {Gap[]} in their order, without overlap */
     this.gaps = [];
     /** @type {Set<number>} lines given in part that are rewritten in place: their last state is not known yet */
@@ -92,6 +95,7 @@ export class Feed {
     this.at = { line: 1, byte: 0 };
     this.end = { line: 1, byte: 0 };
     this.gaps = [];
+    [this.beatAt, this.lags] = [0, false];
     this.rewritten.clear();
     this.marks = [];
     this.ending = null;
@@ -281,9 +285,16 @@ export class Feed {
   beaten(end) {
     const to = cursorOf(end);
     if (!to || to.run !== this.run || this.mode === 'screen' && !this.following) return null;
+    this.lags = this.beatAt > this.at.byte;
+    this.beatAt = to.byte;
     const stalled = to.byte > this.at.byte && this.stalledAt === this.at.byte;
     this.stalledAt = to.byte > this.at.byte ? this.at.byte : -1;
     return stalled ? this.again() : null;
+  }
+
+  /** How many bytes this viewer is behind, if it is by a heartbeat and more. */
+  get behind() {
+    return this.lags ? Math.max(0, this.beatAt - this.at.byte) : 0;
   }
 
   /** @param {Message} task */

@@ -81,5 +81,6 @@ export function linkText(feed, client) {
   if (feed.state === 'ended') return ['ended', 'ended'];
   if (client.store === 'unreachable') return ['unreachable', 'store unreachable'];
   if (feed.state === 'waiting') return ['waiting', feed.task ? 'waiting for it to begin' : 'waiting to hear of this task'];
+  if (feed.behind) return ['behind', `live, ${size(feed.behind)} behind`];
   return ['live', 'live'];
 }

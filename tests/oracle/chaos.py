@@ -21,6 +21,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from livetask.keys import Keys
 from tests.oracle.breaking import Breaker
 from tests.oracle.checker import judge
 from tests.oracle.house import House, house_in
@@ -40,6 +41,7 @@ class Tally:
 
     tasks: int = 0
     not_begun: int = 0
+    gone: int = 0
     runs: Counter[str] = field(default_factory=Counter)
     records: int = 0
     printed_bytes: int = 0
@@ -112,12 +114,18 @@ class Chaos:
             return
         finally:
             self.breaker.running.discard(task_id)
-        self._judge(task_id, viewers, [error for error in late if error is not None])
+        is_gone = any(late) and not await house.in_thread(self._is_stored, task_id)
+        self._judge(task_id, viewers, [error for error in late if error is not None], is_gone)
 
-    def _judge(self, task_id: str, viewers: list[Viewer], late: list[BaseException]) -> None:
+    def _is_stored(self, task_id: str) -> bool:
+        return bool(self.house.store.do("EXISTS", Keys("livetask").task(task_id)))
+
+    def _judge(self, task_id: str, viewers: list[Viewer], late: list[BaseException], is_gone: bool) -> None:
+        """Judge what the viewers of a task were given. ``is_gone``: Redis was emptied when its spool was gone too."""
         tally, journals = self.tally, self.house.journals(task_id)
         tally.tasks += 1
-        wrong = [str(error) for error in late]
+        tally.gone += is_gone
+        wrong = [] if is_gone else [str(error) for error in late]
         tally.printed_bytes += sum(journal.size_of(journal.lines) for journal in journals.values())
         for viewer in viewers:
             record = viewer.record
@@ -126,6 +134,8 @@ class Chaos:
             tally.given_bytes += record.size_bytes
             tally.gaps.update(hole.reason for hole in record.holes)
             tally.resets.update(back.reason for back in record.backs)
+            if is_gone and not record.is_screen:
+                wrong += judge(record, journals, every_run=False, must_end=False)
             if not late:
                 # a viewer that came when the first run was over may see the later ones only
                 wrong += judge(record, journals, every_run=False)
@@ -152,6 +162,7 @@ def table(chaos: Chaos, seed: int, seconds: float) -> str:
         *((f"  {name}", count) for name, count in sorted(chaos.breaker.done.items())),
         ("tasks checked", tally.tasks),
         ("tasks that Celery had not begun in time", tally.not_begun),
+        ("tasks flushed when their spool was gone", tally.gone),
         *((f"  runs that ended {how}", count) for how, count in sorted(tally.runs.items())),
         ("viewers checked", tally.records),
         ("connections they made", tally.connects),

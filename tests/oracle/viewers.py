@@ -209,6 +209,8 @@ class ScreenViewer(SocketViewer):
                 if answer.status != 200:
                     return False
                 found = await answer.json()
+            if not found["ended"]:
+                return False  # Redis has lost the end, and is being sent it again
             if not found["lines"]:
                 return True
             self.record.add(Lines(run, found["first_line"], tuple(found["lines"])))

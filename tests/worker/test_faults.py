@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.real.redis_servers import RealRedis
@@ -65,6 +66,23 @@ def test_a_redis_that_is_away_delays_no_task_and_gets_everything_later(
         assert worker.log.count("output is kept in the spool") == 1
         assert worker.log.count("Redis answers again") == 1
         assert own_valkey.plan.password not in worker.log
+    finally:
+        starter.stop()
+
+
+def test_a_task_that_ended_while_redis_was_away_ended_then_and_not_when_redis_came_back(
+    valkey: RealRedis, own_valkey: RealRedis, tmp_path: Path
+) -> None:
+    starter = Starter(own_valkey.url, tmp_path)
+    try:
+        worker = starter.start("prefork", "--loglevel", "INFO", broker=valkey.url)
+        own_valkey.kill()
+        task_id = worker.send("say", "x")
+        wait_for("the task's end", lambda: _result(worker, task_id))
+        ended_ms = time.time() * 1000
+        came_back_ms = wait_for("a while", lambda: time.time() * 1000 if time.time() * 1000 > ended_ms + 1500 else None)
+        own_valkey.start()
+        assert float(worker.stored.ended(task_id)["ended_at"]) < came_back_ms - 500
     finally:
         starter.stop()
 

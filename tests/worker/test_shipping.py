@@ -181,6 +181,20 @@ def test_an_end_that_redis_has_lost_is_told_again(case: Case) -> None:
     assert case.stored.task(case.task_id)["1.how"] == "SUCCESS"
 
 
+def test_a_run_ended_when_its_worker_says_and_never_in_the_future(case: Case) -> None:
+    case.write(b"x\n")
+    case.shipping.ended_ms = 1_700_000_000_123
+    case.finish()
+    task = case.stored.task(case.task_id)
+    assert (task["1.ended_at"], task["ended_at"]) == ("1700000000123", "1700000000123")
+    case.stored.client.flushall()
+    [reply] = case.writing.replies([case.shipping.verification()])
+    assert not case.shipping.verified(reply)
+    case.shipping.ended_ms = 9_999_999_999_999
+    case.ship()
+    assert int(case.stored.task(case.task_id)["1.ended_at"]) < 9_000_000_000_000
+
+
 def test_a_call_that_redis_finds_wrong_is_the_affair_of_its_own_run_alone(case: Case) -> None:
     key = case.terms.keys.task(case.task_id)
     case.stored.client.set(key, "somebody else's")
