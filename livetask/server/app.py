@@ -7,9 +7,7 @@ it serves all the same, and heals.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import ipaddress
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -52,6 +50,7 @@ from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
+from livetask.server.reach import LOUD, check_reach, is_loopback
 from livetask.server.reconciling import Asks, Reconciler
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
@@ -65,7 +64,6 @@ from livetask.server.stops import Stops
 from livetask.server.store import Store
 from livetask.server.store_figures import StoreFigures
 from livetask.server.wishes import Wishes
-from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,6 +123,8 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     )
     runner = await place.open(app)
     try:
+        if not is_loopback(settings.host) and not _ways(settings).asks:
+            print(LOUD, file=sys.stderr, flush=True)
         print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
@@ -376,16 +376,5 @@ def _live(
 
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
-        return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(settings.host).is_loopback:
-            return
-    ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
-        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
-        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
-        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
-        "all the same"
-    )
-    raise SettingInvalid("host", settings.host, ways)
+    if not settings.insecure and not _ways(settings).asks:
+        check_reach(settings.host, settings.allowed_hosts)

@@ -192,7 +192,9 @@ class Sockets:
             caller = await self._gate.admitted(presented)
         except LivetaskError as error:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
-        socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
+        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
+        if socket is None or self._stopping:
+            raise socketio.exceptions.ConnectionRefusedError("the connection is gone")
         transport = Transport(socket, packed_here.get())
         viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
         viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))

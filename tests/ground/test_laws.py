@@ -29,6 +29,7 @@ PURE = [
     "server/schemas.py", "server/operations.py", "server/access/described.py",
     "server/listing/rows.py", "server/listing/wanted.py", "server/listing/asked.py",
     "server/access/caller.py", "server/access/presented.py", "server/access/policy.py", "server/access/rights.py",
+    "server/access/next_page.py", "server/access/addresses.py", "server/reach.py",
     "server/access/needs.py", "server/access/sight.py", "server/armour/hosts.py",
     "server/armour/rates.py", "server/tally.py", "server/stream_events.py",
     "server/archive/members.py", "server/archive/parts.py", "server/archive/names.py",

@@ -8,7 +8,6 @@ import os
 import random
 import struct
 import sys
-import threading
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from livetask.server.archive.members import packed, unpacked, wrapped
 from livetask.server.slices import ReadAt, Slice
 from tests.real.redis_servers import RealRedis
 from tests.real.writer import RunWriter
-from tests.server.archiving import Archiving, lines_written, read_all
+from tests.server.archiving import Archiving, StuckShelf, lines_written, read_all
 from tests.server.conftest import Write
 
 
@@ -175,29 +174,10 @@ async def _check_archived(archiving: Archiving, model: _Model, byte: int) -> Non
 # ---- shelves
 
 
-class _Stuck(DirectoryShelf):
-    """A directory on a file system that does not answer until it is let go, or refuses."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.answers = threading.Event()
-        self.answers.set()
-        self.refuses = False
-
-    def get(self, name: str, start: int = 0, size: int | None = None) -> bytes:
-        self.answers.wait(30)
-        return super().get(name, start, size)
-
-    def put(self, name: str, data: bytes) -> None:
-        if self.refuses:
-            raise ArchiveUnavailable("No space left on device")
-        super().put(name, data)
-
-
 async def test_a_shelf_that_hangs_keeps_no_other_viewer_waiting(
     valkey: RealRedis, prefix: str, tmp_path: Path, writer: Write
 ) -> None:
-    shelf = _Stuck(tmp_path)
+    shelf = StuckShelf(tmp_path)
     async with Archiving(valkey.url, prefix, tmp_path, shelf) as archiving:
         old, live = writer("old"), writer("live")
         old.begin()
@@ -223,7 +203,7 @@ async def test_a_shelf_that_hangs_keeps_no_other_viewer_waiting(
 async def test_a_shelf_that_refuses_leaves_everything_in_redis(
     valkey: RealRedis, prefix: str, tmp_path: Path, writer: Write
 ) -> None:
-    shelf = _Stuck(tmp_path)
+    shelf = StuckShelf(tmp_path)
     async with Archiving(valkey.url, prefix, tmp_path, shelf) as archiving:
         run = writer()
         run.begin()

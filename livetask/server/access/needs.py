@@ -72,6 +72,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/login"): ANYBODY,
     ("POST", "/login"): ANYBODY,
     ("POST", "/logout"): ANYBODY,
+    ("GET", "/login/oidc"): ANYBODY,
+    ("GET", "/login/oidc/back"): ANYBODY,
     ("GET", "/api/me"): ANYBODY,  # of those whom the gate has let in
     # machines
     ("GET", "/api/openapi.json"): ANYBODY,
