@@ -38,7 +38,7 @@ from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
-from livetask.server.asker import asked_from, note_asker
+from livetask.server.asker import asked_from, asker_noted
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
@@ -149,7 +149,13 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         granted=desk.granted,
     )
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
+        middlewares=[
+            asker_noted(entrance.address_of),
+            answer_errors,
+            *suit.middlewares(),
+            entrance.gate.middleware,
+            meter.middleware,
+        ],
         client_max_size=settings.inbound_bytes,
     )
     app[STORE] = store
