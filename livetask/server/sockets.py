@@ -46,7 +46,7 @@ from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.transport import Transport
-from livetask.server.viewers import TaskSink, Viewer
+from livetask.server.viewers import TaskSink, Viewer, headers_of
 from livetask.server.wire import Json, error_json, failed_json, task_json
 
 log = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ class Sockets:
         if socket is None or self._stopping:
             raise socketio.exceptions.ConnectionRefusedError("the connection is gone")
         transport = Transport(socket, packed_here.get())
-        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, headers_of(environ), caller)
         viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
@@ -393,9 +393,3 @@ class Sockets:
             viewer.transport.send(packet)
         except Gone:
             self._forget(viewer.sid)
-
-
-def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a connection's first request, names in lower case with ``-``."""
-    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}
