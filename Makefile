@@ -74,8 +74,9 @@ cov: .venv/dev.stamp ## run all tests and show what they do not reach
 bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways to do it
 	@$(BIN)/python -m tests.bench
 
-chaos: .venv/dev.stamp ## break everything at random for ten minutes (CHAOS_ARGS="--seconds 60 --seed 7")
+chaos: .venv/dev.stamp ## break everything at random, then simulate (CHAOS_ARGS="--seconds 60 --seed 7", MODEL_ARGS="--steps 10000")
 	@$(BIN)/python -m tests.oracle.chaos $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.models $(MODEL_ARGS)
 
 # ---- keeping
 
