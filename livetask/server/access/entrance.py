@@ -18,7 +18,7 @@ from livetask.keys import Keys
 from livetask.server.access.addresses import Proxies
 from livetask.server.access.attempts import Attempts
 from livetask.server.access.caller import Caller
-from livetask.server.access.gate import GATE, SOCKETS, Gate, Way
+from livetask.server.access.gate import GATE, SOCKETS, Gate, Way, presented_by
 from livetask.server.access.logins import Doors, Logins, Note
 from livetask.server.access.oidc import Provider, Registration, check_registration
 from livetask.server.access.oidc_login import ROUTES as OIDC_ROUTES
@@ -115,6 +115,10 @@ class Entrance:
             if registration and self._provider
             else None
         )
+
+    def address_of(self, request: web.Request) -> str:
+        """Where a request comes from: behind trusted proxies the client's own address."""
+        return self.proxies.client_of(presented_by(request))
 
     def _outer(self, ways: Ways) -> list[Way]:
         found: list[Way] = []
