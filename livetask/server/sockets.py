@@ -347,12 +347,13 @@ class Sockets:
     async def _watch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         wish = wish_of_message(fields_of_message(args) if args else {})
         self._unwatched(viewer)
+        viewer.watches += 1
+        mine = viewer.watches
         watcher, listing = await self._catalog.watch(viewer, wish)
-        if viewer.sid not in self._viewers:
+        if viewer.sid in self._viewers and viewer.watches == mine:
+            viewer.watcher = watcher
+        else:  # it went, or has asked for another list meanwhile
             self._catalog.leave(watcher)
-            return {}
-        self._unwatched(viewer)  # one that was asked for meanwhile
-        viewer.watcher = watcher
         return {"ok": True, **listing_json(listing, wish.order)}
 
     def _unwatched(self, viewer: Viewer) -> None:

@@ -39,6 +39,7 @@ class Viewer:
         self.followers: dict[str, Follower] = {}
         self.sent: dict[str, Follower] = {}
         self.watcher: Watcher | None = None
+        self.watches = 0
         self._limit = inbound_per_s
         self._allowance = float(inbound_per_s)
         self._counted_at_s = time.monotonic()
