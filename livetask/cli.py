@@ -70,6 +70,7 @@ ASKING = {
     "run": "start a task, print its output, end with its fate",
     "cancel": "revoke or stop tasks",
     "rerun": "run a task again, as a new one",
+    "share": "make a link to a task's log, list links, end one",
 }
 """The commands of terminal.py, which ask a server that runs."""
 

@@ -154,6 +154,12 @@ class Settings:
     archive_keep_s: int = _setting(
         30 * 24 * 3600, "server: how long after its end the archive keeps a task, in seconds", least=60
     )
+    rights: tuple[tuple[str, Any], ...] = _setting(
+        (), "server: what roles of your own and single users may do, see docs/rights.md", shown="{}"
+    )
+    share_s: int = _setting(7 * 24 * 3600, "server: how long a share link may last, in seconds", least=60)
+    audit_keep_s: int = _setting(90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60)
+    audit_cap: int = _setting(100_000, "server: how many entries of that are kept", least=100)
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     hide_keys: tuple[str, ...] = _setting(
         (

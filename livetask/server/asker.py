@@ -23,6 +23,11 @@ def asked_by() -> str:
     return caller_now().name or _asker.get()
 
 
+def asked_from() -> str:
+    """The address that whatever is done in this context was asked from, '' if that is not known."""
+    return _asker.get()
+
+
 def asker_noted(address_of: Callable[[web.Request], str]) -> Any:
     """The middleware that notes who asks; what comes over a Socket.IO connection belongs to its request.
 

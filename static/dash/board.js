@@ -149,7 +149,7 @@ function drawAround(count) {
 }
 
 /** Show another tab, filter or order, and say so in the address. @param {{ tab?: string, text?: string, order?: string }} wanted */
-function choose({ tab = list.tab, text = list.text, order = list.order }) {
+function choose({ tab = list.tab, text = filter.input.value, order = list.order }) {
   list.tab = TABS.some(({ key }) => key === tab) ? tab : '';
   list.text = text;
   list.order = order in ORDERS ? order : 'newest';

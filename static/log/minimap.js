@@ -21,6 +21,12 @@ export class Minimap {
     /** @type {Map<string, string>} */
     this.colours = new Map();
     this.asked = 0;
+    // told by the browser: asking for it with every frame would make it lay out the page once more
+    this.width = this.height = 0;
+    this.watcher = new ResizeObserver(([entry]) => {
+      if (entry) [this.width, this.height] = [entry.contentRect.width, entry.contentRect.height];
+    });
+    this.watcher.observe(canvas);
     canvas.addEventListener('pointerdown', (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.point(event, chosen);
@@ -55,7 +61,7 @@ export class Minimap {
   draw(count, top, fits, layers, key) {
     const { canvas } = this;
     const ratio = devicePixelRatio || 1;
-    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+    const [width, height] = [Math.round(this.width * ratio), Math.round(this.height * ratio)];
     const now = `${count}/${Math.round(top)}/${fits}/${width}/${height}/${key}`;
     if (now === this.drawn || !width || !height) return;
     this.drawn = now;

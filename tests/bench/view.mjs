@@ -33,6 +33,8 @@ async function livetask() {
 }
 
 async function tanstack() {
+  // it asks for the mode as in node
+  window.process ??= { env: { NODE_ENV: 'production' } };
   const { Virtualizer, elementScroll, observeElementOffset, observeElementRect } = await import('./virtual-core/index.js');
   const lines = [];
   let tail = '';
