@@ -36,6 +36,7 @@ from tests.real.writer import RunWriter
 LINE = b"%07d " + b"x" * 91 + b"\n"
 STAMP = re.compile(rb"t=(\d+);")
 PRINTS_A_SECOND = 100
+_PING = b"\x81\x012"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Viewer:
 
     def subscribe(self, task_id: str) -> None:
         self._send(b'42["subscribe",' + json.dumps({"task_id": task_id, "from": "start"}).encode() + b"]")
+
+    def pong(self) -> None:
+        """Say that it lives; also unasked, by who does not read what it is asked."""
+        self._send(b"3")
 
     def _send(self, text: bytes) -> None:
         size = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
@@ -113,12 +118,16 @@ def delays_ms(viewers: list[Viewer], seconds: float) -> list[float]:
     found: list[float] = []
     with selectors.DefaultSelector() as ready:
         for viewer in viewers:
-            ready.register(viewer.socket, selectors.EVENT_READ)
+            ready.register(viewer.socket, selectors.EVENT_READ, viewer)
         ends_s = time.monotonic() + seconds
         while (left_s := ends_s - time.monotonic()) > 0:
             for key, _ in ready.select(left_s):
-                data = key.fileobj.recv(1 << 20)  # type: ignore[union-attr]
+                data = key.data.socket.recv(1 << 20)
                 now_ns = time.monotonic_ns()
+                if not data:
+                    raise ConnectionError("a viewer that reads was cut off")
+                if _PING in data:
+                    key.data.pong()
                 found += [(now_ns - int(stamp)) / 1e6 for stamp in STAMP.findall(data)]
     return sorted(found)
 
@@ -181,10 +190,14 @@ def _round(port: int, pid: int, viewers: list[Viewer], stalled: int, seconds: fl
     alone = delays_ms(viewers, seconds)
     before = rss_bytes(pid)
     some = []
-    for _ in range(stalled):
+    for number in range(stalled):
         some.append(Viewer(port, 4096))
         some[-1].subscribe("long")
+        if number % 50 == 0:
+            delays_ms(viewers, 0.01)
     _filled_up(port, viewers)
+    for viewer in some:
+        viewer.pong()
     beside = delays_ms(viewers, seconds)
     grown = rss_bytes(pid) - before
     for viewer in some:
