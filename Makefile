@@ -12,7 +12,7 @@ SIDE_BY_SIDE = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 SETUP := bootstrap.py pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint fmt cov bench chaos lock dist clean set-up
+.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint audit fmt cov bench chaos lock dist clean set-up
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -56,6 +56,12 @@ lint: .venv/dev.stamp ## lint and check the types of the Python and the JavaScri
 	@$(BIN)/mypy
 	@$(BIN)/python bootstrap.py tsc --noEmit -p .
 
+audit: .venv/dev.stamp ## ask the indexes for known weaknesses of the locked packages, and bandit about the code
+	@test -x .livetask/audit/bin/pip-audit || { $(PYTHON) -m venv .livetask/audit && .livetask/audit/bin/pip -q install pip-audit bandit; }
+	@.livetask/audit/bin/bandit -q -ll -s B104,B310 -r livetask
+	@.livetask/audit/bin/pip-audit -r requirements/run.txt --require-hashes --disable-pip
+	@npm audit
+
 fmt: .venv/dev.stamp ## format the Python and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -68,8 +74,9 @@ cov: .venv/dev.stamp ## run all tests and show what they do not reach
 bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways to do it
 	@$(BIN)/python -m tests.bench
 
-chaos: .venv/dev.stamp ## break everything at random for ten minutes (CHAOS_ARGS="--seconds 60 --seed 7")
+chaos: .venv/dev.stamp ## break everything at random, then simulate (CHAOS_ARGS="--seconds 60 --seed 7", MODEL_ARGS="--steps 10000")
 	@$(BIN)/python -m tests.oracle.chaos $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.models $(MODEL_ARGS)
 
 # ---- keeping
 

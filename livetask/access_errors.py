@@ -78,6 +78,20 @@ class LoginFailed(LivetaskError):
         return "the name or the password is wrong"
 
 
+class ProviderRefused(LivetaskError):
+    """A login by a provider of OpenID Connect came to nothing. ``why``: what was seen, without secrets."""
+
+    code = "provider_refused"
+    status = 401
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the login by the provider did not work: {self.why}"
+
+
 class LoginsTooMany(LivetaskError):
     """Too many logins have failed of late. ``retry_s``: when to try again, in seconds."""
 

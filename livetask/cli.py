@@ -70,6 +70,7 @@ ASKING = {
     "run": "start a task, print its output, end with its fate",
     "cancel": "revoke or stop tasks",
     "rerun": "run a task again, as a new one",
+    "share": "make a link to a task's log, list links, end one",
 }
 """The commands of terminal.py, which ask a server that runs."""
 
@@ -263,7 +264,7 @@ def _address(app: Celery, flags: Mapping[str, Any]) -> str:
     """Where this app's server is looked for: where the same words without a subcommand would have it listen."""
     host = flags["host"] or app.conf.get("livetask_host") or Settings().host
     port = flags["port"] or app.conf.get("livetask_port") or Settings().port
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened on, but read
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

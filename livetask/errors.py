@@ -33,6 +33,7 @@
     ├── UserExists                access_errors.py, as those below
     ├── LoginFailed               the name or the password is wrong
     ├── PasswordsDiffer           the two passwords that were typed are not the same
+    ├── ProviderRefused           a login by a provider of OpenID Connect came to nothing
     ├── LoginsTooMany             too many logins have failed of late
     ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
     ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py

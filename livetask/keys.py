@@ -26,6 +26,8 @@ number of masters gets its share.
 | epochs | hash | how often a user has logged out everywhere; in bucket 0 |
 | failures | string, expires | how many logins have failed of late, by name or address; in bucket 0 |
 | secret | string | what cookies and links are signed with; in bucket 0 |
+| shares, share | zset, string that expires | links that let their holders read one task; in bucket 0 |
+| audit | stream, capped | what was done by whom; in bucket 0 |
 
 Pure: no I/O, no clock.
 """
@@ -136,6 +138,15 @@ class Keys:
 
     def secret(self) -> str:
         return self._in(0, "secret")
+
+    def shares(self) -> str:
+        return self._in(0, "shares")
+
+    def share(self, share_id: str) -> str:
+        return self._in(0, f"share:{share_id}")
+
+    def audit(self) -> str:
+        return self._in(0, "audit")
 
     def _in(self, bucket: int, rest: str) -> str:
         return f"{self.prefix}:{{{_TAGS[bucket]}}}:{rest}"

@@ -64,6 +64,8 @@ def converted(name: str, kind: Any, value: Any) -> Any:
         return _as_pairs(name, value)
     if name == "socketio":
         return _as_options(name, value)
+    if name == "rights":
+        return tuple(as_object(name, value).items())
     if kind is str:
         if not isinstance(value, str):
             raise SettingInvalid(name, value, "text")

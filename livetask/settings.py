@@ -96,6 +96,12 @@ class Settings:
         "viewer",
         "server: the role of who comes by a proxy or OpenID Connect and is in no group of role_map; empty: none",
     )
+    oidc_issuer: str = _setting("", "server: log in by this provider of OpenID Connect, https://login.example.org")
+    oidc_client_id: str = _setting("", "server: what the provider knows this livetask as")
+    oidc_client_secret: str = _setting("", "server: the secret that goes with it; default: none", secret=True)
+    oidc_scopes: tuple[str, ...] = _setting(("openid", "profile"), "server: what the provider is asked to tell")
+    oidc_user_claim: str = _setting("preferred_username", "server: the claim that is the user's name; or email, or sub")
+    oidc_role_claim: str = _setting("groups", "server: the claim with the user's groups, see role_map")
     public_metrics: bool = _setting(False, "server: /readyz and /metrics answer everyone")
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
@@ -148,6 +154,12 @@ class Settings:
     archive_keep_s: int = _setting(
         30 * 24 * 3600, "server: how long after its end the archive keeps a task, in seconds", least=60
     )
+    rights: tuple[tuple[str, Any], ...] = _setting(
+        (), "server: what roles of your own and single users may do, see docs/rights.md", shown="{}"
+    )
+    share_s: int = _setting(7 * 24 * 3600, "server: how long a share link may last, in seconds", least=60)
+    audit_keep_s: int = _setting(90 * 24 * 3600, "server: how long it is kept who did what, in seconds", least=60)
+    audit_cap: int = _setting(100_000, "server: how many entries of that are kept", least=100)
     show_arguments: bool = _setting(True, "worker: keep the arguments and the result of tasks (their repr, shortened)")
     hide_keys: tuple[str, ...] = _setting(
         (
@@ -219,7 +231,7 @@ class Settings:
 
     def __repr__(self) -> str:
         shown = (
-            f"{item.name}={without_password(value) if item.metadata['secret'] else value!r}"
+            f"{item.name}={_masked(value) if item.metadata['secret'] else value!r}"
             for item in dataclasses.fields(self)
             if (value := getattr(self, item.name)) != item.default
         )
@@ -278,6 +290,11 @@ def described() -> list[Described]:
         Described(item.name, item.metadata["shown"] or json.dumps(item.default), str(item.metadata["meaning"]))
         for item in dataclasses.fields(Settings)
     ]
+
+
+def _masked(secret: str) -> str:
+    """A secret as it may be shown: a URL without its password, anything else not at all."""
+    return without_password(secret) if "://" in secret else "***"
 
 
 def without_password(url: str) -> str:

@@ -189,6 +189,34 @@ def cancel(task_ids: tuple[str, ...], terminate: bool, grace_s: float | None, ur
     sys.exit(showing.cancel_tasks(showing.Server(url, token), task_ids, stop, grace_s or 0.0))
 
 
+@commands.command("share")
+@click.argument("task_id", metavar="ID", required=False)
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), default=24.0, show_default=True, help="How long the link works."
+)
+@click.option("--list", "listed", is_flag=True, help="List your links; for administrators all of them.")
+@click.option("--revoke", metavar="LINK", help="End the link of that id.")
+@_json_option
+@_asks_server
+def share(
+    task_id: str | None, hours: float, listed: bool, revoke: str | None, as_json: bool, url: str, token: str | None
+) -> None:
+    """Print a link by which anybody can read a task's log, without an account, until it expires or is revoked.
+
+    The link is shown this once. What stands behind its # is the secret: browsers send it to no server.
+    """
+    from livetask.client import showing
+
+    server = showing.Server(url, token)
+    if sum((task_id is not None, listed, revoke is not None)) != 1:
+        raise click.UsageError("give a task's ID, or --list, or --revoke LINK")
+    if listed:
+        sys.exit(showing.list_links(server, as_json))
+    if revoke is not None:
+        sys.exit(showing.end_link(server, revoke))
+    sys.exit(showing.make_link(server, str(task_id), hours))
+
+
 @commands.command("rerun")
 @click.argument("task_id", metavar="ID")
 @click.option("--args", "args", metavar="JSON", help="Other positional arguments, as a JSON list.")

@@ -4,7 +4,7 @@
 //   server       another origin than the page's  mode         'screen' (default) or 'all': every byte is delivered
 //   wrap         long lines are wrapped          hash-links   #L10-L20 of the address marks lines
 //   times        when each line was printed      keys         keys work on the whole page
-//   cursor       where to begin
+//   cursor       where to begin                  share        the secret of a share link, by which it is let in
 //
 // Events, methods, parts and variables: docs/log-element.md. It wires the parts together: client and http (network), feed
 // (thinking), view (rows), frame (everything around them); extras.js (search, marks, selecting) comes when these stand.
@@ -34,7 +34,7 @@ export class LivetaskLog extends HTMLElement {
   constructor() {
     super();
     this.frame = makeFrame(this.attachShadow({ mode: 'open' }));
-    this.client = clientOf(this.getAttribute('server') ?? undefined);
+    this.client = this.clientHere();
     this.feed = new Feed({ taskId: '', run: null, mode: 'screen' });
     this.outputs = new Outputs(this.client.base, '');
     /** @type {Ranges | null} */
@@ -168,9 +168,9 @@ export class LivetaskLog extends HTMLElement {
     if (!taskId) return;
     const run = Number.parseInt(this.getAttribute('run') ?? '', 10);
     const mode = this.getAttribute('mode') === 'all' ? 'all' : 'screen';
-    this.client = clientOf(this.getAttribute('server') ?? undefined);
+    this.client = this.clientHere();
     this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
-    this.outputs = new Outputs(this.client.base, taskId);
+    this.outputs = new Outputs(this.client.base, taskId, this.client.share);
     this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
     const cursor = this.getAttribute('cursor');
     if (cursor) this.feed.from = cursor;
@@ -187,6 +187,11 @@ export class LivetaskLog extends HTMLElement {
     };
     this.client.follow(taskId, this.follower);
     this.view.refresh();
+  }
+
+  /** The connection that its attributes name. */
+  clientHere() {
+    return clientOf(this.getAttribute('server') ?? undefined, this.getAttribute('share') ?? '');
   }
 
   close() {

@@ -33,7 +33,7 @@ from livetask.client.items import (
     TaskChanged,
     TaskEnded,
 )
-from livetask.client.tasks import Run, Stopped, Task, TaskInfo
+from livetask.client.tasks import Run, Share, Stopped, Task, TaskInfo
 
 __all__ = [
     "DEFAULT_URL",
@@ -51,6 +51,7 @@ __all__ = [
     "RunBegan",
     "RunEnded",
     "ServerUnreachable",
+    "Share",
     "Stopped",
     "SyncClient",
     "Task",

@@ -91,6 +91,10 @@ class SyncClient:
         """Tasks by their last change, newest first; see Client.tasks."""
         return self._waited_for(self._client.tasks(states=states, text=text, sort=sort, limit=limit))
 
+    def share(self, task_id: str, hours: float = 24.0) -> str:
+        """Make a link to the task's log, and return its address; see Client.share."""
+        return self._waited_for(self._client.share(task_id, hours))
+
     def output(
         self,
         task_id: str,

@@ -25,7 +25,7 @@ from livetask.client.following import Following, TryLater
 from livetask.client.items import Gap, Item, Notice, Output, RunBegan
 from livetask.client.line import Line, LineLost
 from livetask.client.pace import Acks, Silence, Tries
-from livetask.client.tasks import Stopped, Task, TaskInfo
+from livetask.client.tasks import Share, Stopped, Task, TaskInfo
 from livetask.position import Cursor
 
 DEFAULT_URL = "http://127.0.0.1:8400"
@@ -151,6 +151,26 @@ class Client:
                 break
             query["after"] = page["next"]
         return found
+
+    async def share(self, task_id: str, hours: float = 24.0) -> str:
+        """Make a link by which anybody can read the task's log, without an account, and return its address.
+
+        ``hours``: how long it works; the server has a limit. It can be ended before: see ``shares``, ``unshare``.
+        Raises TaskUnknown, Refused.
+        """
+        path = f"/api/tasks/{_quoted(task_id)}/shares"
+        found = await self._call("POST", path, {"hours": hours}, task_id=task_id)
+        place = urlsplit(self.url)
+        return f"{place.scheme}://{place.netloc}{found['path']}"
+
+    async def shares(self) -> list[Share]:
+        """The links that this caller may end: its own; all of them if it may administer. The last made first."""
+        found = await self._call("GET", "/api/shares")
+        return [Share(one["id"], one["task_id"], one["by"], one["made_at"], one["until"]) for one in found["shares"]]
+
+    async def unshare(self, share_id: str) -> None:
+        """End a link. Raises NotFound as Refused."""
+        await self._call("DELETE", f"/api/shares/{_quoted(share_id)}")
 
     async def _call(
         self,

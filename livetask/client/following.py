@@ -37,7 +37,7 @@ from livetask.position import START, Cursor, Position
 
 Wire = Mapping[str, Any]
 
-_LATER = ("unavailable", "redis_unavailable", "broker_unavailable", "too_many", "internal")
+_LATER = ("unavailable", "redis_unavailable", "archive_unavailable", "broker_unavailable", "too_many", "internal")
 """Refusals that can be over later."""
 
 

@@ -47,7 +47,7 @@ class Gap:
     """An exact range that cannot be delivered.
 
     ``start``: where it begins. ``cursor``: stands after it. ``lines``: how many line ends lie within. ``reason``:
-    trimmed (no longer kept), dropped (given up by the worker) or lost.
+    trimmed (no longer kept), dropped (given up by the worker), deleted (by somebody, or by age) or lost.
     """
 
     start: Position

@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from livetask.client.client import DEFAULT_URL, Client
@@ -234,6 +235,50 @@ def cancel_tasks(server: Server, task_ids: Sequence[str], terminate: bool, grace
                     _tell(f"{task_id}: {error}")
                     status = FAILED
         return status
+
+    return _ending_well(asked())
+
+
+# ---- links
+
+
+def make_link(server: Server, task_id: str, hours: float) -> int:
+    """Print the address of a new link to a task's log."""
+
+    async def asked() -> int:
+        async with server.client() as client:
+            print(await client.share(task_id, hours))
+        return SUCCESS
+
+    return _ending_well(asked())
+
+
+def list_links(server: Server, as_json: bool) -> int:
+    """Print the links that may be ended."""
+
+    async def asked() -> int:
+        async with server.client() as client:
+            shares = await client.shares()
+        if as_json:
+            for share in shares:
+                print(json.dumps(asdict(share)))
+            return SUCCESS
+        for share in shares:
+            until = datetime.fromtimestamp(share.until / 1000, UTC)
+            print(printable(f"{share.id}  {share.task_id}  until {until:%Y-%m-%d %H:%M} UTC  {share.by}".rstrip()))
+        return SUCCESS
+
+    return _ending_well(asked())
+
+
+def end_link(server: Server, share_id: str) -> int:
+    """End a link."""
+
+    async def asked() -> int:
+        async with server.client() as client:
+            await client.unshare(share_id)
+        _tell(f"{share_id}: ended")
+        return SUCCESS
 
     return _ending_well(asked())
 

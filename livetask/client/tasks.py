@@ -19,6 +19,17 @@ UNDER_WAY = ("QUEUED", "RUNNING", "RETRY")
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A link to a task's log, without its secret. ``by``: who made it. ``made_at``, ``until``: ms since the epoch."""
+
+    id: str
+    task_id: str
+    by: str
+    made_at: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a task: the first, a retry or a redelivery.
 

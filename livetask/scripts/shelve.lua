@@ -3,6 +3,7 @@
 -- ARGV: 1 what, 2 ordinal, 3 nonce, 4 token of who asks, 5 lease ms, 6 position up to which it is archived,
 --       7 first position archived, 8 why what is before it is not, 9 where the archive lies
 -- what: take (or renew the lease), note (that it is archived so far), shrink (the same, and give up what is here),
+--       done (all of the task is archived, as it was when it changed last, at 6),
 --       forget (it is not in the archive any more: 8 says why), drop (give up the lease)
 -- -> {'OK'} | {'BUSY'}: another one holds the lease | {'GREW'}: the run goes on, or further | {'NORUN'}
 local task, output, lease = KEYS[1], KEYS[2], KEYS[3]
@@ -16,6 +17,10 @@ end
 if holder ~= ARGV[4] then return { 'BUSY' } end
 if what == 'drop' then
   redis.call('DEL', lease)
+  return { 'OK' }
+end
+if what == 'done' then
+  redis.call('HSET', task, 'recorded_at', ARGV[6])
   return { 'OK' }
 end
 local known = redis.call('HMGET', task, run .. '.nonce', run .. '.end', run .. '.how')

@@ -7,9 +7,7 @@ it serves all the same, and heals.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import ipaddress
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -23,11 +21,10 @@ from livetask.hiding import Hiding
 from livetask.keys import Keys
 from livetask.masking import Mask
 from livetask.server import health, openapi, pages
-from livetask.server.access.checks import abilities_checked
+from livetask.server.access.desk import PUBLIC, Desk
 from livetask.server.access.entrance import Entrance, Ways
-from livetask.server.access.fact_reads import FactReads
 from livetask.server.access.gate import Gate, caller_now
-from livetask.server.access.policy import may_start, require_start
+from livetask.server.access.rules import Rules
 from livetask.server.access.sight import Sight
 from livetask.server.actions import Actions
 from livetask.server.api import TaskApi
@@ -41,7 +38,7 @@ from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
-from livetask.server.asker import note_asker
+from livetask.server.asker import asked_from, asker_noted
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
@@ -53,6 +50,7 @@ from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.published import Published
+from livetask.server.reach import LOUD, check_reach, is_loopback
 from livetask.server.reconciling import Asks, Reconciler
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
@@ -66,7 +64,6 @@ from livetask.server.stops import Stops
 from livetask.server.store import Store
 from livetask.server.store_figures import StoreFigures
 from livetask.server.wishes import Wishes
-from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,6 +123,8 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     )
     runner = await place.open(app)
     try:
+        if not is_loopback(settings.host) and not _ways(settings).asks:
+            print(LOUD, file=sys.stderr, flush=True)
         print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
     finally:
@@ -138,20 +137,35 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     keeping = _keeping(settings)
     store = _store(settings, keeping)
     meter = _meter(settings)
-    suit, entrance = _suit(settings), Entrance(store.commands, Keys(settings.prefix), _ways(settings))
+    suit, desk = _suit(settings), _desk(settings, store)
+    sight = desk.sight
+    entrance = Entrance(
+        store.commands,
+        Keys(settings.prefix),
+        _ways(settings),
+        more=(desk.shares.way,),
+        public=PUBLIC,
+        note=desk.note,
+        granted=desk.granted,
+    )
     app = web.Application(
-        middlewares=[note_asker, answer_errors, *suit.middlewares(), entrance.gate.middleware, meter.middleware],
+        middlewares=[
+            asker_noted(entrance.address_of),
+            answer_errors,
+            *suit.middlewares(),
+            entrance.gate.middleware,
+            meter.middleware,
+        ],
         client_max_size=settings.inbound_bytes,
     )
     app[STORE] = store
     stopping = app[STOPPING] = Stopping()
-    archived = store.archived_task if isinstance(store, ArchivedStore) else None
-    sight = Sight(store, FactReads(store.commands, Keys(settings.prefix), archived), caller_now)
-    app.middlewares.append(abilities_checked(sight, caller_now, entrance.public))
+    app.middlewares.append(desk.middleware(entrance.public))
     published = Published(store.commands, Keys(settings.prefix))
-    control = app[CONTROL] = _control(settings, celery_app, store, published)
-    startable = Startable(published.known, control.startable, lambda name: _may_be_started(control, name))
-    stops = Stops(control, _wishes(settings, store), store, sight.judged)
+    control = app[CONTROL] = _control(settings, celery_app, store, published, desk.rules)
+    offers = desk.rules.offers
+    startable = Startable(published.known, control.startable, lambda name: control.allows(name) and offers(name))
+    stops = Stops(control, _wishes(settings, store), store, sight.judged, desk.rules.stopped)
     stirfried = Stirfried(
         control,
         stops,
@@ -166,7 +180,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
     actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
     calls = {**stirfried.events(), **actions.events()}
-    live = app[LIVE] = _live(settings, store, entrance.gate, sight, meter, calls, stopping)
+    live = app[LIVE] = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
     reader = LogReader(sight.task, store.read, store.entries)
     zipped = store.zipped if isinstance(store, ArchivedStore) else None
     logs = LiveLog(live.hub, reader, LogApi(reader, zipped), settings.heartbeat_ms / 1000, settings.poll_s)
@@ -177,7 +191,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
     told = health.Sources(
         store.ping,
-        lambda: (*figures(), *(keeping.figures() if keeping else ())),
+        lambda: (*figures(), *desk.figures(), *(keeping.figures() if keeping else ())),
         figures.fresh,
         lambda: {**figures.brief(), **(keeping.brief() if keeping else {})},
     )
@@ -194,6 +208,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *actions.routes(),
             *startable.routes(),
             *entrance.routes(),
+            *desk.routes(),
             *_archive_api(store, sight, settings.prefix, keeping).routes(),
             *openapi.routes(),
             *health.routes(told),
@@ -202,6 +217,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
     suit.attach(app)
     entrance.attach(app, stopping.fail)
+    desk.attach(app, stopping.fail)
     app.on_response_prepare.append(mark_begun)
     app.on_shutdown.append(lambda _: logs.stop())
     app.on_cleanup.append(lambda _: finders.close())
@@ -248,8 +264,8 @@ def _keeping(settings: Settings) -> Keeping | None:
 
 def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:
     if keeping is not None and keeping.eraser is not None:
-        return ArchiveApi(sight.task, keeping.eraser, keeping.archive)
-    return ArchiveApi(sight.task, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None)
+        return ArchiveApi(sight.glance, keeping.eraser, keeping.archive)
+    return ArchiveApi(sight.glance, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None)
 
 
 def _store(settings: Settings, keeping: Keeping | None) -> Store:
@@ -257,6 +273,22 @@ def _store(settings: Settings, keeping: Keeping | None) -> Store:
     if keeping is not None:
         return keeping.store(settings.require_redis_url(), **given)
     return Store(settings.require_redis_url(), prefix=settings.prefix, **given)
+
+
+def _desk(settings: Settings, store: Store) -> Desk:
+    return Desk(
+        store.commands,
+        Keys(settings.prefix),
+        store,
+        store.archived_task if isinstance(store, ArchivedStore) else None,
+        caller_now=caller_now,
+        asked_from=asked_from,
+        rights=dict(settings.rights),
+        share_s=settings.share_s,
+        audit_keep_s=settings.audit_keep_s,
+        audit_cap=settings.audit_cap,
+        limit_bytes=settings.inbound_bytes,
+    )
 
 
 def _ways(settings: Settings) -> Ways:
@@ -282,7 +314,9 @@ def _suit(settings: Settings) -> Suit:
     )
 
 
-def _control(settings: Settings, celery_app: Celery | None, store: Store, published: Published) -> Control:
+def _control(
+    settings: Settings, celery_app: Celery | None, store: Store, published: Published, rules: Rules
+) -> Control:
     async def note(task_id: str, what: str, fields: Mapping[str, str]) -> None:
         await store.note(task_id, what, fields)
 
@@ -298,12 +332,9 @@ def _control(settings: Settings, celery_app: Celery | None, store: Store, publis
         header_task_map=settings.header_task_map,
         custom_rooms=settings.custom_rooms,
         forms_of=published.forms_of,
-        permit=lambda name, queue: require_start(caller_now(), name, queue),
+        permit=rules.permit,
+        started=rules.started,
     )
-
-
-def _may_be_started(control: Control, name: str) -> bool:
-    return control.allows(name) and may_start(caller_now(), name)
 
 
 def _reconciler(settings: Settings, store: Store, control: Control, live: Live) -> Reconciler:
@@ -323,7 +354,7 @@ def _live(
     settings: Settings,
     store: Store,
     gate: Gate,
-    sight: Sight,
+    desk: Desk,
     meter: Meter,
     calls: Mapping[str, Call],
     stopping: Stopping,
@@ -332,7 +363,8 @@ def _live(
         store,
         gate=gate,
         meter=meter,
-        sight=sight,
+        sight=desk.sight,
+        rules=desk.rules,
         calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,
@@ -350,16 +382,5 @@ def _live(
 
 def check_address(settings: Settings) -> None:
     """Raise SettingInvalid if others could reach a server that asks nobody who they are, unless that is wanted."""
-    if settings.insecure or settings.host == "localhost" or _ways(settings).asks:
-        return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(settings.host).is_loopback:
-            return
-    ways = (
-        "an address that only this machine reaches (127.0.0.1, ::1 or localhost), because nobody is asked who they "
-        "are, and whoever reaches the server may read all output and start the allowed tasks. Ways out: "
-        "--auth required (LIVETASK_AUTH), with users and tokens; a reverse proxy with a login before it "
-        "(trusted_proxies, proxy_user_header) or a callable of your own (--auth module:name); or --insecure to listen "
-        "all the same"
-    )
-    raise SettingInvalid("host", settings.host, ways)
+    if not settings.insecure and not _ways(settings).asks:
+        check_reach(settings.host, settings.allowed_hosts)

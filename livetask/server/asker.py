@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from typing import Any
 
 from aiohttp import web
 
@@ -22,11 +23,23 @@ def asked_by() -> str:
     return caller_now().name or _asker.get()
 
 
-@web.middleware
-async def note_asker(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """The middleware that notes who asks; what comes over a Socket.IO connection belongs to its request."""
-    acting_for(NOBODY)  # a connection serves many, one after the other: nothing of the one before is left
-    _asker.set(request.remote or "")
-    return await handler(request)
+def asked_from() -> str:
+    """The address that whatever is done in this context was asked from, '' if that is not known."""
+    return _asker.get()
+
+
+def asker_noted(address_of: Callable[[web.Request], str]) -> Any:
+    """The middleware that notes who asks; what comes over a Socket.IO connection belongs to its request.
+
+    ``address_of``: where a request comes from, which behind a proxy is not where the connection comes from.
+    """
+
+    @web.middleware
+    async def note_asker(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        acting_for(NOBODY)  # a connection serves many, one after the other: nothing of the one before is left
+        _asker.set(address_of(request))
+        return await handler(request)
+
+    return note_asker

@@ -221,12 +221,14 @@ class Catalog:
         if unknown or self._missed or time.monotonic() - self._synced_s > _SYNC_S:
             self._missed, self._synced_s = False, time.monotonic()
             await self.roster.sync()
-        tasks = await self._read(dirty | self._owed())
+        asked = dirty | self._owed()
+        tasks = await self._read(asked)
         for task_id in dirty:
             row = self.roster.row(task_id)
             self._note(task_id, row, row)
-        tasks |= await self._read(self._owed() - tasks.keys())
-        self._tell(tasks)
+        more = self._owed() - asked
+        tasks |= await self._read(more)
+        self._tell(tasks, asked | more)
 
     def _owed(self) -> set[str]:
         """The tasks that watchers are to be told of now."""
@@ -238,10 +240,12 @@ class Catalog:
             self.roster.put(row_of(task))
         return tasks
 
-    def _tell(self, tasks: dict[str, Task]) -> None:
+    def _tell(self, tasks: dict[str, Task], read: set[str]) -> None:
+        """Tell of what was read; what has changed since then waits for the next time."""
         letters = _Letters(tasks)
         for watcher in [watcher for watcher in self._watchers if watcher.sink.drained]:
-            owed, watcher.owed = watcher.owed, {}
+            owed = {task_id: was for task_id, was in watcher.owed.items() if task_id in read}
+            watcher.owed = {task_id: was for task_id, was in watcher.owed.items() if task_id not in read}
             rows = ((task_id, was, self.roster.row(task_id)) for task_id, was in owed.items())
             self._tell_one(watcher, [letters.of(task_id, watcher, was, row) for task_id, was, row in rows])
             self._tell_counts(watcher)

@@ -65,7 +65,7 @@ class Control:
     for one call. ``limit_bytes``: the most that arguments may take as JSON. ``show_arguments``: whether arguments are
     noted. ``note``: see Note. ``forms_of``: what workers have published of how a task is called. ``header_task_map``:
     (task, header, argument). ``custom_rooms``: a call may name its room. ``permit``: raises if the one who asks may not
-    start a task of that name on that queue ('' if the call names none).
+    start a task of that name on that queue ('' if the call names none). ``started``: told of each task that was sent.
     """
 
     def __init__(
@@ -83,8 +83,10 @@ class Control:
         header_task_map: Iterable[tuple[str, str, str]] = (),
         custom_rooms: bool = False,
         permit: Callable[[str, str], None] | None = None,
+        started: Callable[[str, str, bool], None] | None = None,
     ) -> None:
         self._permit = permit or (lambda name, queue: None)
+        self._started = started or (lambda task_id, name, again: None)
         self._app = celery_app
         self._given = celery_app
         self._header_task_map = tuple(header_task_map)
@@ -136,6 +138,7 @@ class Control:
         if sender.name:
             fields["owner"] = sender.name
         sent = await self._run(self._publishing, lambda wanted: self._send(call, forms, sender, wanted))
+        self._started(sent.task_id, call.name, "rerun_of" in fields)
         if self._show_arguments:
             shown = self._hiding.text
             fields |= {"args": shown(_shown(tuple(call.args))), "kwargs": shown(_shown(call.kwargs))}

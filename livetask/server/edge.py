@@ -9,6 +9,7 @@ Must never know: Redis, Celery, what the routes are for.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import traceback
@@ -46,6 +47,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except ConnectionError:
         raise  # the client is gone
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return await refusal(request, 404, *_HTTP_ERRORS[404])  # of a file under /static/
         log_bug(f"{request.method} {request.match_info.route.resource}", error)
         text = "something went wrong inside livetask; its log says where"
         if _is_page(request):

@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from livetask.server.access.gate import Gate
+from livetask.server.access.rules import Rules
 from livetask.server.access.sight import Sight
 from livetask.server.armour.meter import Meter
 from livetask.server.catalog import Catalog
@@ -32,7 +33,8 @@ from livetask.server.sweeper import sweep_leases
 class Live:
     """See the module's docstring.
 
-    ``gate``: says who connects; None: it is open. ``sight``: what they may see; None: everything. ``calls``: further
+    ``gate``: says who connects; None: it is open. ``sight``: what they may see; None: everything. ``rules``:
+    told of refusals. ``calls``: further
     Socket.IO events by name. ``on_failure``: called when a loop ends by a bug, so that the process can end. The rest
     are settings of the same names.
     """
@@ -50,6 +52,7 @@ class Live:
         sweep_s: float = 15.0,
         hold_s: float = 60.0,
         sight: Sight | None = None,
+        rules: Rules | None = None,
         inbound_bytes: int = 32 * 1024,
         inbound_per_s: int = 200,
         max_viewers: int = 10_000,
@@ -70,6 +73,7 @@ class Live:
             self.catalog,
             self.rooms,
             gate=gate,
+            rules=rules,
             meter=meter,
             calls=calls,
             origins=origins,

@@ -23,7 +23,9 @@ import livetask
 from livetask.errors import LivetaskError, NotFound
 from livetask.keys import task_id_checked
 from livetask.position import Position
+from livetask.server.access.caller import ABILITIES
 from livetask.server.access.gate import caller_now
+from livetask.server.access.policy import may_somewhere
 
 PLAIN_LINES = 500
 """How many lines one page of the log without JavaScript shows."""
@@ -64,6 +66,7 @@ def setup_jinja(app: web.Application, templates_dir: Path, base: str = "") -> No
     environment.globals["base"] = base
     environment.globals["version"] = livetask.__version__
     environment.globals["caller_now"] = caller_now
+    environment.globals["able"] = lambda: sorted(one for one in ABILITIES if may_somewhere(caller_now(), one))
     environment.filters["plain"] = plain
 
 

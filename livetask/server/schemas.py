@@ -224,7 +224,41 @@ _FAILED["properties"]["field"] = _FIELD
 _STARTED = shape(status=_SUCCESS, data=_ID)
 _STARTED["properties"]["chain"] = listed(STRING, description="the ids of the chained tasks, as they were given")
 
+_SHARE = shape(
+    id=STRING,
+    task_id=STRING,
+    by={"type": "string", "description": "who made it"},
+    made_at={"type": "integer", "description": "ms since the epoch"},
+    until={"type": "integer", "description": "ms since the epoch"},
+)
+
+_MADE_SHARE = shape(
+    **_SHARE["properties"], path={"type": "string", "description": "where it leads, behind the server's address"}
+)
+
+_AUDIT_ENTRY = shape(
+    id=STRING,
+    at={"type": "integer", "description": "ms since the epoch"},
+    kind=STRING,
+    who={"type": "string", "description": "the caller's name"},
+    by={"type": "string", "description": "how it was recognised"},
+    role=STRING,
+    credential={"type": "string", "description": "the id of its token, session or link"},
+    **{"from": {"type": "string", "description": "its address"}},
+    task_id=STRING,
+    detail=STRING,
+    count={"type": "integer", "description": "how many of the kind it stands for"},
+)
+
 SCHEMAS: Json = {
+    "Share": _SHARE,
+    "MadeShare": _MADE_SHARE,
+    "ShareWish": {
+        "type": "object",
+        "properties": {"hours": {"type": "number", "exclusiveMinimum": 0, "description": "at most share_s"}},
+        "additionalProperties": False,
+    },
+    "AuditEntry": _AUDIT_ENTRY,
     "Task": _TASK,
     "Run": _RUN,
     "Tasks": shape(

@@ -30,6 +30,7 @@ from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.access.rules import Rules
 from livetask.server.access.standing import Loss
 from livetask.server.armour.meter import Meter
 from livetask.server.beats import heartbeats
@@ -45,7 +46,7 @@ from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.transport import Transport
-from livetask.server.viewers import TaskSink, Viewer
+from livetask.server.viewers import TaskSink, Viewer, headers_of
 from livetask.server.wire import Json, error_json, failed_json, task_json
 
 log = logging.getLogger(__name__)
@@ -69,11 +70,10 @@ _ACKS = 10
 class Sockets:
     """See the module's docstring. ``attach`` it to the application; ``live`` starts and stops it.
 
-    ``gate``: says who connects; None: it is open. ``meter``: counts what is asked for; None: nothing is too much.
-    ``calls``: further events, by name. ``origins``: other origins
-    whose pages may connect; empty: none. ``inbound_bytes``: the largest message. ``max_viewers``,
-    ``max_subscriptions``: for the process, for one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more
-    of the Socket.IO server's.
+    ``gate``: says who connects; None: it is open. ``rules``: told of refusals. ``meter``: counts what is asked for;
+    None: nothing is too much. ``calls``: further events, by name. ``origins``: other origins whose pages may connect;
+    empty: none. ``inbound_bytes``: the largest message. ``max_viewers``, ``max_subscriptions``: for the process, for
+    one viewer. ``custom_rooms``: viewers may join rooms. ``options``: more of the Socket.IO server's.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Sockets:
         rooms: Rooms,
         *,
         gate: Gate | None = None,
+        rules: Rules | None = None,
         meter: Meter | None = None,
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
@@ -99,6 +100,7 @@ class Sockets:
         self._rooms = rooms
         self._custom_rooms = custom_rooms
         self._gate = gate or Gate()
+        self._rules = rules
         self._meter = meter or Meter({})
         self._calls = dict(calls or {})
         self._heartbeat_s = heartbeat_ms / 1000
@@ -184,9 +186,11 @@ class Sockets:
             caller = await self._gate.admitted(presented)
         except LivetaskError as error:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
-        socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
+        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
+        if socket is None or self._stopping:
+            raise socketio.exceptions.ConnectionRefusedError("the connection is gone")
         transport = Transport(socket, packed_here.get())
-        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, _headers(environ), caller)
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, headers_of(environ), caller)
         viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
@@ -245,7 +249,7 @@ class Sockets:
         """The call, if the one who asks may make it at all, and has not made too many."""
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
-            check_event(viewer.caller, name)
+            check_event(viewer.caller, name, self._rules)
             self._meter.event(name)
             return await call(viewer, args)
 
@@ -295,7 +299,7 @@ class Sockets:
 
         async def handle(viewer: Viewer, args: tuple[Any, ...]) -> Json:
             try:
-                check_event(viewer.caller, name)
+                check_event(viewer.caller, name, self._rules)
                 self._meter.event(name, args[0] if args else None)
                 if len(viewer.sent) >= _SENT_MOST:
                     raise TooMany("tasks under way that one connection sent", _SENT_MOST)
@@ -337,12 +341,13 @@ class Sockets:
     async def _watch(self, viewer: Viewer, args: tuple[Any, ...]) -> Json:
         wish = wish_of_message(fields_of_message(args) if args else {})
         self._unwatched(viewer)
+        viewer.watches += 1
+        mine = viewer.watches
         watcher, listing = await self._catalog.watch(viewer, wish)
-        if viewer.sid not in self._viewers:
+        if viewer.sid in self._viewers and viewer.watches == mine:
+            viewer.watcher = watcher
+        else:  # it went, or has asked for another list meanwhile
             self._catalog.leave(watcher)
-            return {}
-        self._unwatched(viewer)  # one that was asked for meanwhile
-        viewer.watcher = watcher
         return {"ok": True, **listing_json(listing, wish.order)}
 
     def _unwatched(self, viewer: Viewer) -> None:
@@ -383,9 +388,3 @@ class Sockets:
             viewer.transport.send(packet)
         except Gone:
             self._forget(viewer.sid)
-
-
-def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a connection's first request, names in lower case with ``-``."""
-    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}

@@ -7,6 +7,7 @@ run is.
 
 from __future__ import annotations
 
+from livetask.archive_errors import ArchiveUnavailable
 from livetask.position import START, Cursor, Entry, Gap, Position
 from livetask.server.pieces import newest
 from livetask.server.slices import RawEntry, Slice, entry_parsed, sliced_within
@@ -45,12 +46,15 @@ async def newest_slice(store: Store, task_id: str, cursor: Cursor, lines: int, m
     """The last ``lines`` lines up to the end, at most ``max_bytes``, for a screen that stood at ``cursor``.
 
     It begins where a line begins, or at the cursor if all since is as little. None if no line begins so close to the
-    end: then it is to read on from its cursor. Raises RunUnknown.
+    end, or if what is there is not at hand: then it is to read on from its cursor. Raises RunUnknown.
     """
     raw: list[RawEntry] = []
     start, count, size = "+", _STEP, 0
     while True:
-        head, some = await store.entries(task_id, cursor, back=True, start=start, count=count)
+        try:
+            head, some = await store.entries_soon(task_id, cursor, back=True, start=start, count=count)
+        except ArchiveUnavailable:
+            return None
         raw += some
         size += sum(len(fields.get(b"d", b"")) for _, fields in some)
         if not raw:

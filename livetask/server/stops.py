@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 Judge = Callable[[Sequence[str], str], Awaitable[Mapping[str, LivetaskError | None]]]
 """Of each task, why the one who asks may not do this with it; None if it may."""
 
+Noted = Callable[[str, str], None]
+"""Told of a task, and whether it is to be cancelled or terminated."""
+
 _WAITING = 10_000
 _AGAIN_S = 2.0
 _TRIES = 5
@@ -71,10 +74,16 @@ class _Waiting:
 
 
 class Stops:
-    """See the module's docstring. ``run`` is its one loop. ``judge``: says who may not stop what."""
+    """See the module's docstring. ``run`` is its one loop. ``judge``: says who may not stop what.
 
-    def __init__(self, control: Control, wishes: Wishes, store: Store, judge: Judge | None = None) -> None:
+    ``noted``: told of each wish that was taken.
+    """
+
+    def __init__(
+        self, control: Control, wishes: Wishes, store: Store, judge: Judge | None = None, noted: Noted | None = None
+    ) -> None:
         self._judge = judge or _anybody
+        self._noted = noted or (lambda task_id, how: None)
         self._control = control
         self._wishes = wishes
         self._store = store
@@ -92,6 +101,8 @@ class Stops:
         refused = {task_id: Stopped(task_id, error.code, str(error)) for task_id, error in judged.items() if error}
         wanted = [task_id for task_id in task_ids if task_id not in refused]
         found = refused | (await self._stopped(wanted, by, terminate, grace_s) if wanted else {})
+        for task_id in wanted:
+            self._noted(task_id, "terminate" if terminate else "cancel")
         return [found[task_id] for task_id in task_ids]
 
     async def _stopped(self, task_ids: Sequence[str], by: str, terminate: bool, grace_s: float) -> dict[str, Stopped]:

@@ -25,8 +25,11 @@ from livetask.server.tasks import Run, Task
 
 MODES = ("all", "screen", "ends", "events")
 
-PIECE_SIZES = (128 * 1024, 64 * 1024, 16 * 1024, 4 * 1024)
+PIECE_SIZES = (128 * 1024, 64 * 1024, 32 * 1024, 16 * 1024, 4 * 1024)
 """How much is sent at once: few sizes, so that viewers at the same place also share the piece."""
+
+UNPROVEN_BYTES = 32 * 1024
+"""The largest piece for who has acknowledged nothing: if it never reads, this much stays in the server's memory."""
 
 _MARKS = 64
 
@@ -99,7 +102,7 @@ class Subscription:
 
     def room(self, drained: bool) -> int:
         """How many bytes may be sent now: one of PIECE_SIZES, or 0. ``drained``: its transport holds little."""
-        free = self._window - self.under_way_bytes if self.acks else self._window
+        free = self._window - self.under_way_bytes if self.acks else min(self._window, UNPROVEN_BYTES)
         return next((size for size in PIECE_SIZES if size <= free), 0) if drained else 0
 
     # ---- what happens

@@ -66,6 +66,7 @@ class Task:
     ``rerun_of``: the task that it repeats; ``reruns``: those that repeat it. ``call``: its arguments, as
     ``livetask.arguments`` keeps them, and ``call_not`` why it does not. ``owner``: the caller who sent it by livetask.
     ``deleted_at_ms``, ``deleted_by``: of one whose output and arguments were deleted on request.
+    ``recorded_at_ms``: its last change when it was archived.
     """
 
     task_id: str
@@ -98,6 +99,7 @@ class Task:
     owner: str | None = None
     deleted_at_ms: int | None = None
     deleted_by: str | None = None
+    recorded_at_ms: int | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -155,6 +157,7 @@ def task_parsed(task_id: str, fields: Mapping[bytes, bytes]) -> Task | None:
         owner=texts.get("owner") or None,
         deleted_at_ms=_whole(texts.get("deleted_at")),
         deleted_by=texts.get("deleted_by") or None,
+        recorded_at_ms=_whole(texts.get("recorded_at")),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from livetask.errors import TooMany
 from livetask.server.access.caller import Caller
@@ -38,6 +39,7 @@ class Viewer:
         self.followers: dict[str, Follower] = {}
         self.sent: dict[str, Follower] = {}
         self.watcher: Watcher | None = None
+        self.watches = 0
         self._limit = inbound_per_s
         self._allowance = float(inbound_per_s)
         self._counted_at_s = time.monotonic()
@@ -88,3 +90,9 @@ class TaskSink:
     def tell(self, told: Told) -> None:
         """See Sink."""
         self._transport.send(told.packet(self._binary))
+
+
+def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a connection's first request, names in lower case with ``-``."""
+    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}

@@ -15,7 +15,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from livetask.masking import REACH_BYTES, Mask
 from livetask.position import START, Position
@@ -57,6 +59,7 @@ class Following:
         self._mark_every_bytes = _MARK_EVERY_BYTES
         self.size = self.decided = 0
         self._reserved = RESERVED_BYTES
+        self._has_base_file = False
         self.last = b""
         self.look()
 
@@ -151,6 +154,10 @@ class Following:
 
     def keep_room(self) -> bool:
         """Reserve more room before what was reserved is used up; False if the disk is full."""
+        if self.size > RESERVED_BYTES and not self._has_base_file:
+            self._has_base_file = True
+            with suppress(OSError):
+                _write_base(self._paths, self.base)  # so that giving something up needs no more room
         if self.size + RESERVED_BYTES // 2 < self._reserved:
             return True
         if not reserve(self._fd, self.size, RESERVED_BYTES):
@@ -169,20 +176,30 @@ class Following:
     def free(self, start: int) -> int:
         """Give up what stands before the byte ``start``; how much of it had not been sent.
 
-        Its lines are counted before it goes, so that the gap it leaves is exact.
+        Its lines are counted before it goes, so that the gap it leaves is exact. Raises OSError, and gives up nothing,
+        if it cannot be written down.
         """
         if start <= self.base.at.byte:
             return 0
         unsent = max(0, start - self.scan.at.byte)
         base = self._scan_at(start, as_sent=not unsent)
+        self._note_base(base)
         if unsent:
             self.gap_from = self.gap_from or self.scan.at
             self.scan = base
         self.base = base
         self._marks = [base, *(mark for mark in self._marks if mark.at.byte > start)]
-        _write_base(self._paths, base)
         give_back(self._fd, 0, self._readable // _BLOCK_BYTES * _BLOCK_BYTES)
         return unsent
+
+    def _note_base(self, base: Scan) -> None:
+        """Write down what is about to be given up, also where the disk is full: what is reserved makes room for it."""
+        try:
+            _write_base(self._paths, base)
+        except OSError:
+            give_back(self._fd, self.look(), RESERVED_BYTES)
+            self._reserved = self.size
+            _write_base(self._paths, base)
 
     def _scan_at(self, byte: int, *, as_sent: bool = True) -> Scan:
         """The scan at any held byte, from the nearest mark before it.
@@ -226,5 +243,15 @@ def _read_base(paths: RunPaths) -> Scan:
 
 
 def _write_base(paths: RunPaths, base: Scan) -> None:
+    """Write down from where the output is held: in the room that the file has, if it has it, for the disk may be full.
+
+    It fits into one block, which another process sees as a whole or not at all.
+    """
     found = {"at": str(base.at), "crc": base.crc, "sgr": base.sgr, "unfinished": base.unfinished.hex()}
-    write_whole(paths.of("base"), json.dumps(found).encode())
+    data = json.dumps(found).encode().ljust(_BLOCK_BYTES)
+    path = Path(paths.of("base"))
+    if not path.exists() or path.stat().st_size != len(data):
+        write_whole(str(path), data)
+        return
+    with path.open("r+b", buffering=0) as file:
+        file.write(data)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from livetask.hiding import SHOW_ALL, STARS, Hiding
 from livetask.signature import TaskForm, form_of
 from livetask.worker.spool import write_whole
 
@@ -24,11 +25,26 @@ MOST_BYTES = 1024 * 1024
 _NAME_CHARACTERS = 255
 
 
-def write_forms(app: Any, worker: str, directory: Path) -> None:
-    """Write down the forms of the tasks of a Celery app. ``worker``: its name. Raises OSError."""
-    forms = [form_of(app, task) for name, task in sorted(app.tasks.items()) if not name.startswith("celery.")]
+def write_forms(app: Any, worker: str, directory: Path, hiding: Hiding = SHOW_ALL) -> None:
+    """Write down the forms of the tasks of a Celery app. ``worker``: its name. Raises OSError.
+
+    ``hiding``: which defaults are not shown.
+    """
+    tasks = [task for name, task in sorted(app.tasks.items()) if not name.startswith("celery.")]
+    forms = [_without_secrets(form_of(app, task), hiding) for task in tasks]
     found = {"worker": worker, "tasks": packed(forms)}
     write_whole(str(directory / FILE), json.dumps(found).encode())
+
+
+def _without_secrets(form: TaskForm, hiding: Hiding) -> TaskForm:
+    """The form without defaults that are secret; what is left out is as a default that JSON cannot hold."""
+    parameters = form.parameters and tuple(
+        replace(one, default=None, default_text=STARS)
+        if one.default and (hiding.hides(one.name) or hiding.value(one.default) is not one.default)
+        else replace(one, default_text=one.default_text and hiding.text(one.default_text))
+        for one in form.parameters
+    )
+    return replace(form, parameters=parameters)
 
 
 def packed(forms: Iterable[TaskForm], most_bytes: int = MOST_BYTES) -> str:

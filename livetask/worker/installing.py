@@ -8,6 +8,7 @@
 | task_received | main | the task is noted as queued |
 | task_prerun, task_postrun | the one that runs the task | a run begins, ends |
 | task_failure, task_retry | the same | detail of the end |
+| before_task_publish | any | a task that a run starts has the run's owner |
 | task_failure, task_revoked | main | ends that the process of the run could not tell |
 | worker_shutdown | main | the shipper is told to finish, and waited for |
 
@@ -39,6 +40,7 @@ from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs, mark_children
 from livetask.worker.live_task import open_events
 from livetask.worker.order import Order
+from livetask.worker.owning import hand_on_owner
 from livetask.worker.process import kill_descendants, kill_inherited, kill_tree
 from livetask.worker.progress import note_state_updates
 from livetask.worker.records import console_file, show_records
@@ -134,6 +136,7 @@ def connect() -> None:
         (signals.task_failure, _on_failure),
         (signals.task_retry, _on_retry),
         (signals.task_revoked, _on_revoked),
+        (signals.before_task_publish, hand_on_owner),
         (signals.worker_shutdown, _on_worker_shutdown),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"livetask.{receiver.__name__}")
@@ -167,7 +170,7 @@ def _on_logging_ready(**_: Any) -> None:
 @guarded("how the tasks are called could not be published")
 def _on_ready(**_: Any) -> None:
     if _worker is not None and _worker.is_main and _worker.celery_worker is not None:
-        write_forms(_worker.celery_worker.app, _worker.celery_worker.hostname, _worker.directory)
+        write_forms(_worker.celery_worker.app, _worker.celery_worker.hostname, _worker.directory, _worker.hiding)
 
 
 def _started(celery_worker: Any) -> _Worker | None:

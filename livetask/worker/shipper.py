@@ -176,7 +176,8 @@ class Shipper:
         start = run.following.freeable(held_bytes)
         if self._tee is not None:
             self._tee.freed(run.facts.nonce, start)
-        run.following.free(start)
+        with suppress(OSError):  # there is not even room to write down what goes: nothing goes, and it is tried again
+            run.following.free(start)
 
     # ---- shipping
 

@@ -12,6 +12,7 @@ import { FilterField } from './filter.js';
 import { Grid } from './grid.js';
 import { KeptIds, keep, keepShown, kept } from './kept.js';
 import { ORDERS, TABS, TaskList } from './list.js';
+import { nameOf } from './named.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { known, openStart } from './start.js';
 import { Teller } from './tell.js';
@@ -148,7 +149,7 @@ function drawAround(count) {
 }
 
 /** Show another tab, filter or order, and say so in the address. @param {{ tab?: string, text?: string, order?: string }} wanted */
-function choose({ tab = list.tab, text = list.text, order = list.order }) {
+function choose({ tab = list.tab, text = filter.input.value, order = list.order }) {
   list.tab = TABS.some(({ key }) => key === tab) ? tab : '';
   list.text = text;
   list.order = order in ORDERS ? order : 'newest';
@@ -205,7 +206,7 @@ more.addEventListener('click', async () => {
 /** @param {string | undefined} what @param {import('./card.js').Card} card */
 async function act(what, card) {
   const { task } = card;
-  const name = task.name ?? 'this task';
+  const name = nameOf(task);
   if (what === 'pin') pins.toggle(task.id);
   if (what === 'tell') notice(await teller.toggle(task.id));
   if (what === 'pin' || what === 'tell') return grid.redraw();

@@ -6,6 +6,7 @@ import { paint } from '../log/paint.js';
 import { plural } from '../log/places.js';
 import { resolved } from '../log/ansi.js';
 import { fate } from '../log/words.js';
+import { nameOf, plain } from './named.js';
 import { Pace, rateText } from './pace.js';
 import { ProgressBar } from './progress.js';
 import { Tail } from './tail.js';
@@ -157,7 +158,7 @@ export class Card {
   choices() {
     const { task } = this;
     const { pinned, told, selected } = this.chosen();
-    const name = task.name ?? task.id;
+    const name = nameOf(task);
     this.check.checked = selected;
     this.check.setAttribute('aria-label', `Select ${name}`);
     this.check.hidden = !this.look.selecting;
@@ -181,10 +182,10 @@ export class Card {
     this.element.dataset.state = task.state;
     this.state.dataset.state = stateOf(task);
     this.state.textContent = stateOf(task);
-    this.name.textContent = task.name ?? 'unnamed task';
-    this.name.title = `${task.name ?? 'unnamed task'}\n${task.id}`;
+    this.name.textContent = nameOf(task);
+    this.name.title = `${nameOf(task)}\n${task.id}`;
     this.choices();
-    this.where.textContent = [task.id.slice(0, 8), task.worker, task.queue].filter(Boolean).join(' · ');
+    this.where.textContent = [task.id.slice(0, 8), plain(task.worker), plain(task.queue)].filter(Boolean).join(' · ');
     this.where.title = task.began_at ? `started ${ago(task.began_at)}` : '';
     const run = task.runs?.at(-1);
     this.spark.classList.toggle('idle', !underWay(task));

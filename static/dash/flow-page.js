@@ -11,6 +11,7 @@ import { number, plural, position } from '../log/places.js';
 import { PLAIN, styled } from '../log/style.js';
 import { gapText } from '../log/words.js';
 import { mergedLog } from './api.js';
+import { plain } from './named.js';
 import { byId, notice, offerHelp, showLink } from './shell.js';
 import { underWay } from './time.js';
 import { Tree, inkOf } from './tree.js';
@@ -92,7 +93,7 @@ function nameRows(id) {
 /** @param {string} id */
 function shortName(id) {
   if (!tree.tasks.has(id)) unnamed.add(id);
-  const name = String(tree.tasks.get(id)?.name ?? '').split('.').at(-1);
+  const name = plain(tree.tasks.get(id)?.name).split('.').at(-1);
   return name || id.slice(0, 8);
 }
 

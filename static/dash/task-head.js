@@ -4,6 +4,7 @@ import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
 import { fate } from '../log/words.js';
+import { nameOf, plain } from './named.js';
 import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';
 import { byId } from './shell.js';
@@ -32,7 +33,7 @@ export class TaskHead {
     state.dataset.state = stateOf(task);
     state.textContent = stateOf(task);
     state.title = task.stopping_note ?? '';
-    byId('name').textContent = task.name ?? 'unnamed task';
+    byId('name').textContent = nameOf(task);
     byId('progress').dataset.state = task.state;
     // a bar that stands at 99 % beside SUCCESS says nothing
     this.progress.show(task.state === 'SUCCESS' ? null : task.progress);
@@ -74,7 +75,7 @@ export class TaskHead {
     if (task.ended_at && !underWay(task)) facts.push(['ended', clock(task.ended_at, now), ago(task.ended_at)]);
     const stop = stopOf(task);
     if (stop.at) facts.push([stop.word, clock(stop.at, now), [stop.by && `by ${stop.by}`, stop.note].filter(Boolean).join(': ')]);
-    element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, value))));
+    element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, plain(value)))));
     if (task.root_id && task.root_id !== task.id) {
       const link = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.root_id)}` }, task.root_id.slice(0, 8));
       element.append(make('div', {}, make('dt', {}, 'started by'), make('dd', {}, link)));

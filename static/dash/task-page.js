@@ -6,6 +6,7 @@ import { bind } from '../log/keys.js';
 import { cancel, firstError, page, rerun } from './api.js';
 import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
+import { nameOf } from './named.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { Teller } from './tell.js';
 import { Tree } from './tree.js';
@@ -35,7 +36,7 @@ function show(told) {
   const note = underWay(told) ? told.stopping_note ?? '' : '';
   if (note !== shownNote) notice(note);
   shownNote = note;
-  document.title = `${mark(told.state)}${told.name ?? told.id} · livetask`;
+  document.title = `${mark(told.state)}${told.name ? nameOf(told) : told.id} · livetask`;
   teller.heard(told);
   teller.mark();
   tellButton.hidden = !underWay(told);

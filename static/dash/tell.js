@@ -3,6 +3,7 @@
 
 import { BASE } from '../base.js';
 import { fate } from '../log/words.js';
+import { nameOf } from './named.js';
 import { KeptIds, keep, kept } from './kept.js';
 import { underWay } from './time.js';
 
@@ -57,7 +58,7 @@ export class Teller {
     this.mark();
     if (!('Notification' in window) || Notification.permission !== 'granted') return;
     const run = task.runs?.at(-1);
-    const note = new Notification(task.name ?? task.id, { body: fate(run?.how ?? task.state, run?.detail), tag: task.id, icon: `${BASE}/static/icon.svg` });
+    const note = new Notification(nameOf(task), { body: fate(run?.how ?? task.state, run?.detail), tag: task.id, icon: `${BASE}/static/icon.svg` });
     note.onclick = () => {
       window.focus();
       location.assign(`${BASE}/tasks/${encodeURIComponent(task.id)}`);

@@ -2,6 +2,7 @@
 
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
+import { nameOf } from './named.js';
 import { stateOf, tookOf } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
@@ -95,7 +96,7 @@ export class Tree {
   /** @param {Node[]} nodes @param {number} depth @returns {HTMLElement} */
   list(nodes, depth) {
     return make('ul', {}, ...nodes.map(({ task, children }) => {
-      const name = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.id)}`, ...(task.id === this.here && { 'aria-current': 'page' }) }, task.name ?? 'unnamed task');
+      const name = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.id)}`, ...(task.id === this.here && { 'aria-current': 'page' }) }, nameOf(task));
       const state = make('span', { class: 'state', 'data-state': stateOf(task) }, stateOf(task));
       const label = make('span', { class: `label f${inkOf(task.id)}` }, task.id.slice(0, 8));
       const item = make('li', {}, make('span', { class: 'node' }, state, name, label, make('span', { class: 'took' }, tookOf(task, this.client.now()))));

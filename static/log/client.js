@@ -26,21 +26,24 @@ const clients = new Map();
 /**
  * The page's connection to a server.
  * @param {string} [base] the server's address, with the path it is served under; by default that of this file
+ * @param {string} [share] the secret of a share link, by which it is let in
  */
-export function clientOf(base = BASE) {
+export function clientOf(base = BASE, share = '') {
   const address = addressOf(new URL(base, location.href));
-  let client = clients.get(address);
+  const name = `${address} ${share}`;
+  let client = clients.get(name);
   if (!client) {
-    client = new Client(address);
-    clients.set(address, client);
+    client = new Client(address, share);
+    clients.set(name, client);
   }
   return client;
 }
 
 export class Client {
-  /** @param {string} base */
-  constructor(base) {
+  /** @param {string} base @param {string} share */
+  constructor(base, share) {
     this.base = base;
+    this.share = share;
     /** @type {Link} */
     this.link = 'connecting';
     /** @type {'ok' | 'unreachable'} */
@@ -70,6 +73,7 @@ export class Client {
       reconnectionDelay: 200,
       reconnectionDelayMax: 3000,
       timeout: 8000,
+      ...(this.share && { auth: { share: this.share } }),
     });
     this.socket = socket;
     socket.on('connect', () => this.connected());

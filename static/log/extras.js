@@ -19,6 +19,7 @@ import { makeTools } from './tools.js';
 const SEARCH_AFTER_MS = 180;
 const SEARCH_ON_MS = 500;
 const ANNOUNCE_MS = 5000;
+const MAP_MS = 200;
 
 export class Extras {
   /** @param {LivetaskLog} log */
@@ -46,6 +47,8 @@ export class Extras {
     /** @type {import('./minimap.js').Layer[]} */
     this.layers = [];
     this.layersKey = '';
+    this.layersAt = -Infinity;
+    this.mapTimer = 0;
     /** @type {(() => void) | null} */
     this.unbind = null;
     this.listen();
@@ -56,11 +59,13 @@ export class Extras {
   close() {
     this.search.stop();
     this.marks.clear();
+    this.minimap.watcher.disconnect();
     this.highlights.clear();
     this.selection.close();
     this.ending.abort();
     for (const part of this.tools.all) part.remove();
     clearInterval(this.announcer);
+    clearTimeout(this.mapTimer);
     this.unbind?.();
   }
 
@@ -350,6 +355,14 @@ export class Extras {
   drawMap() {
     const { rows } = this.log.feed;
     const key = `${this.mapKey}/${rows.last}/${this.closed.size}/${this.only}${this.level}`;
+    const now = performance.now();
+    // while lines come all the time, now and then is enough
+    const due = now - this.layersAt > MAP_MS;
+    if (due || !this.log.view.following) this.layersAt = now;
+    if (!due && this.log.view.following) {
+      this.drawMapLater();
+      return;
+    }
     if (key !== this.layersKey) {
       this.layersKey = key;
       const of = (/** @type {number[]} */ lines) => lines.map((line) => rows.rowOf(line));
@@ -360,7 +373,14 @@ export class Extras {
         { colour: '--map-match', rows: of(this.search.lines), from: 0.5 },
       ];
     }
-    this.minimap.draw(rows.count, this.log.view.top, this.log.view.fits, this.layers, key);
+    this.minimap.draw(rows.count, this.log.view.top, this.log.view.fits, this.layers, this.layersKey);
+  }
+
+  drawMapLater() {
+    this.mapTimer ||= setTimeout(() => {
+      this.mapTimer = 0;
+      this.drawMap();
+    }, MAP_MS);
   }
 
   // ---- for those who do not see

@@ -26,6 +26,9 @@ import { PLAIN, styled } from './style.js';
 const TAIL = 200;
 const MOST_MARKS = 1000;
 
+/** What passes by itself. */
+const LATER = ['redis_unavailable', 'archive_unavailable', 'unavailable', 'too_many'];
+
 export class Feed {
   /**
    * @param {object} options
@@ -140,7 +143,7 @@ export class Feed {
   /** @param {Message} answer @returns {'again' | 'later' | null} */
   refused(answer) {
     const code = String(answer.code);
-    if (code === 'redis_unavailable' || code === 'unavailable' || code === 'too_many') return 'later';
+    if (LATER.includes(code)) return 'later';
     if (this.cursor !== null && /^(position_|cursor_)/.test(code)) {
       // this run's output is not what it was: begin again
       const resets = this.journal.resets + 1;

@@ -43,10 +43,11 @@ export class Refused extends Error {
 }
 
 export class Outputs {
-  /** @param {string} base the server's address @param {string} taskId */
-  constructor(base, taskId) {
+  /** @param {string} base the server's address @param {string} taskId @param {string} [share] a share link's secret */
+  constructor(base, taskId, share) {
     this.base = base;
     this.taskId = taskId;
+    this.headers = /** @type {Record<string, string>} */ (share ? { Authorization: `Share ${share}` } : {});
   }
 
   /** @param {number | 'last'} run @param {string} [rest] */
@@ -64,7 +65,7 @@ export class Outputs {
    * @returns {Promise<Range>}
    */
   async range(run, line, count) {
-    return (await asked(this.address(run, `?line=${line}&count=${count}`))).json();
+    return (await this.asked(this.address(run, `?line=${line}&count=${count}`))).json();
   }
 
   /**
@@ -78,17 +79,17 @@ export class Outputs {
     if (cased) query.set('case', '1');
     if (regex) query.set('regex', '1');
     if (from) query.set('from', from);
-    return (await asked(`${this.place(run)}/search?${query}`, signal)).json();
+    return (await this.asked(`${this.place(run)}/search?${query}`, signal)).json();
   }
 
   /** @param {number} run @param {string | null} from @param {AbortSignal} signal @returns {Promise<MarksFound>} */
   async marks(run, from, signal) {
-    return (await asked(`${this.place(run)}/marks${from ? `?from=${from}` : ''}`, signal)).json();
+    return (await this.asked(`${this.place(run)}/marks${from ? `?from=${from}` : ''}`, signal)).json();
   }
 
   /** The whole text that is kept. @param {number | 'last'} run */
   async text(run) {
-    return (await asked(this.address(run, '.txt'))).text();
+    return (await this.asked(this.address(run, '.txt'))).text();
   }
 
   /**
@@ -97,7 +98,8 @@ export class Outputs {
    * @returns {Promise<{ bytes: Uint8Array, next: string, upToDate: boolean, first: string | null }>}
    */
   async read(run, offset, signal) {
-    const response = await fetch(this.address(run, `?offset=${encodeURIComponent(offset)}`), { signal: signal ?? null });
+    const at = this.address(run, `?offset=${encodeURIComponent(offset)}`);
+    const response = await fetch(at, { headers: this.headers, signal: signal ?? null });
     const first = response.headers.get('Stream-First-Offset');
     if (response.status === 410 && first) return { bytes: new Uint8Array(), next: first, upToDate: false, first };
     if (!response.ok) throw new Refused(response.status, await said(response));
@@ -108,19 +110,19 @@ export class Outputs {
       first,
     };
   }
-}
 
-/** @param {string} address @param {AbortSignal} [signal] */
-async function asked(address, signal) {
-  let response;
-  try {
-    response = await fetch(address, { credentials: 'same-origin', signal: signal ?? null });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new Refused(0, 'the server does not answer');
+  /** @param {string} address @param {AbortSignal} [signal] */
+  async asked(address, signal) {
+    let response;
+    try {
+      response = await fetch(address, { credentials: 'same-origin', headers: this.headers, signal: signal ?? null });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new Refused(0, 'the server does not answer');
+    }
+    if (!response.ok) throw new Refused(response.status, await said(response));
+    return response;
   }
-  if (!response.ok) throw new Refused(response.status, await said(response));
-  return response;
 }
 
 /** @param {Response} response */

@@ -10,12 +10,23 @@
  */
 
 const LEAST_PX = 2;
+/** So long the theme is believed to be what it was. */
+const COLOURS_MS = 1000;
 
 export class Minimap {
   /** @param {HTMLCanvasElement} canvas @param {(share: number) => void} chosen a place from 0 to 1 */
   constructor(canvas, chosen) {
     this.canvas = canvas;
     this.drawn = '';
+    /** @type {Map<string, string>} */
+    this.colours = new Map();
+    this.asked = 0;
+    // told by the browser: asking for it with every frame would make it lay out the page once more
+    this.width = this.height = 0;
+    this.watcher = new ResizeObserver(([entry]) => {
+      if (entry) [this.width, this.height] = [entry.contentRect.width, entry.contentRect.height];
+    });
+    this.watcher.observe(canvas);
     canvas.addEventListener('pointerdown', (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.point(event, chosen);
@@ -29,6 +40,18 @@ export class Minimap {
     chosen(Math.max(0, Math.min(1, (event.clientY - top) / height)));
   }
 
+  /** What a variable stands for in the theme of now. @param {string} name */
+  colour(name) {
+    if (performance.now() - this.asked > COLOURS_MS) this.colours.clear();
+    let colour = this.colours.get(name);
+    if (colour === undefined) {
+      this.canvas.style.color = `var(${name})`;
+      this.colours.set(name, (colour = getComputedStyle(this.canvas).color));
+      this.asked = performance.now();
+    }
+    return colour;
+  }
+
   /**
    * @param {number} count of rows
    * @param {number} top the first row that is seen @param {number} fits how many are
@@ -38,7 +61,7 @@ export class Minimap {
   draw(count, top, fits, layers, key) {
     const { canvas } = this;
     const ratio = devicePixelRatio || 1;
-    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+    const [width, height] = [Math.round(this.width * ratio), Math.round(this.height * ratio)];
     const now = `${count}/${Math.round(top)}/${fits}/${width}/${height}/${key}`;
     if (now === this.drawn || !width || !height) return;
     this.drawn = now;
@@ -46,13 +69,12 @@ export class Minimap {
     if (canvas.height !== height) canvas.height = height;
     const context = canvas.getContext('2d');
     if (!context) return;
-    const style = getComputedStyle(canvas);
     const scale = height / Math.max(count, fits, 1);
     context.clearRect(0, 0, width, height);
-    context.fillStyle = style.getPropertyValue('--map-seen');
+    context.fillStyle = this.colour('--map-seen');
     context.fillRect(0, Math.floor(top * scale), width, Math.max(LEAST_PX * ratio, fits * scale));
     for (const { colour, rows, from = 0, to = 1 } of layers) {
-      context.fillStyle = style.getPropertyValue(colour);
+      context.fillStyle = this.colour(colour);
       let last = -1;
       for (const row of rows) {
         const y = Math.round(row * scale);

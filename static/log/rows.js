@@ -8,7 +8,7 @@ import { placeOf } from './places.js';
  * @typedef {object} Gap
  * @property {Position} from  the first byte that is missing
  * @property {Position} to  the first that is there again
- * @property {string} reason  trimmed, dropped, lost
+ * @property {string} reason  trimmed, dropped, lost, deleted
  * @property {boolean} bare  nothing of the line it begins in stands before it
  */
 /** @typedef {{ row: number, count: number, line: number, gap: Gap | null }} Stretch */

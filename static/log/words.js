@@ -22,6 +22,8 @@ const WHY = {
   dropped: 'missing: the worker had to give them up',
   lost: 'lost from the store',
   skipped: 'left out',
+  deleted: 'deleted',
+  archived: 'in an archive that this server does not have',
 };
 
 /** How a run ended: 'ok', 'bad' or 'neutral'. @param {string} how */

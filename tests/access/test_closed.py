@@ -12,7 +12,7 @@ from tests.access.conftest import PASSWORD, Stored, bearer
 from tests.real.redis_servers import RealRedis
 from tests.server.serving import Client, served
 
-PUBLIC = {"/static", "/healthz", "/login", "/logout", "/socket.io/"}
+PUBLIC = {"/static", "/healthz", "/login", "/logout", "/socket.io/", "/share", "/api/share", "/embed/tasks/{task_id}"}
 
 
 async def test_every_route_but_the_named_ones_wants_to_know_who_asks(client: Client) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
 import pytest
 
 from tests.access.conftest import PASSWORD, Stored
-from tests.server.serving import clean_environ
+from tests.server.serving import Client, clean_environ
 from tests.system.rig import CHECKOUT
 
 LIVETASK = (sys.executable, "-m", "livetask")
@@ -57,6 +58,18 @@ async def test_users_come_get_another_password_and_go(stored: Stored) -> None:
     assert "anna  admin" in run(*LIVETASK, "user", "ls", **environ).stdout
     assert run(*LIVETASK, "user", "rm", "anna", **environ).returncode == 0
     assert await stored.users.all() == []
+
+
+async def test_the_terminal_asks_with_its_token_and_is_told_what_to_do_without(client: Client, stored: Stored) -> None:
+    address = {"LIVETASK_URL": str(client.make_url("/"))}
+    token = await stored.token()
+    with_it = await asyncio.to_thread(run, *LIVETASK, "ls", "--json", **address, LIVETASK_TOKEN=token)
+    assert (with_it.returncode, with_it.stderr) == (0, "")
+    for words in (("ls",), ("tail", "task-1")):
+        without = await asyncio.to_thread(run, *LIVETASK, *words, **address)
+        assert without.returncode != 0
+        assert "livetask token new" in without.stderr
+        assert "Traceback" not in without.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import socketio
 
@@ -103,6 +104,18 @@ async def test_a_long_poll_of_a_revoked_token_is_answered_401(
     assert time.monotonic() - began < 10
 
 
+async def test_a_file_that_grows_breaks_off_when_its_token_is_revoked(client: Client, stored: Stored) -> None:
+    Writer(stored.url, "task-1").begin().write(b"one\n")
+    text, token = await stored.tokens.make("ci", "viewer")
+    async with client.get("/api/tasks/task-1/runs/1/log.txt?follow=1", headers=bearer(text)) as answer:
+        async with asyncio.timeout(20):
+            assert await answer.content.readline() == b"one\n"
+            await stored.tokens.revoke(token.token_id)
+            await _look(client)
+            with pytest.raises(aiohttp.ClientPayloadError):  # it is not taken for the whole
+                await answer.content.read()
+
+
 async def test_who_may_do_other_things_now_is_told_so(client: Client, stored: Stored) -> None:
     Writer(stored.url, "task-1").begin().write(b"one\n")
     await stored.users.make("anna", "admin", PASSWORD)
@@ -187,3 +200,33 @@ async def test_one_who_does_not_take_the_news_keeps_nobody_else(monkeypatch: pyt
     await standing.look()
     assert heard == [OVER, OVER]
     assert standing.here == 0
+
+
+async def test_all_of_a_revoked_token_are_put_out_together() -> None:
+    standing = Standing(_Answers(NOBODY))
+    together = asyncio.Barrier(50)
+
+    async def wait_for_the_others(loss: Loss) -> None:
+        await together.wait()
+
+    for _ in range(50):
+        standing.enter(Presented(), ANNA, wait_for_the_others)
+    await standing.look()
+    assert not together.broken
+    assert together.n_waiting == 0
+
+
+async def test_who_brings_the_same_is_one_question_and_who_brings_other_things_another() -> None:
+    gate = _Answers(Caller("anna", "callable", "viewer", ROLES["viewer"]))
+    standing = Standing(gate)
+    assert isinstance(gate.answer, Caller)
+
+    async def never(loss: Loss) -> None:
+        raise AssertionError(loss)
+
+    for cookie in ("a", "a", "b"):
+        for number in range(2):
+            headers = {"sec-websocket-key": (f"{cookie}{number}",), "accept": ("*/*",)}
+            standing.enter(Presented("192.0.2.7", headers, {"sso": cookie}), gate.answer, never)
+    await standing.look()
+    assert gate.asked == 2

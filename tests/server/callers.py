@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from unittest import mock
 
 import socketio
 
-from livetask.server import app as app_room
 from livetask.server.access.caller import NOBODY, ROLES, Caller, Right
-from livetask.server.access.gate import Gate
-from livetask.server.access.presented import Presented
 from tests.server import small_app
 from tests.server.serving import Client, served
 
@@ -35,27 +31,43 @@ CALLERS = {
     "anna": _caller("anna", right(*ALL, owner=True)),
     "ben": _caller("ben", right(*ALL, owner=True)),
     "gpu": _caller("gpu", right(*ALL, queues=("gpu",))),
-    "linked": Caller("share link", "share", "", (right("view", task_ids=("shown",)),), "s1"),
 }
 
 
-async def by_token(presented: Presented) -> Caller | None:
-    """A way to be recognised."""
-    return CALLERS.get(presented.token, NOBODY) if presented.token else None
+async def resolve(headers: dict[str, str], cookies: dict[str, str], remote: str) -> Caller | None:
+    """The callable that the servers of these tests are told of."""
+    scheme, _, name = headers.get("authorization", "").partition(" ")
+    name = name if scheme == "Bearer" else cookies.get("caller", "")
+    return CALLERS.get(name, NOBODY) if name else None
 
 
-def as_caller(name: str) -> dict[str, str]:
+LINK: dict[Client, str] = {}
+"""By the client of a server: the secret of a link to the task ``shown``, by which the caller ``linked`` comes."""
+
+
+def as_caller(client: Client, name: str) -> dict[str, str]:
     """The headers that a request of this caller has."""
-    return {"Authorization": f"Bearer {name}"}
+    return {"Authorization": f"Share {LINK[client]}" if name == "linked" else f"Bearer {name}"}
+
+
+async def linked(client: Client, task_id: str, hours: float = 1) -> dict[str, Any]:
+    """A new link to a task, made by the administrator."""
+    place, headers = f"/api/tasks/{task_id}/shares", as_caller(client, "admin")
+    async with client.post(place, json={"hours": hours}, headers=headers) as answer:
+        made = await answer.json()
+        assert answer.status == 201, made
+        return dict(made, secret=made["path"].partition("#")[2])
 
 
 @asynccontextmanager
 async def guarded(url: str, **settings: Any) -> AsyncIterator[Client]:
     """A server that knows CALLERS."""
     app = small_app.make(url)
-    with mock.patch.object(app_room, "Gate", return_value=Gate([by_token])):
-        async with served(url, app, available_tasks=("add", "say", "hidden"), **settings) as client:
-            yield client
+    given = {"auth": "tests.server.callers:resolve", "available_tasks": ("add", "say", "hidden"), **settings}
+    async with served(url, app, **given) as client:
+        LINK[client] = (await linked(client, "shown"))["secret"]
+        yield client
+        del LINK[client]
     app.pool.force_close_all()
 
 
@@ -63,7 +75,11 @@ async def guarded(url: str, **settings: Any) -> AsyncIterator[Client]:
 async def connected(client: Client, name: str) -> AsyncIterator[socketio.AsyncClient]:
     """A Socket.IO client of this caller."""
     io = socketio.AsyncClient(reconnection=False)
-    await io.connect(str(client.make_url("/")), auth={"token": name}, transports=["websocket"])
+    await io.connect(
+        str(client.make_url("/")),
+        auth={"share": LINK[client]} if name == "linked" else {"token": name},
+        transports=["websocket"],
+    )
     try:
         yield io
     finally:

@@ -27,14 +27,15 @@ async def until(what: str, holds: Callable[[], Any], timeout_s: float = 20.0) ->
 
 
 class Serving:
-    """A server. ``given``: settings of Live."""
+    """A server. ``store``: None for one of its own. ``given``: settings of Live."""
 
-    def __init__(self, redis_url: str, prefix: str, port: int = 0, **given: Any) -> None:
+    def __init__(self, redis_url: str, prefix: str, port: int = 0, store: Store | None = None, **given: Any) -> None:
         self._redis_url, self._prefix, self._given = redis_url, prefix, given
+        self._store = store
         self.port = port
 
     async def __aenter__(self) -> Self:
-        self.store = Store(self._redis_url, prefix=self._prefix)
+        self.store = self._store or Store(self._redis_url, prefix=self._prefix)
         self.live = Live(self.store, **self._given)
         app = web.Application()
         self.live.attach(app)

@@ -79,6 +79,14 @@ async def test_a_listed_origin_may_read_and_asks_first(client: Client) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_another_name_is_for_servers_that_ask() -> None:
+    named = Settings(allowed_hosts=("ops.example.org",), redis_url="redis://x")
+    with pytest.raises(SettingInvalid, match=r"allowed_hosts.*--auth required"):
+        check_address(named)
+    check_address(Settings(allowed_hosts=("ops.example.org",), auth="required", redis_url="redis://x"))
+    check_address(Settings(allowed_hosts=("ops.example.org",), insecure=True, redis_url="redis://x"))
+
+
 @pytest.mark.parametrize(
     "auth",
     [

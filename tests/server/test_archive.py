@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import random
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +84,53 @@ async def test_a_run_that_goes_on_is_in_the_archive_before_the_ring_lets_it_go(
     await archiving.move(run.task_id)
     assert archiving.text() == bytes(run.text)
     assert await read_all(archiving.store, run) == (bytes(run.text), [])
+
+
+async def test_small_entries_by_the_thousand_do_not_hold_up_the_loop(archiving: Archiving, writer: Write) -> None:
+    run = writer()
+    run.begin()
+    pipe = run.client.pipeline(transaction=False)
+    for number in range(12_000):
+        data = b"%d\n" % number
+        pipe.xadd(run.output, {"d": data, "t": 1}, id=str(run.end))
+        run.text += data
+        run.end = run.end.after(data)
+    pipe.hset(run.task, "1.end", str(run.end))
+    pipe.execute()
+    run.finish()
+    turns: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = time.thread_time()  # not the clock: other processes have the machine too
+            await asyncio.sleep(0.001)
+            turns.append(time.thread_time() - before)
+
+    watching = asyncio.create_task(watch())
+    await archiving.move(run.task_id)
+    watching.cancel()
+    assert len(turns) > 20
+    assert sorted(turns)[-3] < 0.05, "but for the garbage collector's, who walks through all that the tests hold"
+    assert archiving.text() == bytes(run.text)
+
+
+async def test_what_is_archived_as_it_is_is_not_looked_at_again(archiving: Archiving, writer: Write) -> None:
+    run = writer()
+    run.begin()
+    lines_written(run, 10)
+    run.finish()
+    await archiving.move(run.task_id)
+    before = {path: path.stat().st_mtime_ns for path in archiving.root.rglob("*")}
+    run.client.set(archiving.store.lease_of(run.task_id), "another", px=60_000)
+    await archiving.move(run.task_id)
+    run.client.delete(archiving.store.lease_of(run.task_id))
+    assert {path: path.stat().st_mtime_ns for path in archiving.root.rglob("*")} == before
+    run.client.hset(run.task, mapping={"changed_at": 1, "name": "renamed"})
+    await archiving.move(run.task_id)
+    run.client.delete(run.task)
+    task = await archiving.store.task(run.task_id)
+    assert task is not None
+    assert task.name == "renamed"
 
 
 async def test_what_the_ring_let_go_before_is_a_gap_with_its_reason(archiving: Archiving, writer: Write) -> None:

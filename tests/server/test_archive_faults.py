@@ -8,7 +8,6 @@ import os
 import random
 import struct
 import sys
-import threading
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,11 +21,13 @@ from livetask.archive_errors import ArchiveDamaged, ArchiveUnavailable
 from livetask.position import START, Cursor, Gap, Position
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.members import packed, unpacked, wrapped
+from livetask.server.running import Running
 from livetask.server.slices import ReadAt, Slice
 from tests.real.redis_servers import RealRedis
 from tests.real.writer import RunWriter
-from tests.server.archiving import Archiving, lines_written, read_all
+from tests.server.archiving import Archiving, StuckShelf, lines_written, read_all
 from tests.server.conftest import Write
+from tests.server.living import until
 
 
 @pytest.fixture
@@ -175,29 +176,10 @@ async def _check_archived(archiving: Archiving, model: _Model, byte: int) -> Non
 # ---- shelves
 
 
-class _Stuck(DirectoryShelf):
-    """A directory on a file system that does not answer until it is let go, or refuses."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.answers = threading.Event()
-        self.answers.set()
-        self.refuses = False
-
-    def get(self, name: str, start: int = 0, size: int | None = None) -> bytes:
-        self.answers.wait(30)
-        return super().get(name, start, size)
-
-    def put(self, name: str, data: bytes) -> None:
-        if self.refuses:
-            raise ArchiveUnavailable("No space left on device")
-        super().put(name, data)
-
-
 async def test_a_shelf_that_hangs_keeps_no_other_viewer_waiting(
     valkey: RealRedis, prefix: str, tmp_path: Path, writer: Write
 ) -> None:
-    shelf = _Stuck(tmp_path)
+    shelf = StuckShelf(tmp_path)
     async with Archiving(valkey.url, prefix, tmp_path, shelf) as archiving:
         old, live = writer("old"), writer("live")
         old.begin()
@@ -223,7 +205,7 @@ async def test_a_shelf_that_hangs_keeps_no_other_viewer_waiting(
 async def test_a_shelf_that_refuses_leaves_everything_in_redis(
     valkey: RealRedis, prefix: str, tmp_path: Path, writer: Write
 ) -> None:
-    shelf = _Stuck(tmp_path)
+    shelf = StuckShelf(tmp_path)
     async with Archiving(valkey.url, prefix, tmp_path, shelf) as archiving:
         run = writer()
         run.begin()
@@ -285,3 +267,34 @@ def test_positions_that_are_forged_in_a_row_are_damage() -> None:
     with pytest.raises(ArchiveDamaged):
         unpacked(wrapped(b"LT", start + zlib.compress(b"d 5 1 "), b"text\n"), 5, "x")
     assert Position(1, 0) == START
+
+
+async def test_the_archiver_says_that_the_shelf_is_away_tries_again_and_says_that_it_is_back(
+    valkey: RealRedis, prefix: str, tmp_path: Path, writer: Write
+) -> None:
+    shelf = StuckShelf(tmp_path)
+    shelf.refuses = True
+    async with Archiving(valkey.url, prefix, tmp_path, shelf) as archiving:
+        run = writer()
+        run.begin()
+        lines_written(run, 100)
+        run.finish()
+        running = Running()
+        running.start(*archiving.keeping.loops())
+        try:
+            await until("it is told", lambda: _figure(archiving, "archive_up") == 0)
+            assert archiving.keeping.brief() == {"archive_up": 0}
+            assert run.client.exists(run.output) == 1
+            failures = _figure(archiving, "archive_failures")
+            await until("it is tried again", lambda: _figure(archiving, "archive_failures") > failures)
+            shelf.refuses = False
+            await until("it is moved", lambda: run.client.exists(run.output) == 0)
+            await until("that is told too", lambda: _figure(archiving, "archive_up") == 1)
+            assert _figure(archiving, "archive_text_bytes") == len(run.text)
+        finally:
+            await running.stop()
+        assert await read_all(archiving.store, run) == (bytes(run.text), [])
+
+
+def _figure(archiving: Archiving, name: str) -> float:
+    return next(figure.values[""] for figure in archiving.keeping.figures() if figure.name == name)

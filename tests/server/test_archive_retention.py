@@ -39,6 +39,11 @@ async def _archived(archiving: Archiving, writer: Write, task_id: str, lines: in
     return run
 
 
+def _ended_at(run: RunWriter, at_ms: int) -> None:
+    """Make it seem that the task ended then."""
+    run.client.hset(run.task, mapping={"ended_at": at_ms, "changed_at": at_ms})
+
+
 def _retention(archiving: Archiving, *, keep_s: float = 1e6, cap_bytes: int = 1 << 40) -> Retention:
     eraser = archiving.keeping.eraser
     assert eraser is not None
@@ -50,7 +55,7 @@ async def test_what_is_too_old_goes_and_is_a_gap_with_its_reason_while_redis_kno
     archiving: Archiving, writer: Write
 ) -> None:
     old, young = await _archived(archiving, writer, "old"), await _archived(archiving, writer, "young")
-    old.client.hset(old.task, "ended_at", int(time.time() * 1000) - 10_000_000)
+    _ended_at(old, int(time.time() * 1000) - 10_000_000)
     await archiving.move("old")
     retention = _retention(archiving, keep_s=5000)
     await retention.pass_once()
@@ -68,7 +73,7 @@ async def test_beyond_the_cap_the_oldest_tasks_go_and_nothing_of_them_stays(
 ) -> None:
     runs = [await _archived(archiving, writer, f"task-{number}") for number in range(5)]
     for number, run in enumerate(runs):
-        run.client.hset(run.task, "ended_at", 1_700_000_000_000 + number)
+        _ended_at(run, 1_700_000_000_000 + number)
         await archiving.move(run.task_id)
     marks = sorted(archiving.root.glob("ended/*/*"))
     assert len(marks) == 5
@@ -181,7 +186,7 @@ async def test_what_was_deleted_is_answered_410_with_the_reason(redis_url: str) 
 async def test_archived_tasks_are_listed_page_by_page(archiving: Archiving, writer: Write) -> None:
     for number in range(7):
         run = await _archived(archiving, writer, f"task-{number}", 3)
-        run.client.hset(run.task, "ended_at", 1_700_000_000_000 + number * 86_400_000 // 3)
+        _ended_at(run, 1_700_000_000_000 + number * 86_400_000 // 3)
         await archiving.move(run.task_id)
     seen, before = [], None
     while True:

@@ -360,3 +360,19 @@ async def test_the_list_over_http_and_the_live_list_agree(serving: Serving, writ
         found = await serving.live.catalog.listing(wish)
         await until("both are the same", lambda: listed() == {task.task_id: task.state for task in found.tasks})
         await until("so are the counts", lambda: told(viewer, "counts")[-1]["counts"] == found.counts)
+
+
+async def test_of_two_lists_that_are_asked_for_at_once_the_later_one_counts(serving: Serving, writer: Write) -> None:
+    first, second = writer("a-1", name="app.a"), writer("b-1", name="app.b")
+    first.begin()
+    second.begin()
+    async with Viewer(serving) as viewer:
+        for _ in range(5):
+            await asyncio.gather(*(viewer.ask("watch", {"q": f"name:app.{which}"}) for which in "ab"))
+        viewer.others.clear()
+        first.finish()
+        second.finish()
+        await until("the later list is told", lambda: any(data["task"]["id"] == "b-1" for data in told(viewer)))
+        assert {data["task"]["id"] for data in told(viewer)} == {"b-1"}
+        catalog = serving.live.catalog
+        assert len(catalog._watchers) == len(catalog._views) == 1

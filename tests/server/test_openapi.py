@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import cache
 
 import pytest
 import schemathesis
@@ -114,7 +117,10 @@ def test_no_request_is_answered_by_a_bug_or_by_what_the_document_does_not_say(
     validate(case, url, answered)
     if case.path_parameters:
         # generated ids are never those of a task that is there
-        case.path_parameters = {"task_id": "known", "run": "last"}
+        case.path_parameters = {"task_id": "known", "run": "last", "share_id": made_share(url, case.path)["id"]}
+        validate(case, url, answered)
+    if case.path == "/api/share":
+        case.headers = {"Authorization": f"Share {made_share(url, case.path)['path'].partition('#')[2]}"}
         validate(case, url, answered)
     if case.path.endswith("/rerun"):
         case.body = {"args": ["x"], "kwargs": {}}
@@ -124,6 +130,15 @@ def test_no_request_is_answered_by_a_bug_or_by_what_the_document_does_not_say(
         validate(case, url, answered)
         case.body = {**case.body, "task_name": "say", "args": ["x"], "kwargs": {}}
         validate(case, url, answered)
+
+
+@cache
+def made_share(url: str, place: str) -> dict[str, str]:
+    """A link to the task that is known, for the tests of one place."""
+    request = urllib.request.Request(f"{url}/api/tasks/known/shares", method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, str] = json.load(answer)
+        return found
 
 
 def validate(case: schemathesis.Case, url: str, answered: Counter[int]) -> None:

@@ -35,7 +35,7 @@ class Case:
     def __post_init__(self) -> None:
         self.roster = Roster(self.store.listed)
         asks = Asks(self.rows, self.store.task, self.fate, self.store.note, self.store.commands)
-        self.reconciler = Reconciler(asks, KEYS, patience_s=30, lease_ms=1)
+        self.reconciler = Reconciler(asks, KEYS, patience_s=30, lease_ms=0)
 
     async def rows(self) -> Iterable[Row]:
         await self.roster.sync()

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import redis
 
+from tests.real import leftovers
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
 
@@ -64,6 +66,7 @@ class Running:
                 cwd=CHECKOUT,
                 start_new_session=True,
             )
+        leftovers.watch(process.pid)
         return cls(process, log_file)
 
     @property
@@ -94,6 +97,7 @@ class Running:
         """SIGKILL to all of its session at once, as when a machine goes away."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
+        leftovers.forget(self.process.pid)
 
     def stop(self, within_s: float = 20.0) -> None:
         """End it as a supervisor does: SIGTERM, then SIGKILL to all of its session."""
@@ -104,6 +108,7 @@ class Running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
+        leftovers.forget(self.process.pid)
 
 
 @dataclass

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.system.disks import fill, small_disk
 from tests.system.reading import ended_task, output_by_offset
 from tests.system.rig import Redis, Rig, free_port, wait_for
 from tests.system.sending import result_of, sent
@@ -93,18 +93,8 @@ def test_a_bad_setting_is_told_once_and_changes_no_task(rig: Rig, broker: Redis,
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system, where the machine lets one be mounted."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a file system that is full needs the right to mount one: run the tests as root")
-    try:
+    with small_disk(tmp_path / "small", 24) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -129,17 +119,6 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_task_changes_no_task(
     fill(full_disk)
     assert result_of(env, task_id) == "A"
     tasks_do_what_they_do(env)
-
-
-def fill(place: Path) -> None:
-    """Leave no room at all on the file system of ``place``."""
-    size = 1 << 20
-    with (place / "ballast").open("wb", buffering=0) as ballast:
-        while size:
-            try:
-                ballast.write(b"x" * size)
-            except OSError:
-                size //= 2
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

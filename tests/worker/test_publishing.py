@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import redis
+from celery import Celery
 
+from livetask.hiding import Hiding
 from livetask.keys import publisher_parsed
+from livetask.settings import Settings
 from livetask.signature import TaskForm
-from livetask.worker.forms import packed
+from livetask.worker.forms import packed, write_forms
 from tests.system.rig import wait_for
 from tests.worker.conftest import Starter, Stored, Worker
 
@@ -90,3 +94,19 @@ def test_what_is_published_has_a_bound() -> None:
     assert len(text) <= 100_000
     assert [form["name"] for form in json.loads(text)] == [form.name for form in forms]
     assert 0 < len(json.loads(packed(forms, 10_000))) < 400
+
+
+def test_defaults_that_are_secrets_are_not_published(tmp_path: Path) -> None:
+    app = Celery("forms", broker="memory://", set_as_current=False)
+
+    @app.task(name="login", shared=False)
+    def login(user: str = "anna", password: str = "hunter2", more: dict[str, str] = {"api_key": "hunter2"}) -> None:  # noqa: B006
+        ...
+
+    write_forms(app, "w", tmp_path, Hiding(Settings().hide_keys))
+    text = (tmp_path / "forms").read_text()
+    assert "hunter2" not in text
+    form = next(one for one in json.loads(json.loads(text)["tasks"]) if one["name"] == "login")
+    assert [one["default_text"] for one in form["parameters"]] == [None, "***", "***"]
+    assert form["parameters"][0]["default"] == "anna"
+    assert not any(one["required"] for one in form["parameters"])

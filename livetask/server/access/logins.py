@@ -72,7 +72,7 @@ class Logins:
 
     async def page(self, request: web.Request) -> web.Response:
         """The login page; who is logged in already is led on."""
-        goal = _goal(request, request.query.get("next", "/"))
+        goal = goal_of(request, request.query.get("next", "/"))
         if self._is_open or not request[CALLER].is_nobody:
             raise web.HTTPSeeOther(request.app[BASE] + goal)
         return self._shown(request, goal)
@@ -82,16 +82,14 @@ class Logins:
         form = await _form(request)
         name, password, goal = (form.get(field, "") for field in ("name", "password", "next"))
         if self._is_open:
-            raise web.HTTPSeeOther(request.app[BASE] + _goal(request, goal))
-        goal, remote = _goal(request, goal), self._proxies.client_of(presented_by(request))
+            raise web.HTTPSeeOther(request.app[BASE] + goal_of(request, goal))
+        goal, remote = goal_of(request, goal), self._proxies.client_of(presented_by(request))
         try:
             cookie, caller = await self._opened(name, password, remote)
         except (LoginFailed, LoginsTooMany) as error:
             self._note("login_failed", request[CALLER], name[:NAME_CHARACTERS], remote)
             return self._shown(request, goal, error, name)
-        self._note("login", caller, "", remote)
-        await self._sessions.end(request.cookies.get(COOKIE, ""))
-        return self.let_in(request, cookie, goal)
+        return await self.let_in(request, cookie, goal, caller)
 
     async def _opened(self, name: str, password: str, remote: str) -> tuple[str, Caller]:
         """A new session for that user. Raises LoginFailed, LoginsTooMany, RedisUnavailable, TooMany."""
@@ -104,14 +102,27 @@ class Logins:
         await self._attempts.succeeded(name, remote)
         return await self._sessions.begin(name, None, epoch), Caller(name, "session", user.role, ())
 
-    def let_in(self, request: web.Request, cookie: str, goal: str) -> web.Response:
-        """The answer that hands out a session's cookie and leads on."""
+    async def let_in(
+        self, request: web.Request, cookie: str, goal: str, caller: Caller, detail: str = ""
+    ) -> web.Response:
+        """The answer that hands out a new session's cookie and leads on; the session before is over."""
+        self._note("login", caller, detail, self._proxies.client_of(presented_by(request)))
+        await self._sessions.end(request.cookies.get(COOKIE, ""))
         answer = web.Response(status=303, headers={"Location": request.app[BASE] + goal, **_NOT_KEPT})
-        secure = self._proxies.is_encrypted(request.scheme, presented_by(request))
+        secure = self.is_encrypted(request)
         life_s = self._sessions.life_s
         path = request.app[BASE] or "/"
         answer.set_cookie(COOKIE, cookie, max_age=life_s, path=path, httponly=True, samesite="Lax", secure=secure)
         return answer
+
+    def is_encrypted(self, request: web.Request) -> bool:
+        """Whether the client's browser speaks TLS."""
+        return self._proxies.is_encrypted(request.scheme, presented_by(request))
+
+    def refused(self, request: web.Request, error: LivetaskError) -> web.Response:
+        """The login page with what went wrong with a login by another way."""
+        self._note("login_failed", request[CALLER], error.code, self._proxies.client_of(presented_by(request)))
+        return self._shown(request, "/", error)
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         """End this session, or with ``everywhere`` in the form all of this user's."""
@@ -156,7 +167,7 @@ async def _form(request: web.Request) -> dict[str, str]:
         raise BadRequest("the form cannot be read") from None
 
 
-def _goal(request: web.Request, given: str) -> str:
+def goal_of(request: web.Request, given: str) -> str:
     """Where to go on, as this server knows it: without the path that a proxy serves it under."""
     base = request.app[BASE]
     inner = given.removeprefix(base) if given == base or given.startswith(f"{base}/") else given

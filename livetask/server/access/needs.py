@@ -17,11 +17,13 @@ class Need:
     """``ability``: '' where nobody is asked who they are. ``shared``: share links lead here too.
 
     ``waits``: a page that waits for a task that is not known yet; it reads the task through Sight itself.
+    ``noted``: as what the audit notes that it was done.
     """
 
     ability: str
     shared: bool = False
     waits: bool = False
+    noted: str = ""
 
 
 ANYBODY = Need("")
@@ -43,15 +45,23 @@ ROUTES: dict[tuple[str, str], Need] = {
     # tasks and their output
     ("GET", "/api/tasks"): VIEW,
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
-    ("DELETE", "/api/tasks/{task_id}"): Need("administer"),
+    ("DELETE", "/api/tasks/{task_id}"): Need("administer", noted="delete"),
     ("GET", "/api/archived"): VIEW,
     ("GET", "/api/tasks/{task_id}/workflow"): VIEW,
     ("GET", "/api/tasks/{task_id}/workflow/log"): VIEW,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
     ("GET", f"{_RUN}/search"): VIEW_SHARED,
     ("GET", f"{_RUN}/marks"): VIEW_SHARED,
-    ("GET", f"{_RUN}/log.txt"): Need("download"),
-    ("GET", f"{_RUN}/log.gz"): Need("download"),
+    ("GET", f"{_RUN}/log.txt"): Need("download", noted="download"),
+    ("GET", f"{_RUN}/log.gz"): Need("download", noted="download"),
+    # links and the audit
+    ("POST", "/api/tasks/{task_id}/shares"): Need("download"),
+    ("GET", "/api/shares"): Need("download"),
+    ("DELETE", "/api/shares/{share_id}"): Need("download"),
+    ("GET", "/api/share"): ANYBODY,
+    ("GET", "/share"): ANYBODY,
+    ("GET", "/api/audit"): Need("administer"),
+    ("GET", "/audit"): Need("administer"),
     # starting and stopping
     ("GET", "/api/startable"): Need("start"),
     ("POST", "/task"): Need("start"),
@@ -62,6 +72,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/login"): ANYBODY,
     ("POST", "/login"): ANYBODY,
     ("POST", "/logout"): ANYBODY,
+    ("GET", "/login/oidc"): ANYBODY,
+    ("GET", "/login/oidc/back"): ANYBODY,
     ("GET", "/api/me"): ANYBODY,  # of those whom the gate has let in
     # machines
     ("GET", "/api/openapi.json"): ANYBODY,

@@ -36,7 +36,9 @@ def granted(caller: Caller, rights: Rights) -> Caller:
     A role that is neither built in nor in the setting gives nothing. A share link and a caller made by the user's own
     callable have their rights already, and keep them.
     """
-    if caller.by in ("open", "share") or (caller.by == "callable" and caller.rights):
+    if caller.by in ("open", "share", ""):
+        return caller
+    if caller.by == "callable" and caller.rights != ROLES.get(caller.role, ()):
         return caller
     own = rights.get(f"user:{caller.name}") if caller.name else None
     if own is None and caller.role:

@@ -120,6 +120,10 @@ class Sight:
             return None
         return lens.shown(await self._store.task(task_id))
 
+    async def glance(self, task_id: str) -> Task | None:
+        """The same of a task that was not asked for by its id, as in a list: that it is hidden is no refusal."""
+        return self.lens().shown(await self._store.task(task_id))
+
     async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """Those of the tasks that are stored for this caller."""
         lens = self.lens()

@@ -86,11 +86,10 @@ class Standing:
             await self.look()
 
     async def look(self) -> None:
-        """Look at everyone once. Those who came by the same token or session are asked about together."""
+        """Look at everyone once. Those who came by the same credential, or with all the same, are one question."""
         groups: dict[object, list[Stay]] = {}
         for stay in self._here:
-            credential = stay.caller.credential
-            groups.setdefault((stay.caller.by, credential) if credential else stay, []).append(stay)
+            groups.setdefault(_question(stay), []).append(stay)
         room = asyncio.Semaphore(_AT_ONCE)
 
         async def one(stays: list[Stay]) -> None:
@@ -109,10 +108,11 @@ class Standing:
         except LivetaskError:
             caller = NOBODY
         loss = OVER if caller.is_nobody else CHANGED
-        for stay in stays:
-            if caller != stay.caller and stay in self._here:
+        changed = [stay for stay in stays if caller != stay.caller and stay in self._here]
+        async with asyncio.TaskGroup() as tasks:
+            for stay in changed:
                 self.leave(stay)
-                await self._put_out(stay, loss)
+                tasks.create_task(self._put_out(stay, loss))
 
     async def _put_out(self, stay: Stay, loss: Loss) -> None:
         try:
@@ -120,3 +120,13 @@ class Standing:
                 await stay.lost(loss)
         except (TimeoutError, ConnectionError):
             log.info("a caller whose %s did not take the news in time", loss.reason)
+
+
+def _question(stay: Stay) -> object:
+    """What is the same for those about whom one question is enough."""
+    caller, presented = stay.caller, stay.presented
+    if caller.credential:
+        return caller.by, caller.credential
+    headers = (item for item in presented.headers.items() if not item[0].startswith("sec-websocket-"))
+    cookies, auth = presented.cookies.items(), presented.auth.items()
+    return caller.by, caller.name, presented.remote, frozenset(headers), frozenset(cookies), frozenset(auth)

@@ -168,9 +168,11 @@ class Archiver:
     async def _sweep(self) -> None:
         """Look at what runs, and at what has changed since the last sweep and may have ended."""
         alive = [("ZRANGE", self._keys.alive(bucket), 0, -1) for bucket in range(BUCKETS)]
-        for answer in await self._store.commands(alive):
-            for member in answer:
-                self._look(alive_parsed(text_of(member))[0], 0.0)
+        runs = [alive_parsed(text_of(member)) for answer in await self._store.commands(alive) for member in answer]
+        fields = [("HMGET", self._keys.task(task), f"{run}.end", f"{run}.archived") for task, run, _ in runs]
+        for (task_id, _, _), (end, archived) in zip(runs, await self._store.commands(fields), strict=True):
+            if _byte_of(end) - _byte_of(archived) >= self._terms.step_bytes:
+                self._look(task_id, 0.0)
         now_ms = int(time.time() * 1000)
         until_ms = now_ms - int(self._terms.after_s * 1000)
         since = self._swept_ms
@@ -195,3 +197,7 @@ class Archiver:
 
 _OVERLAP_MS = 60_000
 """Clocks differ: the scores are Redis' own, and this is the server's."""
+
+
+def _byte_of(position: bytes | None) -> int:
+    return int(position.rpartition(b"-")[2] or 0) if position else 0

@@ -18,6 +18,7 @@ import logging
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -43,7 +44,27 @@ T = TypeVar("T")
 
 _BLOCK_BYTES = 4096
 _READ_ENTRIES = 64
+_MOST_READ = 512
+_SMALL_READ_BYTES = 64 * 1024
 _MOST_ENTRIES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Redis gave for a part that begins ``at``. ``reaches``: there is nothing after it yet."""
+
+    raw: list[RawEntry]
+    at: Position
+    head: Head
+    reaches: bool
+
+    def entries(self) -> list[RawEntry]:
+        """Without a hole; of a run that has ended, what is missing before its end is a gap too. Takes long for many."""
+        entries = joined(self.raw, self.at, self.head)
+        last = entry_parsed(entries[-1]).end if entries else self.at
+        if not self.reaches or self.head.how is None or last.byte >= self.head.end.byte:
+            return entries
+        return [*entries, gap_entry(last, self.head.end, why_missing(self.head.end, self.head))]
 
 
 class Mover:
@@ -80,9 +101,8 @@ class Mover:
         task = await self._store.stored_task(task_id)
         if task is None or task.deleted_at_ms is not None:
             return
-        if not _is_over(task, ended_before_ms) and not any(
-            _is_due(run, step_bytes, ended_before_ms) for run in task.runs
-        ):
+        is_over = _is_over(task, ended_before_ms) and task.recorded_at_ms != (task.changed_at_ms or 0)
+        if not is_over and not any(_is_due(run, step_bytes, ended_before_ms) for run in task.runs):
             return
         if not await self._shelving.take(task_id):
             return
@@ -106,18 +126,17 @@ class Mover:
         if parts and run.archived != at:
             await self._note(task.task_id, run, at)
         while at.byte < run.end.byte:
-            entries = await self._read(task.task_id, run, at)
-            if not entries:
+            part = await self._put(task.task_id, run, await self._read(task.task_id, run, at), crc)
+            if part is None:
                 return
-            part = await self._put(task.task_id, run, entries, crc)
             at, crc = part.end, part.index.crc
             await self._note(task.task_id, run, at)
             await self._cap(task.task_id, run)
             if not await self._shelving.take(task.task_id):
                 raise LeaseLost(task.task_id)
 
-    async def _read(self, task_id: str, run: Run, at: Position) -> list[RawEntry]:
-        """The entries of the next part; of a run that has ended, what is missing up to its end is a gap."""
+    async def _read(self, task_id: str, run: Run, at: Position) -> Found:
+        """What Redis has for the next part."""
         fetch = partial(self._store.stored_entries, task_id, run.cursor(at))
         # chunks that were sent again after a loss may be cut elsewhere: the one that holds the position comes first
         head, found = await fetch(back=True, start=str(at), count=1)
@@ -126,15 +145,20 @@ class Mover:
         while size < self._part_bytes and len(found) < _MOST_ENTRIES:
             head, raw = await fetch(back=False, start=start, count=count)
             found += raw
-            size += sum(len(fields.get(b"d", b"")) for _, fields in raw)
+            read_bytes = sum(len(fields.get(b"d", b"")) for _, fields in raw)
+            size += read_bytes
             if len(raw) < count:
-                return _completed(joined(found, at, head), at, head)
+                return Found(found, at, head, reaches=True)
             start = f"({raw[-1][0].decode()}"
-        return joined(found, at, head)
+            count = min(_MOST_READ, 2 * count) if read_bytes < _SMALL_READ_BYTES else count
+        return Found(found, at, head, reaches=False)
 
-    async def _put(self, task_id: str, run: Run, entries: list[RawEntry], crc: int | None) -> Packed:
+    async def _put(self, task_id: str, run: Run, found: Found, crc: int | None) -> Packed | None:
+        """Put them as a part; None if there is nothing."""
         folder = names.run_folder(self._archive.hash_of(task_id), run.nonce)
-        part = await self._work(lambda: _stored(self._archive.shelf, folder, entries, crc))
+        part = await self._work(lambda: _stored(self._archive.shelf, folder, found, crc))
+        if part is None:
+            return None
         self.text_bytes += sum(member.text_bytes for member in part.index.members)
         self.stored_bytes += len(part.data)
         await self._archive.forget(task_id, [run.nonce])
@@ -199,6 +223,8 @@ class Mover:
         for run in now.runs if shrink else ():
             if run.how is not None and run.archived == run.end and run.first_why != "archived":
                 await self._shrink(task_id, run)
+        if shrink:
+            await self._shelving.done(task_id, now.changed_at_ms or 0)
 
     async def _shrink(self, task_id: str, run: Run) -> None:
         parts = await self._archive.parts(task_id, run.nonce, run.end)
@@ -219,8 +245,11 @@ class Mover:
             raise ArchiveUnavailable("it does not answer in time") from error
 
 
-def _stored(shelf: Shelf, folder: str, entries: list[RawEntry], crc: int | None) -> Packed:
-    """Put a part and read it back; raises ArchiveDamaged if it is not the same."""
+def _stored(shelf: Shelf, folder: str, found: Found, crc: int | None) -> Packed | None:
+    """Put a part and read it back, None if there is nothing; raises ArchiveDamaged if it is not the same."""
+    entries = found.entries()
+    if not entries:
+        return None
     part = part_of(entries, crc)
     name = f"{folder}/{names.part_file(part.start, part.end, part.index_bytes)}"
     shelf.put(name, part.data)
@@ -261,14 +290,6 @@ def _is_due(run: Run, step_bytes: int, ended_before_ms: int) -> bool:
 def _is_over(task: Task, ended_before_ms: int) -> bool:
     """Whether nothing of it is under way, since then."""
     return task.has_ended and (task.ended_at_ms or task.changed_at_ms or 0) <= ended_before_ms
-
-
-def _completed(entries: list[RawEntry], at: Position, head: Head) -> list[RawEntry]:
-    """All entries there are from ``at`` on; of a run that has ended, what is missing before its end is a gap too."""
-    last = entry_parsed(entries[-1]).end if entries else at
-    if head.how is None or last.byte >= head.end.byte:
-        return entries
-    return [*entries, gap_entry(last, head.end, why_missing(head.end, head))]
 
 
 def _on_disk(size: int) -> int:

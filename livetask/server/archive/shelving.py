@@ -39,6 +39,10 @@ class Shelving:
         """Give the lease up."""
         await self._told("drop", task_id, None)
 
+    async def done(self, task_id: str, changed_at_ms: int) -> None:
+        """The task is archived as it was then: nothing is to be done before it changes."""
+        await self._told("done", task_id, None, str(changed_at_ms))
+
     async def note(self, task_id: str, run: Run, to: Position, first: Position, why: str) -> None:
         """The run is archived up to ``to``; of what is before ``first``, the reason is ``why``. Raises LeaseLost."""
         await self._must("note", task_id, run, str(to), str(first), why)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,9 @@ PATIENCE_S = 0.02
 """How long the pump waits for the archive: an object in a directory takes 2 ms."""
 
 _LOOKED_UP = 64
+
+Known = tuple[Position, Position, str]
+"""Up to where a run is archived, from where on, and why not before."""
 
 Answer = Slice | PositionUnknown | None
 
@@ -113,6 +117,8 @@ class ArchivedStore(Store):
             for number, answer in zip(asking, found, strict=True):
                 if isinstance(answer, TimeoutError | ArchiveUnavailable):
                     answers[number] = _nothing_yet(wanted[number], answers[number])
+                elif isinstance(answer, FormatUnknown):
+                    answers[number] = None
                 elif isinstance(answer, BaseException):
                     raise answer
                 else:
@@ -157,7 +163,7 @@ class ArchivedStore(Store):
         until_gap = itertools.takewhile(lambda item: not isinstance(item, Gap), found.items)
         return replace(found, items=tuple(until_gap) or found.items[:1])
 
-    async def _known(self, at: ReadAt) -> tuple[Position, Position, str] | None:
+    async def _known(self, at: ReadAt) -> Known | None:
         """(up to where, from where on, and why not before) Redis says that a run is archived."""
         names = [f"{at.cursor.run}.{name}" for name in ("nonce", "archived", "archived_first", "archived_why")]
         (values,) = await self.commands([("HMGET", self._keys.task(at.task_id), *names)])
@@ -190,27 +196,53 @@ class ArchivedStore(Store):
         self, task_id: str, cursor: Cursor, *, back: bool, start: str, count: int
     ) -> tuple[Head, list[RawEntry]]:
         """As Store. Raises ArchiveUnavailable too."""
-        at = ReadAt(task_id, cursor)
-        try:
-            head, raw = await super().entries(task_id, cursor, back=back, start=start, count=count)
-        except RunUnknown:
-            run = await self._archived_run(at)
-            if run is None or run.archived is None:
-                raise
-            head, raw, known = Head(run.end, run.first, run.first_why, run.how), [], (run.archived, run.first, "")
-        else:
-            if _is_enough(raw, back=back, start=start, count=count, head=head):
+        return await self._entries(ReadAt(task_id, cursor, count=count), back=back, start=start, patience_s=None)
+
+    async def entries_soon(
+        self, task_id: str, cursor: Cursor, *, back: bool, start: str, count: int
+    ) -> tuple[Head, list[RawEntry]]:
+        """As Store. Raises ArchiveUnavailable when the archive has not answered at once: ask again."""
+        return await self._entries(ReadAt(task_id, cursor, count=count), back=back, start=start, patience_s=PATIENCE_S)
+
+    async def _entries(
+        self, at: ReadAt, *, back: bool, start: str, patience_s: float | None
+    ) -> tuple[Head, list[RawEntry]]:
+        known: Known | None = None
+        head: Head | None = None
+        raw: list[RawEntry] = []
+        with suppress(RunUnknown):
+            head, raw = await super().entries(at.task_id, at.cursor, back=back, start=start, count=at.count)
+        if head is not None:
+            if _is_enough(raw, back=back, start=start, count=at.count, head=head):
                 return await self._with_first(at, head), raw
-            found = await self._known(at)
-            if found is None:
+            known = await self._known(at)
+            if known is None:
                 return head, raw
-            known = found
-            head = replace(head, first=known[1], first_why=known[2])
-        parts = await self._archive.parts(task_id, cursor.nonce, known[0])
+        try:
+            async with asyncio.timeout(patience_s):
+                if head is None or known is None:
+                    head, known = await self._head_archived(at)
+                head = replace(head, first=known[1], first_why=known[2])
+                return head, await self._with_older(at, raw, known[0], back=back, start=start)
+        except TimeoutError as error:
+            raise ArchiveUnavailable("it has not answered yet") from error
+
+    async def _head_archived(self, at: ReadAt) -> tuple[Head, Known]:
+        """What the archive knows of a run that Redis does not know. Raises RunUnknown."""
+        run = await self._archived_run(at)
+        if run is None or run.archived is None:
+            raise RunUnknown(at.task_id, at.cursor.run)
+        return Head(run.end, run.first, run.first_why, run.how), (run.archived, run.first, run.first_why)
+
+    async def _with_older(
+        self, at: ReadAt, raw: list[RawEntry], archived: Position, *, back: bool, start: str
+    ) -> list[RawEntry]:
+        """The entries that Redis gave, with those that the archive has before them."""
+        parts = await self._archive.parts(at.task_id, at.cursor.nonce, archived)
         if back:
-            return head, [*raw, *await self._before(parts, raw, start, count - len(raw))]
-        older, reaches = await self._after(parts, raw, start, count)
-        return head, [*older, *raw][:count] if reaches else older
+            return [*raw, *await self._before(parts, raw, start, at.count - len(raw))]
+        older, reaches = await self._after(parts, raw, start, at.count)
+        return [*older, *raw][: at.count] if reaches else older
 
     async def _with_first(self, at: ReadAt, head: Head) -> Head:
         """What is known of a run whose entries Redis has given: its first position may lie in the archive."""
