@@ -24,7 +24,9 @@ end
 if ARGV[4] ~= '' and ARGV[4] ~= known[2] then return { 'GAP', known[2] } end
 
 -- Redis may have been away when it ended.
-local ended = math.min(now, tonumber(ARGV[13] or '') or now)
+-- What ends may be told by the time of a file, whose clock is coarser than that of the beginning.
+local begun = tonumber(redis.call('HGET', task, run .. '.begun_at') or '') or 0
+local ended = math.max(begun, math.min(now, tonumber(ARGV[13] or '') or now))
 local detail = ARGV[6]
 local by = how == 'REVOKED' and redis.call('HGET', task, 'stopping_by')
 if by and by ~= '' then

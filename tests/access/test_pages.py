@@ -56,6 +56,7 @@ async def test_a_session_that_is_over_is_shown_on_the_page_and_a_new_login_leads
     await page.goto(_at(guarded, "/login?next=/tasks/task-1"))
     await _log_in(page)
     await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    await expect(page.get_by_text("the first line")).to_be_visible()
     await stored.users.log_out_everywhere("anna")
     await guarded.app[GATE].standing.look()
     again = page.locator("#link").get_by_role("link", name="log in again")

@@ -52,6 +52,7 @@ async def test_a_store_that_is_away_is_said_and_that_it_is_back(store: Redis, wa
     run = begun(store, "away-1", lease_ms=120_000)
     await watched.task("away-1")
     await watched.wait_for_foot("live")
+    watched.expect("503")  # what the page asks for meanwhile
     ways.to_store.refusing = True
     ways.to_store.cut()
     await watched.wait_for_foot("store unreachable")

@@ -114,6 +114,7 @@ async def test_a_pool_that_can_terminates_a_running_task_and_its_whole_tree(
     async with serving(starter, worker.app) as client:
         task_id = worker.send("family", str(children))
         await waited("its children", lambda: children.exists() and children.read_text())
+        await waited("its run is stored", lambda: "1.nonce" in worker.stored.task(task_id))
         mark = f"_LIVETASK_WITHIN={(await task_of_stored(worker, task_id))['1.nonce']}".encode()
         assert len(processes_with(mark)) >= 5
         status, answer = await stopped(client, task_id, terminate=1)

@@ -92,7 +92,7 @@ async def test_a_long_log_is_looked_through_in_steps_and_the_total_is_exact(clie
 
 async def test_a_dropped_range_is_told_and_looked_past(client: Client, writer: Writer) -> None:
     writer.write(b"one needle\ntwo nee")
-    writer.drop(writer.end.after(b"dle\nx\n"))
+    writer.drop(writer.at.after(b"dle\nx\n"))
     writer.write(b"after needle\n")
     writer.finish()
     _, found = await asked(client, writer, "search", q="needle")
