@@ -279,13 +279,22 @@ class _Letters:
         self._tasks = tasks
         self._made: dict[tuple[str, bool], Told] = {}
         self._gone: dict[str, Told] = {}
+        self._rows: dict[str, Row] = {}
+
+    def _row(self, task: Task) -> Row:
+        """The row of a task as it is told."""
+        row = self._rows.get(task.task_id)
+        if row is None:
+            row = self._rows[task.task_id] = row_of(task)
+        return row
 
     def of(self, task_id: str, watcher: Watcher, was_listed: bool, row: Row | None) -> Told | None:
         """What the watcher is told of a task; None: nothing."""
         task = self._tasks.get(task_id)
         if task is None or row is None or not watcher.view.sees(row):
             return self._gone.setdefault(task_id, Told(task_id, TaskUnlisted(task_id))) if was_listed else None
-        listed = watcher.lists(watcher.view.listed(row))
+        # by what is told, not by the row: a slower reading of the list may have put an older one there
+        listed = watcher.lists(watcher.view.listed(self._row(task)))
         if not (listed or was_listed or task_id in watcher.wish.also):
             return None
         letter = self._made.get((task_id, listed))

@@ -57,8 +57,8 @@ async def test_a_cluster_of_three_masters_carries_tasks_for_two_servers_by_its_u
         revoked = await asyncio.to_thread(asked, f"{two.url}/task/{ids[0]}-never-sent", None, "DELETE")
         assert (revoked.status, revoked.json["code"]) == (503, "broker_unavailable")
         assert "is a cluster" in revoked.json["data"]
-        for node in cluster.nodes:
-            assert node.do("DBSIZE") > 0
+        used = [node for node in cluster.nodes if node.do("DBSIZE") > 0]
+        assert len(used) >= 2, "the ids of so few tasks may all miss one master, and not two"
 
 
 async def test_every_master_of_a_cluster_has_its_share_of_the_buckets(tmp_path: Path) -> None:
