@@ -121,9 +121,13 @@ class Catalog:
         found = await self.roster.select(wish.wanted, wish.states, wish.order, wish.limit, now_ms, after, sees)
         stored = await self._store.tasks([row.task_id for row in found.rows])
         self.roster.forget(row.task_id for row in found.rows if row.task_id not in stored)
-        tasks = tuple(
-            stored[row.task_id] for row in found.rows if row.task_id in stored and sees(row_of(stored[row.task_id]))
-        )
+
+        def fits(row: Row) -> bool:
+            """Still, as the task is now: it may have changed since the list was looked through."""
+            return sees(row) and wish.wanted.holds(row) and (not wish.states or row.state in wish.states)
+
+        read = (stored[row.task_id] for row in found.rows if row.task_id in stored)
+        tasks = tuple(task for task in read if fits(row_of(task)))
         return Listing(tasks, found.counts, found.total, found.after, now_ms)
 
     async def watch(self, sink: Sink, wish: Wish = ALL) -> tuple[Watcher, Listing]:
