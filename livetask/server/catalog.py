@@ -84,7 +84,7 @@ class Watcher:
 
     def lists(self, row: Row | None) -> bool:
         """Whether the task stands in its list. ``row``: what the view lists of it."""
-        return row is not None and (not self.wish.states or row.state in self.wish.states)
+        return row is not None and self.wish.wants_state(row.state)
 
     def owe(self, task_id: str, was: Row | None, now: Row | None) -> None:
         """Note that a task has changed, if that is of interest. ``was``, ``now``: what the view lists of it."""
@@ -124,7 +124,7 @@ class Catalog:
 
         def fits(row: Row) -> bool:
             """Still, as the task is now: it may have changed since the list was looked through."""
-            return sees(row) and wish.wanted.holds(row) and (not wish.states or row.state in wish.states)
+            return sees(row) and wish.wanted.holds(row) and wish.wants_state(row.state)
 
         read = (stored[row.task_id] for row in found.rows if row.task_id in stored)
         tasks = tuple(task for task in read if fits(row_of(task)))

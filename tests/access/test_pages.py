@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from livetask.server.access.gate import GATE
 from tests.access.conftest import PASSWORD, Stored
-from tests.browser.test_access_for_all import AXE, LOOK, RULES
+from tests.browser.test_access_for_all import axe_faults
 from tests.server.serving import Client, Writer, served
 
 
@@ -91,16 +91,13 @@ async def test_the_login_fits_a_phone_and_needs_no_script(guarded: Client, brows
 async def test_axe_finds_nothing_in_the_login_and_in_the_menu_of_who_one_is(
     guarded: Client, browser: Browser, scheme: str, width: int
 ) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not here: `make test` fetches it with the other packages of node")
     sight = {"width": width, "height": 800}
     context = await browser.new_context(color_scheme=scheme, viewport=sight, bypass_csp=True)  # type: ignore[arg-type]
     page = await context.new_page()
     wrong: list[str] = []
 
     async def look() -> None:
-        await page.evaluate(AXE.read_text())
-        wrong.extend(await page.evaluate(LOOK, RULES))
+        wrong.extend(await axe_faults(page))
 
     await page.goto(_at(guarded, "/login?next=/"))
     await look()

@@ -111,19 +111,25 @@ STATES: dict[str, tuple[str, Callable[[Page], Awaitable[None]]]] = {
 }
 
 
+async def axe_faults(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page as it stands, a line each."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not here: `make test` fetches it with the other packages of node")
+    await page.evaluate(AXE.read_text())
+    faults: list[str] = await page.evaluate(LOOK, RULES)
+    return faults
+
+
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_axe_finds_nothing(filled: Redis, server: Dashboard, browser: Browser, theme: str, width: int) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not here: `make test` fetches it with the other packages of node")
     options: dict[str, Any] = {"color_scheme": theme, "reduced_motion": "reduce", "bypass_csp": True}
     watched = await Watched.open(browser, server.url, viewport={"width": width, "height": 800}, **options)
     found: dict[str, list[str]] = {}
     for name, (path, reach) in STATES.items():
         await watched.go(path)
         await reach(watched.page)
-        await watched.page.evaluate(AXE.read_text())
-        found[name] = await watched.page.evaluate(LOOK, RULES)
+        found[name] = await axe_faults(watched.page)
     await watched.context.close()
     wrong = [f"{name}: {text}" for name, texts in found.items() for text in texts]
     assert not wrong, "\n".join(wrong)

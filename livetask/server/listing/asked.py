@@ -49,6 +49,10 @@ class Wish:
     limit: int = LISTED
     also: frozenset[str] = frozenset()
 
+    def wants_state(self, state: str) -> bool:
+        """Whether tasks in this state are listed."""
+        return not self.states or state in self.states
+
 
 ALL = Wish(Filter())
 
