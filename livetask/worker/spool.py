@@ -65,7 +65,8 @@ class RunFacts:
 
     ``begun_ms``: wall clock. ``locked``: its process holds a lock on it. ``pool``: Celery's name for the kind of it.
     ``call``: the fields that keep its arguments for another run (``livetask.arguments``). ``owner``: who sent the task
-    by livetask, '' if nobody is known to have.
+    by livetask, '' if nobody is known to have. ``begun_ns``: the monotonic clock of the machine, which orders the runs
+    of one worker when the wall clock is set back between them.
     """
 
     task_id: str
@@ -85,6 +86,7 @@ class RunFacts:
     pool: str = ""
     call: dict[str, str] = field(default_factory=dict)
     owner: str = ""
+    begun_ns: int = 0
 
     def as_bytes(self) -> bytes:
         return _line({item.name: getattr(self, item.name) for item in fields(self)})
@@ -94,7 +96,7 @@ class RunFacts:
         """Read what ``as_bytes`` wrote; ValueError if it is something else."""
         found = json.loads(data.partition(b"\n")[0])
         names = {item.name for item in fields(cls)}
-        if not isinstance(found, dict) or not names - {"owner"} <= set(found):  # spools of before have no owner
+        if not isinstance(found, dict) or not names - {"owner", "begun_ns"} <= set(found):  # spools of before
             raise ValueError("not the facts of a run")
         return cls(**{name: found[name] for name in names if name in found})
 
