@@ -11,6 +11,7 @@ import redis
 
 from tests.bench.fanout import listening
 from tests.bench.lines import SIZE_BYTES, line
+from tests.bench.native_programs import load_command
 from tests.bench.processes import Valkey, cpu_s, peak_rss_bytes, python, started
 from tests.bench.ways import Way
 from tests.bench.writers import TASK
@@ -65,7 +66,7 @@ def measure(way: Way, store: Valkey, backlog_bytes: int = BACKLOG_BYTES, enough_
 
 def _one_viewer(order: dict[str, Any], server_pid: int) -> dict[str, Any]:
     """What one viewer saw, and ``server_cpu_s``: what it cost the server."""
-    with started("viewer", python("tests.bench.load", json.dumps(order))) as load:
+    with started("viewer", load_command(order)) as load:
         before = cpu_s(server_pid)
         load.line_with("done", LIMIT_S)
         spent = cpu_s(server_pid) - before
