@@ -7,6 +7,7 @@ One directory for each worker, held by its main process through a lock on ``owne
 | ``<nonce>.out`` | whoever writes the task's output | the bytes; only ever appended to |
 | ``<nonce>.run`` | the process that runs the task | what it is, later its end (JSON lines); locked by a pool child |
 | ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
+| ``<nonce>.err`` | the task's sys.stderr | which ranges it wrote: pairs (start, length) |
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
 | ``<nonce>.events`` | the task | what a LiveTask emits, a line of JSON each, after a line about the run |
 | ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
@@ -109,12 +110,12 @@ class RunPaths:
     nonce: str
 
     def of(self, kind: str) -> str:
-        """The path of the file of that kind: out, run, quiet, progress, end, base."""
+        """The path of the file of that kind: out, run, quiet, err, progress, end, base."""
         return f"{self.directory}/{self.nonce}.{kind}"
 
     def remove(self) -> None:
         """Delete all files of the run; the one that makes it visible goes first."""
-        for kind in ("run", "out", "quiet", "progress", "events", "groups", "base", "stop", "new"):
+        for kind in ("run", "out", "quiet", "err", "progress", "events", "groups", "base", "stop", "new"):
             Path(self.of(kind)).unlink(missing_ok=True)
 
 
