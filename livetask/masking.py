@@ -93,7 +93,9 @@ def _format(signs: str, head: str, sign: str, least: int, most: int) -> Rule:
     )
 
 
-_GAP = rb"(?:\\r|\\n|\s){1,8}"
+_GAP = rb"(?:[\r\n]{1,4}|(?:\\r|\\n){1,4})[ \t]{0,12}"
+"""Nothing of a line before its end: whether that is hidden would depend on the next line."""
+
 _LINE = rb"[A-Za-z0-9+/=]{%d,4000}(?![A-Za-z0-9+/=*])"
 _PRIVATE_KEY = Rule(
     _signs("PRIVATE KEY"),
@@ -237,9 +239,11 @@ class Mask:
         as far behind the last as the beginning of the next may go back. A line that is all secrets has no such place;
         it gets one where it grows too long to be looked at again and again.
         """
-        line = max(since, data.rfind(b"\n", 0, decided) + 1, data.rfind(b"\r", 0, decided) + 1)
-        if self._rules and (key := _open_key(data, line)) is not None:
-            return max(since, data.rfind(b"\n", 0, key) + 1, data.rfind(b"\r", 0, key) + 1)
+        line = newest = max(since, _line_at(data, decided))
+        while self._rules and line > since and (key := _open_key(data, line)) is not None:
+            line = max(since, _line_at(data, key))
+        if line < newest:
+            return line
         last = max((end for start, end in spans if start < decided), default=0)
         if last <= max(line, decided - LOOK_BACK_BYTES // 2):
             return decided
@@ -269,7 +273,7 @@ class Mask:
         ``data``: the end of what there is, at least 2 * ``REACH_BYTES`` of it if there are so many.
         """
         size = len(data)
-        line = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        line = _line_at(data, size)
         if line == size:
             return size
         start = max(line, size - REACH_BYTES)
@@ -296,6 +300,11 @@ def _with_stars(data: bytes, spans: list[tuple[int, int]]) -> bytes:
     for start, end in spans:
         found[start:end] = data[start:end].translate(_HIDDEN)
     return bytes(found)
+
+
+def _line_at(data: bytes, byte: int) -> int:
+    """Where the line begins that goes on, or begins, at a byte."""
+    return max(data.rfind(b"\n", 0, byte), data.rfind(b"\r", 0, byte)) + 1
 
 
 def _open_key(data: bytes, line: int) -> int | None:

@@ -37,7 +37,7 @@ def _whole_write() -> Callable[[int, bytes, int], int]:
     return cast("Callable[[int, bytes, int], int]", write)
 
 
-_write = _whole_write()
+whole_write = _whole_write()
 
 
 class SpoolRaw(io.RawIOBase):
@@ -65,7 +65,7 @@ class SpoolRaw(io.RawIOBase):
     def put(self, data: bytes) -> None:
         if self.mask is not None:
             data = self.mask.hidden_at_once(data)
-        size = _write(self.fd, data, len(data)) if not self.lost_bytes else 0
+        size = whole_write(self.fd, data, len(data)) if not self.lost_bytes else 0
         if size != len(data):
             self.put_rest(data, size)
 
@@ -148,7 +148,7 @@ class SpoolText(io.TextIOWrapper):
         if self._hidden is not None and len(data) >= LEAST_CHARACTERS:
             data = self._hidden(data)
         # A stream that has lost something goes the long way, to say so as soon as it can.
-        size = _write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
+        size = whole_write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
         if size != len(data):
             raw.put_rest(data, size)
         return len(text)
