@@ -9,7 +9,7 @@ TESTS ?= tests
 PYTEST_ARGS ?=
 WORKERS ?= 4
 SIDE_BY_SIDE = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-SETUP := bootstrap.py pyproject.toml package.json package-lock.json
+SETUP := bootstrap.py pages.mjs pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint audit fmt cov bench chaos lock dist clean set-up

@@ -260,9 +260,7 @@ def build_pages(into: Path = BUILT) -> None:
     """Fill `into` with what the pages are served from; without esbuild they are served from their sources."""
     shutil.rmtree(into, ignore_errors=True)
     static = ROOT / "static"
-    line = [*node_command(), str(MODULES / "esbuild" / "bin" / "esbuild"), "base.js", *entries()]
-    line += ["--bundle", "--splitting", "--minify", "--format=esm", "--target=es2022", f"--outdir={into}"]
-    if not works([*line, "--log-level=error"], cwd=static):
+    if not works([*node_command(), str(ROOT / "pages.mjs"), str(into), *entries()]):
         say("the pages' modules could not be joined: they are served one by one")
         shutil.rmtree(into, ignore_errors=True)
         return

@@ -70,7 +70,7 @@ def test_make_does_nothing_when_all_is_set_up(tmp_path: Path) -> None:
     """A warm start must not look at packages again; a changed lock must."""
     place = tmp_path / "checkout"
     place.mkdir()
-    for name in ("Makefile", "bootstrap.py", "pyproject.toml", "package.json", "package-lock.json"):
+    for name in ("Makefile", "bootstrap.py", "pages.mjs", "pyproject.toml", "package.json", "package-lock.json"):
         shutil.copy(CHECKOUT / name, place)
     shutil.copytree(CHECKOUT / "requirements", place / "requirements")
     stamp = place / ".venv" / "run.stamp"

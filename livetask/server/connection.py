@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextvars
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from engineio import exceptions, packet
@@ -49,6 +49,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
 
     ``link``: its WebSocket, when that is what it uses. ``queue``: what waits for the next poll.
     ``pinged_s``: since when it owes the answer to a ping, on the loop's clock; None when it owes none.
+    ``heard``: is given each text first; what it says True to goes no further.
     """
 
     def __init__(self, server: Engine, sid: str, polls: bool) -> None:
@@ -60,6 +61,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
         self.queue: asyncio.Queue[Any] | None = server.create_queue() if polls else None
         self.link: Link | None = None
         self.pinged_s: float | None = None
+        self.heard: Callable[[str], bool] | None = None
         self._context: contextvars.Context | None = None
         self._work: asyncio.Task[None] | None = None
 
@@ -169,6 +171,8 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
                 self._refuse(said)
             elif isinstance(said, bytes):
                 return self.server.heard(self.sid, said)
+            elif self.heard is not None and self.heard(said):
+                continue
             elif said.startswith("4"):
                 return self.server.heard(self.sid, said[1:])
             elif said == "3":

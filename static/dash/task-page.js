@@ -3,6 +3,7 @@
 import { BASE } from '../base.js';
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
+import './share-link.js';
 import { cancel, firstError, page, rerun } from './api.js';
 import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';

@@ -2,7 +2,7 @@
 
 import { make, tool } from './frame.js';
 
-const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only' };
+const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only', stderr: 'stderr only' };
 
 /** @param {import('./frame.js').Frame} frame */
 export function makeTools({ finds, views, foot }) {

@@ -7,7 +7,8 @@ change of the machine's mood meets all of them alike. The programs that take par
 |---|---|
 | writing | the worker: appends lines by one way (``writers``), as fast as it can or at a rate |
 | servers | the web server of the ways that are not livetask |
-| load | the viewers: one light process for all of them |
+| native_programs | the viewers and the floor in C, compiled when first needed: one light process for all viewers |
+| load | the same viewers where there is no C compiler |
 | processes | starts and ends all of these, and reads what they cost from the kernel |
 
 Nothing here passes or fails by a figure; ``test_bench`` shows that the harness itself counts right. Linux only: the

@@ -61,7 +61,7 @@ def measured(chosen: argparse.Namespace, store: Valkey) -> list[str]:
                 rounds["append", one.name].append(append.measure(one, store, chosen.lines))
                 _told(number, "append", one)
         for cell in chosen.cells if "fanout" in want else ():
-            for one in chosen.ways:
+            for one in (one for one in chosen.ways if one.there):
                 rounds[cell, one.name].append(fanout.measure(one, cell, store))
                 _told(number, f"{cell.viewers} x {cell.rate:g}/s", one)
         for one in chosen.ways if "replay" in want else ():
@@ -79,7 +79,9 @@ def _tables(chosen: argparse.Namespace, rounds: dict[Any, list[Any]], want: Sequ
         )
     if "fanout" in want:
         tables.append(
-            table.fanout_table([(cell, one, rounds[cell, one.name]) for cell in chosen.cells for one in chosen.ways])
+            table.fanout_table(
+                [(cell, one, rounds[cell, one.name]) for cell in chosen.cells for one in chosen.ways if one.there]
+            )
         )
     if "replay" in want:
         results = [(one, rounds["replay", one.name]) for one in chosen.ways]

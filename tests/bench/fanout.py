@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from tests.bench.native_programs import load_command
 from tests.bench.processes import Child, ChildFailed, Valkey, cpu_s, peak_rss_bytes, python, started
 from tests.bench.ways import Way
 
@@ -18,11 +19,12 @@ GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One load. ``rate``: lines a second. ``seconds``: for how long."""
+    """One load. ``rate``: lines a second. ``seconds``: for how long. ``stalled``: so many viewers read nothing."""
 
     viewers: int
     rate: float
     seconds: float
+    stalled: int = 0
 
     @property
     def lines(self) -> int:
@@ -34,11 +36,13 @@ class Shown:
     """Of one round.
 
     ``delivered``: share of the lines that came to the viewers in time. ``line_us``: the server's CPU for each, in
-    microseconds. ``server_share``, ``client_share``: of one core. Latencies in ms, None if no line came.
+    microseconds; ``frame_us``: for each frame, None where there are none. ``server_share``, ``client_share``: of one
+    core. Latencies in ms, None if no line came.
     """
 
     delivered: float
     line_us: float
+    frame_us: float | None
     server_share: float
     client_share: float
     p50_ms: float | None
@@ -60,12 +64,12 @@ def measure(way: Way, cell: Cell, store: Valkey, grace_s: float = GRACE_S) -> Sh
         port = listening(server)
         order = {"way": way.writer, "url": store.url, "cap_bytes": 1 << 40, "rate": cell.rate}
         order |= {"seconds": cell.seconds, "late_s": grace_s / 2}
-        if way.server == "floor":
+        if way.writer == "floor":
             order["feed_port"] = port
         writer = stack.enter_context(started("writer", python("tests.bench.writing", json.dumps(order))))
         writer.line_with("ready")
-        crowd = way.viewers(port, cell.viewers, cell.lines, cell.seconds + 60)
-        load = stack.enter_context(started("viewers", python("tests.bench.load", json.dumps(crowd))))
+        crowd = way.viewers(port, cell.viewers, cell.lines, cell.seconds + 60) | {"stalled": cell.stalled}
+        load = stack.enter_context(started("viewers", load_command(crowd)))
         load.line_with("ready", 60)
         return _shown(cell, server, writer, load, grace_s)
 
@@ -86,8 +90,9 @@ def _shown(cell: Cell, server: Child, writer: Child, load: Child, grace_s: float
     count = seen["lines"]
     append, printed = seen["since_append_us"], seen["since_print_us"]
     return Shown(
-        delivered=count / (cell.viewers * cell.lines),
+        delivered=count / ((cell.viewers - cell.stalled) * cell.lines),
         line_us=cpu / count * 1e6 if count else float("inf"),
+        frame_us=cpu / seen["frames"] * 1e6 if seen["frames"] else None,
         server_share=cpu / elapsed,
         client_share=seen["cpu_share"],
         p50_ms=append[0] / 1000 if append else None,

@@ -1,8 +1,11 @@
-"""The viewers of the benchmark, all in one light process: ``python -m tests.bench.load '<json>'``.
+"""The viewers of the benchmark where there is no C compiler: ``python -m tests.bench.load '<json>'``.
+
+All in one light process, as those in ``native/viewers.c`` are, which are lighter still and answer alike.
 
 The order is one JSON object: ``kind`` ("sio" or "raw"), ``port``, ``viewers``, ``expected`` (lines to each viewer),
 ``limit_s``, for "sio" ``subscribe`` (what the event ``subscribe`` carries) and ``acks`` (the task id to acknowledge
-cursors of, or null), for "raw" ``hello`` (the first line sent), and ``sample`` (false: take no times). It says
+cursors of, or null), for "raw" ``hello`` (the first line sent), ``sample`` (false: take no times) and ``stalled`` (so
+many of them read no more once they are subscribed). It says
 ``ready`` when all are subscribed, ``done`` when all lines have come, and answers with one JSON object when it is told
 to on stdin, or its time is up.
 
@@ -85,6 +88,7 @@ class RawViewer(Viewer):
 
     def received(self, data: bytes) -> None:
         self.ready = True
+        self.crowd.frames += 1
         count = data.count(MARK)
         if count:
             self.saw(count, data)
@@ -160,6 +164,7 @@ class SocketIoViewer(Viewer):
 
     def _begun(self, kind: int, opening: bytes) -> None:
         """A frame has begun: answer what a client must, and see which cursor it brings; an attachment has its own's."""
+        self.crowd.frames += kind == _BINARY or opening[:2] in (b"42", b"45")
         if kind == _BINARY:
             self.coming, self.attached = self.attached, b""
         elif opening[:2] in (b"42", b"45"):
@@ -200,7 +205,8 @@ class Crowd:
         self.viewers: int = order["viewers"]
         self.expected: int = order["expected"]
         self.acks: bytes = (order.get("acks") or "").encode()
-        self.lines = self.complete = self.lost = 0
+        self.stalled: int = order.get("stalled", 0)
+        self.lines = self.frames = self.complete = self.lost = 0
         self.cpu_s = self.cpu_share = 0.0
         self.first_us = self.last_us = self.asked_us = 0
         self.since_print: list[int] = []
@@ -229,11 +235,17 @@ class Crowd:
     def take(self, until: float) -> bool:
         """Take what comes until all lines have come (True), someone says stop on stdin, or the time is up."""
         self._selector.register(sys.stdin, selectors.EVENT_READ, None)
-        while self.complete < self.viewers and time.monotonic() < until:
+        for viewer in self._live[self.viewers - self.stalled :]:
+            self._selector.unregister(viewer.socket)
+        while not self._all_came and time.monotonic() < until:
             if not self._look(0.05):
                 break
         self.cpu_share = (_cpu_s() - self.cpu_s) * 1e6 / max(1, now_us() - self.asked_us)
-        return self.complete >= self.viewers
+        return self._all_came
+
+    @property
+    def _all_came(self) -> bool:
+        return self.complete >= self.viewers - self.stalled
 
     def _look(self, timeout_s: float) -> bool:
         """Read once from all who have something; False if stdin had."""
@@ -251,10 +263,12 @@ class Crowd:
 
     def answer(self) -> dict[str, Any]:
         """What was seen, in plain numbers; times in microseconds."""
+        reading = self._live[: self.viewers - self.stalled]
         return {
             "lines": self.lines,
-            "least": min(viewer.lines for viewer in self._live),
-            "most": max(viewer.lines for viewer in self._live),
+            "frames": self.frames,
+            "least": min(viewer.lines for viewer in reading),
+            "most": max(viewer.lines for viewer in reading),
             "lost": self.lost,
             "cpu_share": self.cpu_share,
             "asked_us": self.asked_us,

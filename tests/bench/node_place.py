@@ -1,4 +1,4 @@
-"""Where node's Socket.IO server for the benchmark is installed: by its lock file, when it is first measured."""
+"""Where node's servers for the benchmark are installed: by its lock file, when it is first measured."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.bench.processes import ROOT
 
 _HOME = ROOT / "tests" / "bench" / "node"
 _PLACE = ROOT / ".livetask" / "bench-node"
-_FILES = ("package.json", "package-lock.json", ".npmrc", "server.mjs")
+_FILES = ("package.json", "package-lock.json", ".npmrc", "server.mjs", "ws.mjs")
 
 
-def server_command(url: str) -> list[str]:
-    """How it is started; installs it where that has not been done. Raises CalledProcessError when that fails."""
+def server_command(program: str, *arguments: str) -> list[str]:
+    """How one of them is started; installs all where that has not been done, or raises CalledProcessError."""
     sys.path.insert(0, str(ROOT))
     import bootstrap
 
@@ -28,7 +28,7 @@ def server_command(url: str) -> list[str]:
         bootstrap.npm("ci", "--ignore-scripts", place=_PLACE)
     node = npm[0] if len(npm) > 1 else shutil.which("node")
     assert node is not None
-    return [node, str(_PLACE / "server.mjs"), url]
+    return [node, str(_PLACE / program), *arguments]
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -38,5 +38,5 @@ def _same(one: Path, other: Path) -> bool:
 def version() -> str:
     """The node that would run."""
     return subprocess.run(
-        [server_command("")[0], "--version"], capture_output=True, text=True, check=True
+        [server_command("ws.mjs")[0], "--version"], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -11,6 +11,7 @@ import redis
 
 from tests.bench.fanout import listening
 from tests.bench.lines import SIZE_BYTES, line
+from tests.bench.native_programs import load_command
 from tests.bench.processes import Valkey, cpu_s, peak_rss_bytes, python, started
 from tests.bench.ways import Way
 from tests.bench.writers import TASK
@@ -43,7 +44,7 @@ def measure(way: Way, store: Valkey, backlog_bytes: int = BACKLOG_BYTES, enough_
     Unless it alone takes that long, the first is a warm-up and does not count.
     """
     lines = backlog_bytes // SIZE_BYTES
-    _fill(way, store, lines)
+    fill(way, store, lines)
     seen: list[dict[str, Any]] = []
     with started(f"server of {way.name}", way.server_command(store.url)) as server:
         order = way.viewers(listening(server), 1, lines, LIMIT_S, replay=True)
@@ -65,7 +66,7 @@ def measure(way: Way, store: Valkey, backlog_bytes: int = BACKLOG_BYTES, enough_
 
 def _one_viewer(order: dict[str, Any], server_pid: int) -> dict[str, Any]:
     """What one viewer saw, and ``server_cpu_s``: what it cost the server."""
-    with started("viewer", python("tests.bench.load", json.dumps(order))) as load:
+    with started("viewer", load_command(order)) as load:
         before = cpu_s(server_pid)
         load.line_with("done", LIMIT_S)
         spent = cpu_s(server_pid) - before
@@ -73,7 +74,7 @@ def _one_viewer(order: dict[str, Any], server_pid: int) -> dict[str, Any]:
         return {**json.loads(load.line_with("{")), "server_cpu_s": spent}
 
 
-def _fill(way: Way, store: Valkey, lines: int) -> None:
+def fill(way: Way, store: Valkey, lines: int) -> None:
     """Store ``lines`` lines; for the tutorial many in a call, since a line at a time is measured elsewhere."""
     with redis.Redis.from_url(store.url) as client:
         client.flushall()

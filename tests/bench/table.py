@@ -43,13 +43,16 @@ def append_table(results: Sequence[tuple[Way, Sequence[Appended]]]) -> str:
 
 
 def fanout_table(results: Sequence[tuple[Cell, Way, Sequence[Shown]]]) -> str:
-    """One row a cell and way."""
+    """One row a cell and way. The floor is that in C, where it was measured."""
+    floors = {cell: rounds for cell, way, rounds in results if way.server == "floor-c"}
     rows = [
         [
             f"{cell.viewers} × {cell.rate:,.0f}/s",
             way.title,
             _spread([r.delivered * 100 for r in rounds], _share),
             _spread([r.line_us for r in rounds], _fine),
+            _times(rounds, floors.get(cell, ())),
+            _middle([r.frame_us for r in rounds]),
             f"{median(r.server_share for r in rounds):.0%}",
             f"{_middle([r.p50_ms for r in rounds])} / {_middle([r.p99_ms for r in rounds])}",
             _middle([r.print_p99_ms for r in rounds]),
@@ -59,8 +62,8 @@ def fanout_table(results: Sequence[tuple[Cell, Way, Sequence[Shown]]]) -> str:
         for cell, way, rounds in results
     ]
     head = [
-        "viewers × lines", "fan-out", "delivered", "server CPU, µs/delivered line", "of a core", "p50 / p99, ms",
-        "printed p99, ms", "server peak, MB", "viewers' CPU",
+        "viewers × lines", "fan-out", "delivered", "server CPU, µs/delivered line", "× C floor", "µs/frame",
+        "of a core", "p50 / p99, ms", "printed p99, ms", "server peak, MB", "viewers' CPU",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -113,6 +116,13 @@ def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
 def _middle(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     return _fine(median(known)) if known else "-"
+
+
+def _times(rounds: Sequence[Shown], floor: Sequence[Shown]) -> str:
+    """How many times the floor's CPU a line costs."""
+    if not floor:
+        return "-"
+    return _fine(median(r.line_us for r in rounds) / median(r.line_us for r in floor))
 
 
 def _client(shares: Sequence[float]) -> str:

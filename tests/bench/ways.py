@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench import node_place
+from tests.bench import native_programs, node_place
 from tests.bench.processes import python
 from tests.bench.writers import CURSOR_START, TASK
 
@@ -32,12 +32,21 @@ class Way:
     acks: str | None = None
     keeps: bool = True
 
+    @property
+    def there(self) -> bool:
+        """It can be measured here."""
+        return self.server != "floor-c" or native_programs.built("floor") is not None
+
     def server_command(self, url: str) -> list[str]:
         """How its server is started; it then says where it listens in its first line that ends with a port."""
         if self.server == "livetask":
             return python("livetask", "serve", "--redis-url", url, "--host", "127.0.0.1", "--port", "0")
         if self.server == "node":
-            return node_place.server_command(url)
+            return node_place.server_command("server.mjs", url)
+        if self.server == "ws":
+            return node_place.server_command("ws.mjs", url, TASK)
+        if self.server == "floor-c":
+            return [str(native_programs.built("floor"))]
         return python("tests.bench.servers", self.server, url)
 
     def viewers(self, port: int, viewers: int, expected: int, limit_s: float, replay: bool = False) -> dict[str, Any]:
@@ -87,6 +96,15 @@ WAYS = (
         keeps=False,
     ),
     Way(
+        "ws",
+        "Node's ws, one reader for all, a message a chunk",
+        "",
+        writer="chunks",
+        server="ws",
+        subscribe={"task": TASK},
+        keeps=False,
+    ),
+    Way(
         "aiohttp",
         "aiohttp's WebSockets, one reader for all, a message a chunk",
         "",
@@ -114,8 +132,17 @@ WAYS = (
         acks=TASK,
     ),
     Way(
+        "floor-c",
+        "floor: a WebSocket loop in C, a frame a chunk, no Redis",
+        "",
+        writer="floor",
+        server="floor-c",
+        subscribe={},
+        keeps=False,
+    ),
+    Way(
         "floor",
-        "floor: a bare socket loop",
+        "a bare socket loop in Python, no WebSocket, no Redis",
         "floor: XADD a chunk, a bare socket",
         writer="floor",
         server="floor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -46,27 +47,33 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return into
 
 
-def weight(built: Path, *names: str, lazy: bool = True) -> int:
-    """What a browser loads for these modules and all that they import, gzipped. ``lazy``: what comes later, too."""
-    wanted, found = list(names), set[Path]()
-    imports = r'(?:from|import)\s*"([^"]+\.js)"' + (r'|import\("([^"]+\.js)"\)' if lazy else "")
-    while wanted:
-        path = (built / wanted.pop()).resolve()
-        if path in found:
-            continue
-        found.add(path)
-        for match in re.finditer(imports, path.read_text()):
-            wanted.append(str((path.parent / (match[1] or match[2])).relative_to(built.resolve())))
+def weight(built: Path, *names: str) -> int:
+    """What a browser loads of these files, gzipped: all of them that fit a pattern."""
+    found = {path for name in names for path in built.glob(name)}
+    assert found, names
     return sum(Path(f"{path}.gz").stat().st_size for path in found)
 
 
 def test_what_is_served_stays_light(built: Path) -> None:
-    entries = bootstrap.entries()
-    assert "livetask-log.js" in entries
-    # to show a log; with search, folds, minimap and selecting; all pages together
-    assert weight(built, "livetask-log.js", lazy=False) < 22_500
-    assert weight(built, "livetask-log.js") < 31_000
-    assert weight(built, "base.js", *entries) < 55_000
+    # to show a log; with search, folds, minimap and selecting
+    assert weight(built, "livetask-log.js") < 20_000
+    assert weight(built, "livetask-log.js", "log/extras.js") < 28_300
+    # all pages; and with what they have from others: the Socket.IO client
+    assert weight(built, "*.js", "log/*.js", "dash/*.js") < 49_500
+    assert weight(built, "**/*.js") < 62_500
+
+
+def test_each_module_is_in_one_file_that_is_served(built: Path) -> None:
+    files = {path.relative_to(built).as_posix(): path.read_text() for path in built.rglob("*.js")}
+    assert set(files) > {"livetask-log.js", "log/extras.js", "log/embedded.js", "dash/pages.js", "theme.js"}
+    taken = r'(?:from|import)\s*\(?"(\.[^"]+)"'
+    for name, text in files.items():
+        for path in re.findall(taken, text):
+            assert posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) in files, (name, path)
+    # the one connection of a page
+    assert [name for name, text in files.items() if "tryAllTransports:" in text and "vendor" not in name] == [
+        "livetask-log.js"
+    ]
 
 
 def test_what_is_built_is_served_until_a_source_is_newer(built: Path, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import hashlib
 import mmap
 import re
 import struct
+import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_WITNESS = struct.Struct("<QQQ")
+_WITNESS = struct.Struct("<QQQQ")
 _FILLER = "".join(chr(33 + number * 7919 % 90) for number in range(70_000)) + "\n"
 LINE = re.compile(rb"^(\d{8}) ([0-9a-f]{8}) ([0-9a-f]{16}) ", re.MULTILINE)
 
@@ -31,12 +32,16 @@ def line(token: str, number: int, pad: int = 0) -> str:
 
 @dataclass
 class Journal:
-    """What one run printed. ``lines``: so many at least. ``is_complete``: and no more than these."""
+    """What one run printed. ``lines``: so many at least. ``is_complete``: and no more than these.
+
+    ``last_s``: when it wrote last, by the monotonic clock of this machine, which all its processes share.
+    """
 
     token: str
     lines: int
     is_complete: bool
     pad: int = 0
+    last_s: float = 0.0
     _text: bytearray = field(default_factory=bytearray)
     _ends: list[int] = field(default_factory=lambda: [0])
 
@@ -85,13 +90,13 @@ class Witness:
 
     def count(self, lines: int, is_complete: bool = False) -> None:
         """So many lines are printed."""
-        _WITNESS.pack_into(self._memory, 0, lines, is_complete, self._pad)
+        _WITNESS.pack_into(self._memory, 0, lines, is_complete, self._pad, time.monotonic_ns())
 
 
 def journals_in(directory: Path) -> dict[str, Journal]:
     """The journals of one task's runs, by token."""
     found = {}
     for file in sorted(directory.glob("*")):
-        lines, is_complete, pad = _WITNESS.unpack(file.read_bytes().ljust(_WITNESS.size, b"\0"))
-        found[file.name] = Journal(file.name, lines, bool(is_complete), pad)
+        lines, is_complete, pad, last_ns = _WITNESS.unpack(file.read_bytes().ljust(_WITNESS.size, b"\0"))
+        found[file.name] = Journal(file.name, lines, bool(is_complete), pad, last_ns / 1e9)
     return found

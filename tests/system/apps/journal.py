@@ -17,6 +17,7 @@ from tests.oracle.journal import Witness, line
 
 app = Celery("journal", broker=os.environ["SYSTEM_BROKER_URL"], backend=os.environ["SYSTEM_BACKEND_URL"])
 app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True, task_track_started=True)
+app.conf.task_default_queue = os.environ.get("SYSTEM_QUEUE", "celery")
 if seconds := os.environ.get("SYSTEM_VISIBILITY_S"):
     restore = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
     app.conf.update(task_acks_late=True, broker_transport_options={"visibility_timeout": int(seconds), **restore})
@@ -77,6 +78,11 @@ def _exit(task: Any, pages: Pages, more: str) -> None:
     sys.exit(int(more))
 
 
+def _exit_at_once(task: Any, pages: Pages, more: str) -> None:
+    """As a C library does that gives up."""
+    os._exit(int(more))
+
+
 def _die(task: Any, pages: Pages, more: str) -> None:
     os.kill(os.getpid(), signal.Signals[more])
     time.sleep(60)
@@ -122,6 +128,7 @@ _ENDS = {
     "ignore": _ignore,
     "reject": _reject,
     "exit": _exit,
+    "exit_at_once": _exit_at_once,
     "die": _die,
     "retry": _retry,
     "replace": _replace,

@@ -1,0 +1,13 @@
+// What stands behind each page: which one it is, its body says.
+
+/** @type {Record<string, () => Promise<unknown>>} */
+const PAGES = {
+  board: () => import('./board.js'),
+  task: () => import('./task-page.js'),
+  flow: () => import('./flow-page.js'),
+  shared: () => import('./shared.js'),
+};
+
+await PAGES[document.body.dataset.page ?? '']?.();
+
+export {};
