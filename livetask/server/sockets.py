@@ -32,6 +32,7 @@ from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
 from livetask.server.access.rules import Rules
 from livetask.server.access.standing import Loss
+from livetask.server.acks import Acks
 from livetask.server.armour.meter import Meter
 from livetask.server.beats import heartbeats
 from livetask.server.calls import Sender
@@ -41,7 +42,7 @@ from livetask.server.feed import Follower, Gone
 from livetask.server.frames import Packet
 from livetask.server.hub import Hub
 from livetask.server.listing.asked import listing_json, wish_of_message
-from livetask.server.messages import ack_read, fields_of_message, subscribe_read
+from livetask.server.messages import fields_of_message, subscribe_read
 from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
@@ -63,8 +64,6 @@ _BYE_S = 0.3
 _BEATS_AT_ONCE = 50
 _SENT_KEPT, _SENT_MOST = 64, 2560
 """Of the tasks that a connection sent: beyond how many those that are over are forgotten, and the most there are."""
-_ACKS = 10
-"""Acknowledgements cost next to nothing: this many times more of them are read than of other messages."""
 
 
 class Sockets:
@@ -108,6 +107,7 @@ class Sockets:
         self._max_viewers = max_viewers
         self._max_subscriptions = max_subscriptions
         self._viewers: dict[str, Viewer] = {}
+        self._acks = Acks(hub)
         self._stopping = False
         self._server = socketio_server(tuple(origins), inbound_bytes, max_viewers, options or {})
         self._listen()
@@ -191,6 +191,7 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError("the connection is gone")
         transport = Transport(socket, packed_here.get())
         viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, headers_of(environ), caller)
+        socket.heard = partial(self._acks.heard, viewer)
         viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
@@ -361,17 +362,7 @@ class Sockets:
 
     async def _ack(self, sid: str, *args: Any) -> Json | None:
         viewer = self._viewers.get(sid)
-        if viewer is None:
-            return None
-        try:
-            viewer.count(1.0 / _ACKS)
-            task_id, cursor = ack_read(fields_of_message(args))
-        except LivetaskError as error:
-            return {"ok": False, **error_json(error)}
-        follower = viewer.followers.get(task_id)
-        if follower is not None:
-            self._hub.ack(follower, cursor)
-        return {"ok": True}
+        return None if viewer is None else self._acks.answered(viewer, args)
 
     async def _unknown(self, event: object, sid: str, *args: Any) -> Json:
         return {"ok": False, **error_json(BadRequest(f"there is no event {str(event)[:40]!r}"))}

@@ -24,6 +24,7 @@ from livetask.position import START, Position
 from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
 from livetask.worker.spool import RunPaths, read_json, write_whole
+from livetask.worker.stderr import ErrPlaces
 
 _READ_BYTES = 1024 * 1024
 _MARK_EVERY_BYTES = 64 * 1024
@@ -33,12 +34,16 @@ _BLOCK_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What the next entry holds: ``data``, or, if that is empty, a gap. ``sgr``: the colours at its first byte."""
+    """What the next entry holds: ``data``, or, if that is empty, a gap. ``sgr``: the colours at its first byte.
+
+    ``err``: which of its lines were written to stderr (``livetask.turns``).
+    """
 
     start: Position
     end: Position
     data: bytes
     sgr: bytes
+    err: bytes = b""
 
 
 class Following:
@@ -52,6 +57,7 @@ class Following:
         self._paths = paths
         self._mask = mask
         self._fd = os.open(paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
+        self._err = ErrPlaces(paths)
         self.base = _read_base(paths)
         self.scan = self.base
         self.gap_from: Position | None = START if self.base.at != START else None
@@ -64,6 +70,7 @@ class Following:
         self.look()
 
     def close(self) -> None:
+        self._err.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -111,6 +118,7 @@ class Following:
             return
         rest = self._read(self.scan.at.byte, min(until - self.scan.at.byte, most * chunk_bytes + 1))
         at = 0
+        self._err.look()
         while most > 0 and at < len(rest):
             data = rest[at : at + chunk_bytes + 1]
             data = data[: cut(data, chunk_bytes)]
@@ -118,7 +126,7 @@ class Following:
             before = self.scan
             self._go_to(before.fed(data))
             self.last = data
-            yield Piece(before.at, self.scan.at, data, before.sgr_parameters)
+            yield Piece(before.at, self.scan.at, data, before.sgr_parameters, self._err.turns(before.at.byte, data))
             most -= 1
 
     def place(self) -> tuple[Scan, Position | None]:

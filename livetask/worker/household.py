@@ -89,7 +89,7 @@ class Household:
         their ordinals, and a retry without a countdown begins before its first run has ended.
         """
         new_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is None]
-        yield from sorted(new_runs, key=lambda run: run.facts.begun_ms)
+        yield from sorted(new_runs, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
         open_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
         for place in range(len(open_runs)):

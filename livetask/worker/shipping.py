@@ -308,7 +308,8 @@ class Shipping:
         held: tuple[str | bytes, ...] = ("d", piece.data)
         if not piece.data:
             held = ("g", "dropped", "e", str(piece.end))
-        colours: tuple[str | bytes, ...] = ("s", piece.sgr) if piece.sgr else ()
+        told: tuple[str | bytes, ...] = ("s", piece.sgr) if piece.sgr else ()
+        told += ("x", piece.err) if piece.err else ()
         return Call(
             "append",
             (self._task_key, self._output_key, keys.bell(self._bucket), keys.watched(self._bucket)),
@@ -317,7 +318,7 @@ class Shipping:
                 *(terms.run_cap_bytes, terms.keep_ms),
                 *held,
                 *("t", now_ms),
-                *colours,
+                *told,
             ),
         )
 

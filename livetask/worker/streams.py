@@ -32,7 +32,7 @@ def _whole_write() -> Callable[[int, bytes, int], int]:
     return cast("Callable[[int, bytes, int], int]", write)
 
 
-_write = _whole_write()
+whole_write = _whole_write()
 
 
 class SpoolRaw(io.RawIOBase):
@@ -57,7 +57,7 @@ class SpoolRaw(io.RawIOBase):
         return len(content)
 
     def put(self, data: bytes) -> None:
-        size = _write(self.fd, data, len(data)) if not self.lost_bytes else 0
+        size = whole_write(self.fd, data, len(data)) if not self.lost_bytes else 0
         if size != len(data):
             self.put_rest(data, size)
 
@@ -137,7 +137,7 @@ class SpoolText(io.TextIOWrapper):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
         raw = self._raw
         # A stream that has lost something goes the long way, to say so as soon as it can.
-        size = _write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
+        size = whole_write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
         if size != len(data):
             raw.put_rest(data, size)
         return len(text)

@@ -21,6 +21,8 @@ const SEARCH_AFTER_MS = 180;
 const SEARCH_ON_MS = 500;
 const ANNOUNCE_MS = 5000;
 const MAP_MS = 200;
+/** Of so many lines of stderr's a list of their own is made. */
+const STDERR_MOST = 100_000;
 
 export class Extras {
   /** @param {LivetaskLog} log */
@@ -271,7 +273,7 @@ export class Extras {
     this.tools.levels.value = level;
     /** @type {number[] | null} */
     let lines = null;
-    if (level) lines = level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
+    if (level) lines = level === 'stderr' ? marks.stderr.numbers(STDERR_MOST) : level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
     if (this.only) lines = lines ? both(lines, this.search.lines) : this.search.lines;
     if (!was && !lines) return;
     const at = this.current;
@@ -293,7 +295,7 @@ export class Extras {
       this.first = false;
     }
     this.tools.foldAll.hidden = marks.folds.length === 0;
-    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length;
+    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length && !marks.stderr.all.length;
     this.mapKey++;
     if (this.level) this.pick({});
     this.fold();
@@ -339,9 +341,10 @@ export class Extras {
   /** What a line is besides its text. @param {import('./view.js').Item} item @returns {import('./view.js').Item} */
   dressed(item) {
     const line = item.number ?? 0;
-    const { errors, warnings } = this.marks;
+    const { errors, warnings, stderr } = this.marks;
     if (errors[placeOf(errors, line)] === line) item.tone = 'error';
     else if (warnings[placeOf(warnings, line)] === line) item.tone = 'warning';
+    else if (stderr.around(line)) item.tone = 'stderr';
     const fold = this.headings.get(line);
     if (fold && item.line) {
       const last = Math.min(fold.to, this.log.feed.finished);

@@ -2,7 +2,7 @@
 
 import { make } from './frame.js';
 
-const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only' };
+const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only', stderr: 'stderr only' };
 
 /** @param {string} text @param {string} title @param {string} [pressed] whether it is a switch, and how it stands */
 export function tool(text, title, pressed) {

@@ -363,6 +363,7 @@ function show(row, index, item, marked, wrap) {
   row.shown = { row: index, text: item.line ?? item.text, key: keyOf(item, marked) };
   row.item = item;
   row.element.className = `row ${item.kind}${marked ? ' marked' : ''}${item.tone ? ` ${item.tone}` : ''}${item.fold ? ' heading' : ''}`;
+  row.element.part.toggle('stderr', item.tone === 'stderr');
   row.number.textContent = item.number === undefined ? '' : String(item.number);
   if (item.number === undefined) row.number.removeAttribute('href');
   else row.number.href = `#L${item.number}`;

@@ -44,7 +44,7 @@ def measure(way: Way, store: Valkey, backlog_bytes: int = BACKLOG_BYTES, enough_
     Unless it alone takes that long, the first is a warm-up and does not count.
     """
     lines = backlog_bytes // SIZE_BYTES
-    _fill(way, store, lines)
+    fill(way, store, lines)
     seen: list[dict[str, Any]] = []
     with started(f"server of {way.name}", way.server_command(store.url)) as server:
         order = way.viewers(listening(server), 1, lines, LIMIT_S, replay=True)
@@ -74,7 +74,7 @@ def _one_viewer(order: dict[str, Any], server_pid: int) -> dict[str, Any]:
         return {**json.loads(load.line_with("{")), "server_cpu_s": spent}
 
 
-def _fill(way: Way, store: Valkey, lines: int) -> None:
+def fill(way: Way, store: Valkey, lines: int) -> None:
     """Store ``lines`` lines; for the tutorial many in a call, since a line at a time is measured elsewhere."""
     with redis.Redis.from_url(store.url) as client:
         client.flushall()

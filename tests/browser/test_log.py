@@ -225,7 +225,9 @@ async def test_a_gap_is_a_row_of_its_own(store: Redis, watched: Watched) -> None
     await watched.task("gap-1")
     await watched.wait_for_line(2)
     run.drop(Position(1206, 90_008)).write(b"after the gap\n").finish()
-    rows = await watched.wait_for_rows("the gap", lambda rows: any(row["kind"] == "gap" for row in rows))
+    rows = await watched.wait_for_rows(
+        "the line after the gap", lambda rows: (rows[-1]["kind"], rows[-2]["line"]) == ("end", 1206)
+    )
     assert [row["line"] for row in rows if row["kind"] == "line"] == [1, 2, 1206]
     gap = next(row for row in rows if row["kind"] == "gap")
     assert gap["text"] == "1,203 lines (90 KB) are missing: the worker had to give them up"
