@@ -72,7 +72,7 @@ class Following:
         self.decided = self.clean = self._readable
         self._tail = b""
         self._lags = False
-        self._reserved = 0
+        self._reserved = RESERVED_BYTES
         self._has_base_file = False
         self.last = b""
         self.look()
@@ -213,7 +213,7 @@ class Following:
             self._has_base_file = True
             with suppress(OSError):
                 _write_base(self._paths, self.base)  # so that giving something up needs no more room
-        if self._reserved and self.size + RESERVED_BYTES // 2 < self._reserved:
+        if self.size + RESERVED_BYTES // 2 < self._reserved:
             return True
         if not reserve(self._fd, self.size, RESERVED_BYTES):
             return False
@@ -222,8 +222,7 @@ class Following:
 
     def give_room_back(self) -> None:
         """Nothing more will be written."""
-        if self._reserved:
-            give_back(self._fd, self.look(), 2 * RESERVED_BYTES)
+        give_back(self._fd, self.look(), 2 * RESERVED_BYTES)
 
     def freeable(self, held_bytes: int) -> int:
         """Before which byte to free so that about ``held_bytes`` stay."""

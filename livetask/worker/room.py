@@ -1,8 +1,8 @@
 """Room on the disk under a spool: reserved before it is needed, given back when it is not.
 
 A write to a full disk fails in whoever writes: print can swallow that, a child process of a task or C code cannot. So
-the shipper reserves some room beyond the end of each spool as soon as it sees it; within that a write succeeds on a
-full disk too. Where the system or the file system cannot do this, nothing is reserved, and nothing else changes.
+some room beyond the end of each spool is reserved; within it a write succeeds on a full disk too. Where the system
+or the file system cannot do this, nothing is reserved, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import cast
 
 RESERVED_BYTES = 256 * 1024
 RUN_RESERVED_BYTES = 32 * 1024
-"""For how a run ends, in the file that says what it is."""
+"""For how a run ends, in the file that says what it is. The shipper reserves it, at its first look at the run: where
+there is none, the end is told another way."""
 
 _KEEP_SIZE = 1
 _PUNCH_HOLE = 2

@@ -41,6 +41,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from livetask.worker.room import RESERVED_BYTES, reserve
+
 OWNER_LOCK = "owner.lock"
 CONSOLE = "console"
 STOPS = "stops"
@@ -256,6 +258,7 @@ class RunSpool:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self.out_fd = os.open(self.paths.of("out"), flags, 0o600)
         self._run_fd: int | None = None
+        reserve(self.out_fd, 0, RESERVED_BYTES)
         try:
             self._make_visible()
         except OSError:
