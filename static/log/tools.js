@@ -22,11 +22,12 @@ export function makeTools({ finds, views, foot }) {
   for (const [value, text] of Object.entries(LEVELS)) levels.append(make('option', { value }, text));
   const foldAll = tool('Fold', 'Fold or unfold all groups (z)', 'false');
   foldAll.hidden = true;
+  const raw = tool('Raw', 'Escape codes and control characters as text', 'false');
   const announces = tool('Announce', 'Read out what is new, every 5 seconds at most', 'false');
   const spoken = make('span', { class: 'hide', role: 'status' });
   finds.append(input, cased, regex, step);
-  views.append(levels, foldAll);
+  views.append(levels, foldAll, raw);
   foot.append(announces, spoken);
-  const all = [input, cased, regex, step, levels, foldAll, announces, spoken];
-  return { input, cased, regex, count, before, after, picks, stop, step, levels, foldAll, announces, spoken, all };
+  const all = [input, cased, regex, step, levels, foldAll, raw, announces, spoken];
+  return { input, cased, regex, count, before, after, picks, stop, step, levels, foldAll, raw, announces, spoken, all };
 }
