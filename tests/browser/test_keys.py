@@ -121,13 +121,11 @@ async def test_every_key_of_the_task_page_does_what_the_list_says(store: Redis, 
     await pressed(page.locator("#tell"), on=True)
     await key("b")
     await key("c")
-    await expect(page.get_by_role("dialog", name="Cancel this task?")).to_be_visible()
-    await key("Escape")
+    await asked_and_left(page.get_by_role("dialog", name="Cancel this task?"))
     run.finish()
     await expect(page.locator("#again")).to_be_visible()
     await key("r")
-    await expect(page.get_by_role("dialog", name="Run this task again")).to_be_visible()
-    await key("Escape")
+    await asked_and_left(page.get_by_role("dialog", name="Run this task again"))
     done = {"g g", "G", "Home", "End", "f", "w", "t", "e", "E", "j", "k", "y", ":", "/", "n", "N", "Escape", "z"}
     assert await listed(page) == done | {"b", "c", "r", "h", "l", "?"}
     await watched.go("/?q=every.&sort=name")
@@ -161,13 +159,11 @@ async def test_every_key_of_the_dashboard_does_what_the_list_says(store: Redis, 
     await pressed(cards.first.locator("[data-does=tell]"), on=True)
     await key("b")
     await key("c")
-    await expect(page.get_by_role("dialog", name="Cancel board.1?")).to_be_visible()
-    await key("Escape")
+    await asked_and_left(page.get_by_role("dialog", name="Cancel board.1?"))
     await key("j")
     await key("j")
     await key("r")
-    await expect(page.get_by_role("dialog", name="Run board.2 again")).to_be_visible()
-    await key("Escape")
+    await asked_and_left(page.get_by_role("dialog", name="Run board.2 again"))
     await key("v")
     await pressed(page.locator("#as-list"), on=True)
     await key("v")
@@ -249,6 +245,13 @@ async def test_that_there_is_no_error_is_said_when_all_has_been_looked_at(store:
     Writer(store.url, "none").begin().write(numbered(1, 900)).finish()
     await watched.task("none")
     assert await watched.page.evaluate("document.querySelector('livetask-log').nextError()") is False
+
+
+async def asked_and_left(dialog: Locator) -> None:
+    """The question is asked, and the key that leaves it does nothing else."""
+    await expect(dialog).to_be_visible()
+    await dialog.page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
 
 
 async def ends_with(page: Page, text: str) -> bool:
