@@ -8,6 +8,8 @@ const PAGES = {
   shared: () => import('./shared.js'),
 };
 
+// cards and workflows show bars too
+await import('../log/terminal.js');
 await PAGES[document.body.dataset.page ?? '']?.();
 
 export {};
