@@ -13,11 +13,11 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from livetask.errors import PositionUnknown, RunUnknown
-from livetask.position import Cursor
+from livetask.server.batches import Place, batches
 from livetask.server.events import Emitted, Ended, Event, Output, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
@@ -35,18 +35,7 @@ AGAIN_S = 0.25
 """When a task is looked at again whose output has gone back, and how far apart its news are told at least."""
 
 _DRAINED_S = 0.03
-_ROUND_BYTES = 2 * 1024 * 1024
-_LIVE_BYTES = 8 * 1024
 _REELED_AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What is read for all the viewers who stand there."""
-
-    task_id: str
-    cursor: Cursor
-    max_bytes: int
 
 
 class Pump:
@@ -59,6 +48,7 @@ class Pump:
         self._store = store
         self._work = asyncio.Event()
         self._stale: set[Feed] = set()
+        self._new: set[Follower] = set()
         self._ready: set[Follower] = set()
         self.clogged: set[Follower] = set()
         self._reeling: set[Follower] = set()
@@ -70,6 +60,11 @@ class Pump:
     def look(self, feed: Feed) -> None:
         """Anything of the task may have changed."""
         self._stale.add(feed)
+        self._work.set()
+
+    def greet(self, follower: Follower) -> None:
+        """A viewer joins others of its task, of which is known what there is to know."""
+        self._new.add(follower)
         self._work.set()
 
     def look_later(self, feed: Feed, wait_s: float = AGAIN_S) -> None:
@@ -99,6 +94,7 @@ class Pump:
     def drop(self, follower: Follower) -> None:
         """The viewer follows no more."""
         follower.closed = True
+        self._new.discard(follower)
         self._ready.discard(follower)
         self.clogged.discard(follower)
         self._reeling.discard(follower)
@@ -130,10 +126,11 @@ class Pump:
             self._stale |= stale
             self._work.set()
             raise
+        self._see_new()
         await self._reel_all()
         ready, self._ready = self._ready, set()
         try:
-            for places in _batches(self._places(ready)):
+            for places in batches(self._places(ready)):
                 await self._serve(places)
                 for followers in places.values():
                     ready.difference_update(followers)
@@ -156,7 +153,15 @@ class Pump:
             for follower in list(feed.followers):
                 for told in news:
                     self._tell(follower, told)
-            self._see(feed, now_s)
+            self._see(feed, feed.followers, now_s)
+
+    def _see_new(self) -> None:
+        new, self._new = self._new, set()
+        feeds: dict[Feed, list[Follower]] = defaultdict(list)
+        for follower in new:
+            feeds[follower.feed].append(follower)
+        for feed, followers in feeds.items():
+            self._see(feed, followers, time.monotonic())
 
     def _task_news(self, feed: Feed, now_s: float) -> list[Told]:
         """That the task has changed, at most four times a second."""
@@ -171,10 +176,10 @@ class Pump:
         feed.told_at_s = now_s
         return [Told(feed.task_id, TaskChanged(feed.task))]
 
-    def _see(self, feed: Feed, now_s: float) -> None:
+    def _see(self, feed: Feed, followers: Iterable[Follower], now_s: float) -> None:
         """Let each subscription draw its conclusions."""
         same: dict[tuple[type[Event], str], Told] = {}
-        for follower in list(feed.followers):
+        for follower in list(followers):
             if follower.reel is not None:
                 self._reeling.add(follower)
                 continue
@@ -365,21 +370,6 @@ class Pump:
             self.clogged -= free
             self.kick(free)
             self.reel(free)
-
-
-def _batches(places: dict[Place, list[Follower]]) -> Iterator[dict[Place, list[Follower]]]:
-    """The places in parts, so that what is read at once stays small."""
-    part: dict[Place, list[Follower]] = {}
-    size = 0
-    for place, followers in places.items():
-        behind = followers[0].feed.ends.get(place.cursor.run, place.cursor.position).byte - place.cursor.position.byte
-        size += min(place.max_bytes, max(_LIVE_BYTES, behind))
-        part[place] = followers
-        if size >= _ROUND_BYTES:
-            yield part
-            part, size = {}, 0
-    if part:
-        yield part
 
 
 def _skipping(piece: Event, skipped_bytes: int) -> Event:

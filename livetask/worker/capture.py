@@ -28,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from livetask.masking import Mask
 from livetask.worker.event_log import EventLog
 from livetask.worker.spool import RunFacts, RunSpool
 from livetask.worker.stderr import ErrNotes, ErrRaw, ErrText
@@ -55,14 +56,16 @@ class OpenRun:
     ``size_bytes``: how much it has written, once it has ended. ``has_commands``: commands were started in it that must
     not outlive it. ``stop_seen``: it is known to be cancelled; ``stop_looked_s``: when that was last looked for.
     ``events``: where a LiveTask's events are written, else None. ``notes``: where stderr's output is noted.
+    ``mask``: hides secrets in all that is written down of it, None for nothing to hide.
     """
 
-    def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None) -> None:
+    def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None, mask: Mask | None = None) -> None:
         free = os.statvfs(directory)
         if free.f_bavail * free.f_frsize < _FREE_LEAST_BYTES:
             raise SpoolFull(f"less than {_FREE_LEAST_BYTES} bytes are free in {directory}")
         self.facts = facts
         self.outer = outer
+        self.mask = mask
         self.spool = RunSpool(directory, facts)
         self.notes = ErrNotes(self.spool.paths)
         self.detail: dict[str, Any] = {}
@@ -88,6 +91,8 @@ class OpenRun:
         """
         if self._record_pid != os.getpid():
             self._open_for_records()
+        if self.mask is not None:
+            data = self.mask.hidden_at_once(data)
         if mark:
             posix.write(self._quiet_fd, MARK.pack(self.spool.size_bytes(), -len(data)))
         size = posix.write(self._record_fd, data)
@@ -110,12 +115,22 @@ class OpenRun:
         self.ended = True
         self.size_bytes = self.spool.size_bytes()
         try:
-            self.spool.end({**end, "size": self.size_bytes})
+            self.spool.end({**self._shown(end), "size": self.size_bytes})
         finally:
             if self._record_pid == os.getpid():
                 os.close(self._record_fd)
                 os.close(self._quiet_fd)
                 self._record_pid = 0
+
+    def _shown(self, end: dict[str, Any]) -> dict[str, Any]:
+        """The end without secrets; a result is given without them."""
+        if self.mask is None or not end.get("detail"):
+            return end
+        shown = self.mask.text
+        return {
+            **end,
+            "detail": {key: shown(one) if isinstance(one, str) else one for key, one in end["detail"].items()},
+        }
 
     def close(self) -> None:
         self.notes.close()
@@ -123,15 +138,17 @@ class OpenRun:
 
 
 class FdCapture:
-    """Capture of a whole process. ``console``: descriptors of what 1 and 2 were before."""
+    """Capture of a whole process. ``console``: descriptors of what 1 and 2 were before. ``mask``: hides secrets in
+    what Python writes, None for nothing to hide."""
 
     locked = True
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask | None = None) -> None:
+        self.mask = mask
         self.console = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2))
         self._run: OpenRun | None = None
-        self._err = ErrRaw(2)
-        self._streams = (SpoolText(SpoolRaw(1)), ErrText(self._err))
+        self._err = ErrRaw(2, mask=mask)
+        self._streams = (SpoolText(SpoolRaw(1, mask=mask)), ErrText(self._err))
         self._before: list[TextIO] = []
         self._flush_c = _c_flush()
         for stream in (sys.__stdout__, sys.__stderr__):
@@ -145,7 +162,7 @@ class FdCapture:
 
     def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
         """Open a run and lead the process' output into it. Raises OSError."""
-        run = OpenRun(directory, facts, self._run)
+        run = OpenRun(directory, facts, self._run, self.mask)
         self._flush()
         self._lead_to(run.spool.out_fd, run.spool.out_fd)
         if self._run is None:
@@ -196,12 +213,13 @@ class FdCapture:
 
 
 class ContextCapture:
-    """Capture by context. ``console``: descriptors 1 and 2 themselves; they stay as they are."""
+    """Capture by context. ``console``: descriptors 1 and 2 themselves; they stay as they are. ``mask``: as above."""
 
     locked = False
     console = (1, 2)
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask | None = None) -> None:
+        self.mask = mask
         self._run: ContextVar[OpenRun | None] = ContextVar("livetask_run", default=None)
         self._texts: dict[str, tuple[SpoolText, SpoolText]] = {}
         self._closing: deque[OpenRun] = deque()
@@ -216,9 +234,9 @@ class ContextCapture:
     def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
         """Open a run and lead the output of this context into it. Raises OSError."""
         self._stand_in()
-        run = OpenRun(directory, facts, self.current())
-        out = SpoolText(SpoolRaw(run.spool.out_fd, _old(sys.stdout)))
-        err = ErrText(ErrRaw(run.spool.out_fd, _old(sys.stderr), run.notes))
+        run = OpenRun(directory, facts, self.current(), self.mask)
+        out = SpoolText(SpoolRaw(run.spool.out_fd, _old(sys.stdout), self.mask))
+        err = ErrText(ErrRaw(run.spool.out_fd, _old(sys.stderr), run.notes, self.mask))
         self._texts[facts.nonce] = (out, err)
         self._run.set(run)
         return run

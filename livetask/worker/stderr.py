@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TextIO, cast
 
+from livetask.masking import Mask
 from livetask.turns import Lines, turned
 from livetask.worker.spool import RunPaths
 from livetask.worker.streams import SpoolRaw, SpoolText, whole_write
@@ -78,8 +79,10 @@ class ErrNotes:
 class ErrRaw(SpoolRaw):
     """The bytes below an ``ErrText``. ``notes``: of the run that is written to, None for no run."""
 
-    def __init__(self, fd: int, otherwise: TextIO | None = None, notes: ErrNotes | None = None) -> None:
-        super().__init__(fd, otherwise)
+    def __init__(
+        self, fd: int, otherwise: TextIO | None = None, notes: ErrNotes | None = None, mask: Mask | None = None
+    ) -> None:
+        super().__init__(fd, otherwise, mask)
         self.notes = notes
 
     def put(self, data: bytes) -> None:

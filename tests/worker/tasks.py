@@ -338,3 +338,10 @@ def leak(*parts: str, fail: bool = False, **more: Any) -> Any:
     if fail:
         raise ValueError(f"cannot use {whole}")
     return {"whole": whole, "password": "swordfish", "kept": "shown", **more}
+
+
+@task
+def leak_progress(*parts: str) -> None:
+    from livetask.worker import emit_progress
+
+    emit_progress(1, 2, {"about": "".join(parts)})
