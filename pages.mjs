@@ -60,18 +60,21 @@ const late = new Set();
 const core = new Set(modulesOf(await build({ ...options, entryPoints: [CORE], write: false, plugins: [leaveOut(late)] })));
 const others = [...new Set([...entries, ...late])].filter((name) => name !== CORE);
 
+/** @type {Map<string, Set<string>>} the modules of each of the others that the core does not have */
+const own = new Map();
+for (const entry of others) own.set(entry, new Set(modulesOf(await build({ ...options, entryPoints: [entry], write: false, plugins: [takeFromCore(entry, null)] }))));
+// what two of them need goes into the core as well
+for (const entry of others) {
+  for (const module of own.get(entry)) if (others.some((other) => other !== entry && own.get(other).has(module))) core.add(module);
+}
+
 /** @type {Map<string, string>} what the others need of the core, as 'module name', and what it is called between them */
 const needed = new Map();
-/** @type {Map<string, string>} */
-const homes = new Map();
-for (const entry of others) {
-  for (const module of modulesOf(await build({ ...options, entryPoints: [entry], write: false, plugins: [takeFromCore(entry, null)] }))) {
-    if (homes.has(module)) throw new Error(`${module} would be in ${homes.get(module)} and in ${entry}, and exist twice: let the core import it, or only one of them`);
-    homes.set(module, entry);
-    for (const [, names = '', path = ''] of readFileSync(join(STATIC, module), 'utf8').matchAll(IMPORTS)) {
-      const from = relative(STATIC, join(STATIC, dirname(module), path));
-      if (core.has(from)) for (const name of names.split(',')) if (name.trim()) needed.set(`${from} ${name.trim().split(' ')[0]}`, '');
-    }
+for (const module of new Set([...own.values()].flatMap((modules) => [...modules]))) {
+  if (core.has(module)) continue;
+  for (const [, names = '', path = ''] of readFileSync(join(STATIC, module), 'utf8').matchAll(IMPORTS)) {
+    const from = relative(STATIC, join(STATIC, dirname(module), path));
+    if (core.has(from)) for (const name of names.split(',')) if (name.trim()) needed.set(`${from} ${name.trim().split(' ')[0]}`, '');
   }
 }
 [...needed.keys()].sort().forEach((key, index) => needed.set(key, `$${index.toString(36)}`));

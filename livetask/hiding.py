@@ -52,6 +52,10 @@ class Hiding:
             text = self._named(text)
         return self._mask.text(text)
 
+    def known(self, text: str) -> str:
+        """A text without the secrets that are known by what they are, whatever their names."""
+        return self._mask.text(text)
+
     def kept(self, args: Any, kwargs: Any, *limit_bytes: int) -> dict[str, str]:
         """As ``kept_call``; not kept is what holds a secret, since another run with stars would be another task."""
         fields = kept_call(args, kwargs, *limit_bytes)

@@ -133,13 +133,15 @@ class Entry:
 
     ``start``: the position of its first byte. ``data``: the bytes as the task wrote them. ``at_ms``: when they were
     read from the spool, wall clock, 0 if unknown. ``sgr``: the terminal colours in force at its first byte, as the
-    parameters of one SGR sequence, b"" for none. ``end``: the position after its last byte.
+    parameters of one SGR sequence, b"" for none. ``stderr``: which of its lines are known to be stderr's, as ranges,
+    first and last, in order. ``end``: the position after its last byte.
     """
 
     start: Position
     data: bytes
     at_ms: int = 0
     sgr: bytes = b""
+    stderr: tuple[tuple[int, int], ...] = ()
     end: Position = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -153,4 +155,4 @@ class Entry:
             raise ValueError(f"{position} is not within the entry at {self.start}")
         if skip == 0:
             return self
-        return Entry(position, self.data[skip:], self.at_ms, parameters_after(self.sgr, self.data[:skip]))
+        return Entry(position, self.data[skip:], self.at_ms, parameters_after(self.sgr, self.data[:skip]), self.stderr)

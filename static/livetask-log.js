@@ -6,20 +6,16 @@
 //   times        when each line was printed      keys         keys work on the whole page
 //   cursor       where to begin                  share        the secret of a share link, by which it is let in
 //
-// Events, methods, parts and variables: docs/log-element.md. It wires the parts together: client and http (network), feed
-// (thinking), view (rows), frame (everything around them); extras.js (search, marks, selecting) comes when these stand.
+// Events, methods, parts and variables: docs/log-element.md. It wires together what is needed to show a log: client
+// (network), feed (thinking), view (rows), frame (what stands around them). Everything that people do with it, and lines
+// that are asked for by number, comes with extras.js when these stand.
 
 import { clientOf } from './log/client.js';
 import { Feed } from './log/feed.js';
 import { makeFrame } from './log/frame.js';
-import { Outputs } from './log/http.js';
-import { bind } from './log/keys.js';
 import { clock } from './log/times.js';
-import { hashOf, marked, number, plural } from './log/places.js';
-import { Ranges } from './log/ranges.js';
+import { marked } from './log/places.js';
 import { View } from './log/view.js';
-import { wholeLine } from './log/whole-line.js';
-import { WholeLine } from './log/whole.js';
 import { endText, gapText, linkText, toneOf } from './log/words.js';
 
 /** @typedef {import('./log/client.js').Message} Message */
@@ -36,9 +32,6 @@ export class LivetaskLog extends HTMLElement {
     this.frame = makeFrame(this.attachShadow({ mode: 'open' }));
     this.client = this.clientHere();
     this.feed = new Feed({ taskId: '', run: null, mode: 'screen' });
-    this.outputs = new Outputs(this.client.base, '');
-    /** @type {Ranges | null} */
-    this.ranges = null;
     /** @type {import('./log/client.js').Follower | null} */
     this.follower = null;
     /** @type {[number, number] | null} lines that are marked */
@@ -55,50 +48,51 @@ export class LivetaskLog extends HTMLElement {
     this.view = new View(this.frame.scroller, {
       count: () => this.feed.rows.count,
       item: (row) => this.itemAt(row),
-      want: (from, to) => this.want(from, to),
+      want: (from, to) => this.extras?.want(from, to),
       marked: (item) => this.marks !== null && (item.number ?? 0) >= this.marks[0] && (item.number ?? 0) <= this.marks[1],
     });
     this.frame.style.addEventListener('load', () => this.view.measure());
     this.view.addEventListener('drawn', () => this.describe());
     this.view.addEventListener('follow', () => this.followChanged());
-    this.listen();
   }
 
   connectedCallback() {
     this.open();
-    if (this.hasAttribute('keys')) this.unbind = bind(this.bindings());
     this.loading ??= this.load();
-    this.hashed = () => this.goToHash();
-    if (this.hasAttribute('hash-links')) addEventListener('hashchange', this.hashed);
   }
 
-  /** What is not needed to show the log comes when the log is shown. */
+  /** What is not needed to show the log comes when the log is shown; what is pressed before that waits for it. */
   async load() {
+    /** @type {[Event, EventTarget | undefined][]} */
+    const early = [];
+    const press = (/** @type {Event} */ event) => early.push([event, event.composedPath()[0]]);
+    const waiting = new AbortController();
+    this.frame.scroller.addEventListener('click', press, waiting);
+    if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
     const { Extras } = await import('./log/extras.js');
+    waiting.abort();
     if (!this.isConnected || this.extras) return;
     this.extras = new Extras(this);
-    if (this.hasAttribute('keys')) this.extras.bind();
     if (this.marks) this.extras.reveal(this.marks[0]);
+    this.view.refresh();
+    for (const [event, target] of early) {
+      const Pressed = event instanceof KeyboardEvent ? KeyboardEvent : MouseEvent;
+      if (!event.defaultPrevented) target?.dispatchEvent(new Pressed(event.type, event));
+    }
   }
 
   disconnectedCallback() {
     this.close();
-    this.unbind?.();
     this.extras?.close();
     this.extras = null;
     this.loading = null;
-    if (this.hashed) removeEventListener('hashchange', this.hashed);
   }
 
   /** @param {string} name @param {string | null} before @param {string | null} now */
   attributeChangedCallback(name, before, now) {
-    if (name === 'wrap') {
-      this.view.setWrap(now !== null);
-      this.frame.wrap.setAttribute('aria-pressed', String(now !== null));
-    } else if (name === 'times') {
-      this.frame.time.setAttribute('aria-pressed', String(now !== null));
-      this.view.refresh();
-    } else if (this.follower && before !== now) this.open();
+    if (name === 'wrap') this.view.setWrap(now !== null);
+    else if (name === 'times') this.view.refresh();
+    else if (this.follower && before !== now) this.open();
   }
 
   // ---- for pages and programs
@@ -124,8 +118,9 @@ export class LivetaskLog extends HTMLElement {
   }
 
   /** The whole text that is kept of the run, as the server has it now. @returns {Promise<string>} */
-  text() {
-    return this.outputs.text(this.feed.run ?? 'last');
+  async text() {
+    await this.loading;
+    return this.extras?.outputs.text(this.feed.run ?? 'last') ?? '';
   }
 
   /** Show a line and mark it. @param {number} line @param {number} [to] the last one to mark */
@@ -170,8 +165,6 @@ export class LivetaskLog extends HTMLElement {
     const mode = this.getAttribute('mode') === 'all' ? 'all' : 'screen';
     this.client = this.clientHere();
     this.feed = new Feed({ taskId, run: run > 0 ? run : null, mode });
-    this.outputs = new Outputs(this.client.base, taskId, this.client.share);
-    this.ranges = new Ranges(this.feed, this.outputs, (change) => this.apply(change));
     const cursor = this.getAttribute('cursor');
     if (cursor) this.feed.from = cursor;
     this.view.following = true;
@@ -185,6 +178,7 @@ export class LivetaskLog extends HTMLElement {
       received: (event, message) => this.received(event, message),
       linked: () => this.view.refresh(),
     };
+    this.extras?.turnTo();
     this.client.follow(taskId, this.follower);
     this.view.refresh();
   }
@@ -197,7 +191,7 @@ export class LivetaskLog extends HTMLElement {
   close() {
     if (this.follower) this.client.unfollow(this.feed.taskId, this.follower);
     this.follower = null;
-    this.ranges?.stop();
+    this.extras?.ranges.stop();
   }
 
   /** @param {Message} answer */
@@ -241,13 +235,6 @@ export class LivetaskLog extends HTMLElement {
     this.view.refresh();
   }
 
-  /** @param {number} from @param {number} to rows */
-  want(from, to) {
-    const [first, last] = [this.feed.rows.at(from), this.feed.rows.at(to)];
-    const line = (/** @type {typeof first} */ at) => (at && typeof at === 'object' && 'line' in at ? at.line : 0);
-    if (line(first)) this.ranges?.want(line(first), line(last) || line(first));
-  }
-
   /** @param {number} row @returns {Item | null} */
   itemAt(row) {
     const at = this.feed.rows.at(row);
@@ -262,58 +249,7 @@ export class LivetaskLog extends HTMLElement {
     return this.extras?.dressed(item) ?? item;
   }
 
-  /** The line that stands at a row, or at the last one above that holds a line; 1 at least. @param {number} row */
-  lineAt(row) {
-    for (let i = Math.floor(row); i >= 0; i--) {
-      const at = this.feed.rows.at(i);
-      if (at && typeof at === 'object') return 'line' in at ? at.line : at.gap.to.line;
-      if (at === null) i = Math.min(i, this.feed.rows.count);
-    }
-    return 1;
-  }
-
-  // ---- what people do
-
-  listen() {
-    const { follow, wrap, time, line, top, end, pill, scroller, dialog } = this.frame;
-    follow.addEventListener('click', () => (this.following = !this.following));
-    wrap.addEventListener('click', () => this.toggleAttribute('wrap'));
-    time.addEventListener('click', () => this.toggleTimes());
-    top.addEventListener('click', () => this.goTop());
-    end.addEventListener('click', () => this.view.follow());
-    pill.addEventListener('click', () => this.goOn());
-    line.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape') scroller.focus();
-      if (event.key !== 'Enter') return;
-      const wanted = marked(`#L${line.value.replace(/[\s,.]/g, '')}`);
-      if (wanted) this.choose(wanted);
-      line.value = '';
-      scroller.focus();
-    });
-    scroller.addEventListener('click', (event) => this.clicked(event));
-    this.whole = new WholeLine(dialog);
-  }
-
-  bindings() {
-    return [
-      { keys: 'f', does: 'follow the newest lines, or stop', run: () => (this.following = !this.following) },
-      { keys: 'g g', does: 'first line', run: () => this.goTop() },
-      { keys: 'Home', does: 'first line', run: () => this.goTop() },
-      { keys: 'G', does: 'last line, and follow', run: () => this.goOn() },
-      { keys: 'End', does: 'last line, and follow', run: () => this.goOn() },
-      { keys: ':', does: 'jump to a line', run: () => this.frame.line.focus() },
-      { keys: 'w', does: 'wrap long lines, or not', run: () => this.toggleAttribute('wrap') },
-      { keys: 't', does: 'when each line was printed, or not', run: () => this.toggleTimes() },
-    ];
-  }
-
-  toggleTimes() {
-    this.toggleAttribute('times');
-  }
-
-  goTop() {
-    this.view.show(0);
-  }
+  // ---- following
 
   /** To the end; to the next run if it has begun meanwhile. */
   goOn() {
@@ -324,51 +260,6 @@ export class LivetaskLog extends HTMLElement {
       this.subscribe();
     }
     this.view.follow();
-  }
-
-  /** @param {MouseEvent} event */
-  clicked(event) {
-    const [target] = event.composedPath();
-    if (!(target instanceof HTMLElement)) return;
-    const line = Number(target.closest('.row')?.getAttribute('data-line'));
-    if (!line) return;
-    if (target.closest('.more')) this.openWhole(line);
-    if (!target.closest('.no') || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    const from = event.shiftKey && this.marks ? this.marks[0] : line;
-    this.mark([Math.min(from, line), Math.max(from, line)]);
-    this.view.letGo();
-  }
-
-  /** @param {[number, number]} lines */
-  mark(lines) {
-    this.marks = lines;
-    if (this.hasAttribute('hash-links')) history.replaceState(history.state, '', hashOf(lines));
-    this.view.refresh();
-  }
-
-  unmark() {
-    this.marks = null;
-    if (this.hasAttribute('hash-links')) history.replaceState(history.state, '', location.pathname + location.search);
-    this.view.refresh();
-  }
-
-  /** @param {[number, number]} lines */
-  choose(lines) {
-    this.mark(lines);
-    this.jump(...lines);
-  }
-
-  goToHash() {
-    const lines = marked(location.hash);
-    if (lines) this.jump(...lines);
-  }
-
-  /** @param {number} line */
-  openWhole(line) {
-    const run = this.feed.run;
-    if (run === null) return;
-    this.whole?.open(line, (options) => wholeLine(this.outputs, run, line, this.feed.before(line), options));
   }
 
   followChanged() {
@@ -386,7 +277,7 @@ export class LivetaskLog extends HTMLElement {
   // ---- what is around the rows
 
   describe() {
-    const { feed, frame, view } = this;
+    const { feed, frame } = this;
     if (this.jumpPending && this.marks && feed.run !== null && (feed.finished >= this.marks[1] || feed.state === 'ended')) {
       this.jump(...this.marks);
       return;
@@ -396,18 +287,8 @@ export class LivetaskLog extends HTMLElement {
       frame.state.dataset.state = word;
       frame.state.textContent = text;
     }
-    frame.follow.setAttribute('aria-pressed', String(view.following));
-    const last = feed.rows.last;
+    const { last } = feed.rows;
     frame.scroller.style.setProperty('--digits', String(String(last).length));
-    const at = feed.rows.at(Math.max(0, Math.min(feed.rows.count - 1, Math.floor(view.top + view.fits - 0.5))));
-    const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
-    // rows that were written again by lines further down may need those before them
-    if (feed.lines.absorbed.all.length || feed.lines.live.clipped) this.want(Math.floor(view.top), Math.floor(view.top + view.fits));
-    frame.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';
-    const fresh = feed.finished - this.newFrom;
-    const offer = feed.offered !== null ? `Run ${feed.offered} has begun · show it` : `${plural(fresh, 'new line')} · follow (End)`;
-    frame.pill.hidden = view.following || (fresh <= 0 && feed.offered === null);
-    if (!frame.pill.hidden) frame.pill.textContent = offer;
     frame.blank.hidden = last > 0 || feed.rows.count > 0;
     frame.blank.textContent = feed.state === 'refused' ? feed.refusal : feed.state === 'live' ? 'No output yet' : text;
     this.announce(word);
@@ -415,12 +296,9 @@ export class LivetaskLog extends HTMLElement {
 
   /** @param {string} word */
   announce(word) {
-    const { feed, frame } = this;
+    const { feed } = this;
     if (feed.run !== this.seenRun) {
       this.seenRun = feed.run;
-      const run = feed.run ?? 'last';
-      frame.plain.href = this.outputs.address(run, '.txt?download=1&colour=0');
-      frame.coloured.href = this.outputs.address(run, '.txt?download=1');
       this.extras?.opened();
       this.tell('livetask-run', feed.run);
     }

@@ -1,7 +1,8 @@
 -- Add one entry at the one position where it belongs.
 -- KEYS: 1 task, 2 output, 3 bell, 4 watched
 -- ARGV: 1 task id, 2 ordinal, 3 nonce, 4 position of the first byte, 5 position after the last byte,
---       6 cap of the run in bytes, 7 TTL ms, 8.. fields of the entry: 'd' data | 'g' reason and 'e' end, and 't', 's'
+--       6 cap of the run in bytes, 7 TTL ms, 8.. fields of the entry: 'd' data | 'g' reason and 'e' end, and 't',
+--       's', 'x'
 -- -> {'OK'} | {'DUP', end}: already held | {'GAP', end}: not what comes next | {'ENDED', end}
 --    | {'NORUN'}: not known, or its output is gone: begin it again
 local task, output, run = KEYS[1], KEYS[2], ARGV[2]

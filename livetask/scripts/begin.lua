@@ -15,7 +15,7 @@ local run = tonumber(ARGV[3])
 if run == 0 or redis.call('HEXISTS', task, whole(run) .. '.nonce') == 1 then run = last + 1 end
 local name = whole(run)
 
-local fields = { 'format', '1', 'state', 'RUNNING', 'changed_at', whole(now), 'runs', whole(math.max(run, last)) }
+local fields = { 'format', '1', 'state', 'RUNNING', 'changed_at', changed(task), 'runs', whole(math.max(run, last)) }
 for key, value in pairs(cjson.decode(ARGV[10])) do
   fields[#fields + 1] = key
   fields[#fields + 1] = value

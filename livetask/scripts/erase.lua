@@ -19,6 +19,6 @@ for _, field in ipairs(redis.call('HKEYS', task)) do
   end
 end
 redis.call('HDEL', task, 'args', 'kwargs', 'result', 'progress', 'call')
-redis.call('HSET', task, 'deleted_at', whole(now_ms()), 'deleted_by', ARGV[2], 'changed_at', whole(now_ms()))
+redis.call('HSET', task, 'deleted_at', whole(now_ms()), 'deleted_by', ARGV[2], 'changed_at', changed(task))
 ring(KEYS[2], ARGV[1], '0', 'state', '1-0')
 return { 'OK' }

@@ -38,7 +38,7 @@ if by and by ~= '' then
   end
 end
 redis.call('HSET', task, run .. '.how', how, run .. '.detail', detail, run .. '.crc', ARGV[7],
-  run .. '.ended_at', whole(ended), 'changed_at', whole(now))
+  run .. '.ended_at', whole(ended), 'changed_at', changed(task))
 local open = tonumber(redis.call('HGET', task, 'open') or '0')
 if not known[3] then open = redis.call('HINCRBY', task, 'open', -1) end
 if open <= 0 then

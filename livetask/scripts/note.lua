@@ -36,7 +36,7 @@ else
   for key, value in pairs(fields) do redis.call('HSET', task, key, value) end
   stopped(task, fields.state)
 end
-redis.call('HSET', task, 'changed_at', whole(now_ms()))
+redis.call('HSET', task, 'changed_at', changed(task))
 if what ~= 'queued' and what ~= 'state' then
   ring(KEYS[3], ARGV[1], '0', what, '')
   return { 'OK' }

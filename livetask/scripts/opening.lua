@@ -10,6 +10,17 @@ local function whole(number)
   return string.format('%d', number)
 end
 
+-- Now, or just after what is known, if the clock was set back or another Redis' clock is behind: what has changed later
+-- is never taken for older.
+local function not_before(known)
+  local now, before = now_ms(), tonumber(known or '') or 0
+  return before > now and before + 1 or now
+end
+
+local function changed(task)
+  return whole(not_before(redis.call('HGET', task, 'changed_at')))
+end
+
 -- '<line>-<byte>' as two numbers.
 local function place(text)
   local line, byte = string.match(text, '^(%d+)%-(%d+)$')
@@ -23,7 +34,8 @@ end
 
 -- The dashboard's list: by last change of state, capped.
 local function remember(recent, task_id, cap)
-  redis.call('ZADD', recent, now_ms(), task_id)
+  local newest = redis.call('ZREVRANGE', recent, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', recent, not_before(newest[2]), task_id)
   redis.call('ZREMRANGEBYRANK', recent, 0, -tonumber(cap) - 1)
 end
 
@@ -39,7 +51,7 @@ end
 local function take_back(task, bell, task_id, run)
   redis.call('HDEL', task, run .. '.how', run .. '.ended_at', run .. '.detail', run .. '.crc', 'ended_at')
   redis.call('HINCRBY', task, 'open', 1)
-  redis.call('HSET', task, 'state', 'RUNNING', 'changed_at', whole(now_ms()))
+  redis.call('HSET', task, 'state', 'RUNNING', 'changed_at', changed(task))
   ring(bell, task_id, run, 'begin', redis.call('HGET', task, run .. '.end'))
 end
 

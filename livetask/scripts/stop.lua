@@ -23,10 +23,10 @@ if not known[1] then return { 'UNKNOWN' } end
 if runs then
   redis.call('HSETNX', task, 'stopping_at', whole(now))
   redis.call('HSETNX', task, 'stopping_by', ARGV[3])
-  redis.call('HSET', task, 'stopping_how', ARGV[2], 'changed_at', whole(now))
+  redis.call('HSET', task, 'stopping_how', ARGV[2], 'changed_at', changed(task))
 else
   redis.call('HSET', task, 'state', 'REVOKED', 'result', 'revoked', 'revoked_at', whole(now), 'revoked_by', ARGV[3],
-    'ended_at', whole(now), 'changed_at', whole(now))
+    'ended_at', whole(now), 'changed_at', changed(task))
 end
 if redis.call('PTTL', task) < tonumber(ARGV[4]) then redis.call('PEXPIRE', task, ARGV[4]) end
 remember(KEYS[3], ARGV[1], ARGV[5])

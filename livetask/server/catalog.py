@@ -303,5 +303,5 @@ class _Letters:
             return None
         letter = self._made.get((task_id, listed))
         if letter is None:
-            letter = self._made[task_id, listed] = Told(task_id, TaskChanged(task, None if listed else False))
+            letter = self._made[task_id, listed] = Told(task_id, TaskChanged(task, listed))
         return letter

@@ -1,44 +1,207 @@
-"""The Socket.IO server itself, as livetask wants it: its driver, its origins, its bounds.
+"""The Socket.IO server itself, as livetask wants it: its connections, its origins, its bounds.
+
+python-socketio speaks Socket.IO and python-engineio answers who polls. A WebSocket is opened here, and everything that
+lasts as long as a connection is ours: see `connection`. Connections that never become viewers hold memory and are
+counted nowhere else, so they are ended.
 
 Must never know: who connects, and what is said.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import engineio
 import socketio
+from aiohttp import web
+from engineio import exceptions, packet
 
 from livetask.server.armour.origins import may_connect
-from livetask.server.armour.silent import silent_ended
+from livetask.server.connection import Connection
+from livetask.server.link import Switched
+from livetask.server.members import Members
 from livetask.server.packets import serializer_named
-from livetask.server.transport import SocketDriver
+from livetask.server.rounds import Rounds
 
 PING_INTERVAL_S = 20
 PING_TIMEOUT_S = 30
 """A slow viewer has its window to take in before it sees the ping behind it."""
 
+MUTE_S = 15.0
+"""How long a connection may take to become a viewer."""
 
-def socketio_server(origins: tuple[str, ...], inbound_bytes: int, max_viewers: int, options: Mapping[str, Any]) -> Any:
-    """A Socket.IO server with our driver. Its own logs are off: they would show what clients send.
+SPARE = 200
+"""How many connections there may be beyond the viewers: those on their way in and out."""
 
-    ``origins``: others whose pages may connect. ``inbound_bytes``: the largest message.
-    ``options``: more of its options; they win over ours.
+_LAST_S = 0.3
+
+log = logging.getLogger(__name__)
+
+
+class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no types
+    """Engine.IO with our connections. ``most``: how many there may be. ``kept``: what Socket.IO's handlers are given of
+    a connection's first request. ``is_viewer``: whether the connection of this name has become one. All are set by
+    ``socketio_server``.
+    """
+
+    most: int
+    kept: Callable[[web.Request], object]
+    is_viewer: Callable[[str], bool]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "monitor_clients": False})
+        self.pings = Rounds(float(self.ping_interval), self._ping)
+        self._patience = Rounds(float(self.ping_timeout), self._give_up)
+        self._mute = Rounds(MUTE_S, self._look)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- connections
+
+    async def handle_request(self, request: web.Request) -> Any:
+        """Answer a request of Engine.IO."""
+        query = request.query
+        if query.get("transport") != "websocket" or query.get("EIO") != "4" or "sid" in query:
+            return await super().handle_request(request)
+        if request.method != "GET" or "websocket" not in self.transports or "Upgrade" not in request.headers:
+            return await super().handle_request(request)
+        origin = request.headers.get("Origin", "")
+        if not self.cors_allowed_origins(origin, {"HTTP_HOST": request.headers.get("Host", "")}):
+            return await super().handle_request(request)
+        return await self._handle_connect({"aiohttp.request": request}, "websocket")
+
+    async def _handle_connect(
+        self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
+    ) -> dict[str, Any] | Switched | web.Response:
+        """In place of Engine.IO's own, for connections of ours."""
+        if len(self.sockets) >= self.most + SPARE:
+            refusal = self._unauthorized("this server takes no more connections")
+            return await self._make_response(refusal, {"REQUEST_METHOD": "GET"})  # type: ignore[no-any-return]
+        sid: str = self.generate_id()
+        polls = transport != "websocket"
+        connection = self.sockets[sid] = Connection(self, sid, polls)
+        request: web.Request = environ["aiohttp.request"]
+        opening = packet.Packet(packet.OPEN, self._opening(sid, transport))
+        try:
+            await self.handlers["connect"](sid, self.kept(request))
+            connection.schedule_ping()
+            self._mute.put(sid)
+            if not polls:
+                return connection.open_link(request, opening.encode())
+            connection.connected = True
+            await connection.send(opening)
+            return self._ok(await connection.poll(), headers=self._cookies(sid))  # type: ignore[no-any-return]
+        except (web.HTTPException, ConnectionError):
+            await connection.close(abort=True, reason=self.reason.TRANSPORT_ERROR)
+            raise
+        except exceptions.QueueEmpty:
+            return self._bad_request()  # type: ignore[no-any-return]
+
+    def _opening(self, sid: str, transport: str) -> dict[str, Any]:
+        return {
+            "sid": sid,
+            "upgrades": self._upgrades(sid, transport),
+            "pingTimeout": int(self.ping_timeout * 1000),
+            "pingInterval": int((self.ping_interval + self.ping_interval_grace_period) * 1000),
+            "maxPayload": self.max_http_buffer_size,
+        }
+
+    def _cookies(self, sid: str) -> list[tuple[str, str]] | None:
+        if not self.cookie:
+            return None
+        named = self.cookie if isinstance(self.cookie, dict) else {"name": self.cookie, "path": "/", "SameSite": "Lax"}
+        return [("Set-Cookie", self._generate_sid_cookie(sid, named))]
+
+    # ---- what connections need
+
+    def run(self, todo: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
+        """Do something for a connection; ``shutdown`` waits for it."""
+        task = asyncio.get_running_loop().create_task(todo, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def heard(self, sid: str, data: str | bytes) -> None:
+        """A client has said something. What is wrong with it never ends the connection."""
+        try:
+            await self.handlers["message"](sid, data)
+        except Exception:
+            self.logger.exception("a message could not be handled")
+
+    async def ended(self, sid: str, reason: str) -> None:
+        """A connection is over."""
+        try:
+            await self.handlers["disconnect"](sid, reason)
+        except Exception:
+            log.exception("the end of a connection could not be handled")
+
+    async def shutdown(self) -> None:
+        """Cut all connections, and return when their ends have been handled."""
+        for rounds in (self.pings, self._patience, self._mute):
+            rounds.stop()
+        for connection in list(self.sockets.values()):
+            connection.cut()
+        await asyncio.sleep(0)  # the event loop tells of lost connections in its next turn
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_LAST_S)
+
+    # ---- rounds
+
+    def _ping(self, sid: str) -> None:
+        connection = self.sockets.get(sid)
+        if connection is not None and not connection.closing:
+            connection.ping(asyncio.get_running_loop().time())
+            self._patience.put(sid)
+
+    def _give_up(self, sid: str) -> None:
+        connection = self.sockets.get(sid)
+        if connection is None or connection.pinged_s is None:
+            return
+        silent_s = asyncio.get_running_loop().time() - connection.pinged_s
+        if silent_s >= self.ping_timeout * 0.9:  # else it is a later ping's answer that is awaited
+            self.run(connection.close(reason=self.reason.PING_TIMEOUT))
+
+    def _look(self, sid: str) -> None:
+        connection = self.sockets.get(sid)
+        if connection is not None and not self.is_viewer(sid):
+            connection.cut()
+
+
+class _Server(socketio.AsyncServer):  # type: ignore[misc]  # socketio has no types
+    def _engineio_server_class(self) -> type[Engine]:
+        return Engine
+
+
+def socketio_server(
+    origins: tuple[str, ...],
+    inbound_bytes: int,
+    max_viewers: int,
+    options: Mapping[str, Any],
+    kept: Callable[[web.Request], object] = lambda request: request,
+) -> Any:
+    """A Socket.IO server with our connections. Its own logs are off: they would show what clients send.
+
+    ``origins``: others whose pages may connect. ``inbound_bytes``: the largest message. ``max_viewers``: a few more
+    connections are taken. ``options``: more of its options; they win over ours. ``kept``: what the handler of
+    ``connect`` is given of a connection's first request.
     """
     serializer = serializer_named(options.get("serializer", "default"))
     quiet = logging.getLogger("livetask.server.socketio")
     quiet.setLevel(logging.CRITICAL)
-    server = socketio.AsyncServer(
+    server = _Server(
         async_mode="aiohttp",
         async_handlers=False,  # a viewer's messages are answered one after the other
+        client_manager=Members(),
         cors_allowed_origins=may_connect(origins),
         max_http_buffer_size=inbound_bytes,
         logger=quiet,
         engineio_logger=quiet,
         **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options, "serializer": serializer},
     )
-    server.eio._async = dict(server.eio._async, websocket=SocketDriver)
-    silent_ended(server, max_viewers)
+    engine: Engine = server.eio
+    engine.most, engine.kept = max_viewers, kept
+    engine.is_viewer = lambda sid: server.manager.sid_from_eio_sid(sid, "/") is not None
     return server

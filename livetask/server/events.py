@@ -78,7 +78,7 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class TaskChanged:
-    """Anything of the task has changed but its output. ``listed``: False to a watcher whose list it is not in."""
+    """Anything of the task has changed but its output. ``listed``: for watchers: whether it stands in their list."""
 
     task: Task
     listed: bool | None = None

@@ -16,7 +16,9 @@ from typing import Any
 from livetask.server.events import Emitted, Event, Output
 from livetask.server.wire import Json, event_json
 
-_TEXT, _BINARY, _FINAL = 0x1, 0x2, 0x80
+TEXT, BINARY, _FINAL = 0x1, 0x2, 0x80
+"""What a message holds (RFC 6455, 5.2)."""
+
 _EVENT = 2
 
 
@@ -51,13 +53,13 @@ class Packet:
     @cached_property
     def frames(self) -> bytes:
         """The text and its attachments as WebSocket frames, with Engine.IO's mark of a message."""
-        text = _frame(_TEXT, b"4" + self.text.encode("utf-8", "replace"))
-        return text + b"".join(_frame(_BINARY, held) for held in self._attachments)
+        text = frame(TEXT, b"4" + self.text.encode("utf-8", "replace"))
+        return text + b"".join(frame(BINARY, held) for held in self._attachments)
 
     @cached_property
     def packed_frames(self) -> bytes:
         """The same for the serializer 'msgpack'."""
-        return _frame(_BINARY, self.packed)
+        return frame(BINARY, self.packed)
 
 
 class Told:
@@ -110,7 +112,7 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _frame(kind: int, payload: bytes) -> bytes:
+def frame(kind: int, payload: bytes) -> bytes:
     """One unmasked WebSocket frame (RFC 6455, 5.2)."""
     size = len(payload)
     if size < 126:

@@ -6,23 +6,11 @@ less. No I/O; the time is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from livetask.position import Cursor
+from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
-
-_ROUND_BYTES = 2 * 1024 * 1024
-_LIVE_BYTES = 8 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What is read for all the viewers who stand there."""
-
-    task_id: str
-    cursor: Cursor
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +60,3 @@ def gathered(followers: Iterable[Follower], now_s: float) -> Gathered:
         assert cursor is not None
         found.places.setdefault(Place(feed.task_id, cursor, room), []).extend(some)
     return found
-
-
-def batches(places: dict[Place, list[Follower]]) -> Iterator[dict[Place, list[Follower]]]:
-    """The places in parts, so that what is read at once stays small."""
-    part: dict[Place, list[Follower]] = {}
-    size = 0
-    for place, followers in places.items():
-        behind = followers[0].feed.ends.get(place.cursor.run, place.cursor.position).byte - place.cursor.position.byte
-        size += min(place.max_bytes, max(_LIVE_BYTES, behind))
-        part[place] = followers
-        if size >= _ROUND_BYTES:
-            yield part
-            part, size = {}, 0
-    if part:
-        yield part

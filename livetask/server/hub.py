@@ -158,7 +158,10 @@ class Hub:
             self._unleased.add(seen.task_id)
             self._ask.set()
         self._pump.catch_up(follower, seen.task)
-        self._pump.look(feed)
+        if feed is seen or feed.task is None:
+            self._pump.look(feed)
+        else:  # its bell is heard, so what is known of it is as new as it can be
+            self._pump.greet(follower)
 
     def ack(self, follower: Follower, cursor: Cursor) -> None:
         """The follower has taken over all up to ``cursor``."""

@@ -192,7 +192,7 @@ def _logs() -> Json:
         },
         f"{place}/marks": {
             "get": operation(
-                "Lines that look like errors and warnings, and groups of lines; from a position on, as with search.",
+                "Lines that look like errors and warnings, stderr's lines, groups; from a position on, as with search.",
                 [ONE_TASK, run, query("from", STRING, "<line>-<byte>, the beginning of a line")],
                 {200: json_answer("They.", ref("Marks")), **errors(400, 404, 409, 500, 503)},
             )

@@ -120,7 +120,7 @@ def until(found: Slice, position: Position) -> Slice:
         if item.start.byte >= position.byte:
             break
         if isinstance(item, Entry) and item.end.byte > position.byte:
-            item = Entry(item.start, item.data[: position.byte - item.start.byte], item.at_ms, item.sgr)
+            item = replace(item, data=item.data[: position.byte - item.start.byte])
         items.append(item)
     return (
         found

@@ -17,10 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from livetask.errors import PositionUnknown, RunUnknown
+from livetask.server.batches import Place, batches
 from livetask.server.events import Emitted, Ended, Event, Output, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
-from livetask.server.gathering import Place, batches, gathered
+from livetask.server.gathering import gathered
 from livetask.server.pieces import Pieces, cut, newest, until
 from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
@@ -48,6 +49,7 @@ class Pump:
         self._store = store
         self._work = asyncio.Event()
         self._stale: set[Feed] = set()
+        self._new: set[Follower] = set()
         self._ready: set[Follower] = set()
         self.clogged: set[Follower] = set()
         self._reeling: set[Follower] = set()
@@ -59,6 +61,11 @@ class Pump:
     def look(self, feed: Feed) -> None:
         """Anything of the task may have changed."""
         self._stale.add(feed)
+        self._work.set()
+
+    def greet(self, follower: Follower) -> None:
+        """A viewer joins others of its task, of which is known what there is to know."""
+        self._new.add(follower)
         self._work.set()
 
     def look_later(self, feed: Feed, wait_s: float = AGAIN_S) -> None:
@@ -88,6 +95,7 @@ class Pump:
     def drop(self, follower: Follower) -> None:
         """The viewer follows no more."""
         follower.closed = True
+        self._new.discard(follower)
         self._ready.discard(follower)
         self.clogged.discard(follower)
         self._reeling.discard(follower)
@@ -119,6 +127,7 @@ class Pump:
             self._stale |= stale
             self._work.set()
             raise
+        self._see_new()
         await self._reel_all()
         ready, self._ready = self._ready, set()
         try:
@@ -145,7 +154,15 @@ class Pump:
             for follower in list(feed.followers):
                 for told in news:
                     self._tell(follower, told)
-            self._see(feed, now_s)
+            self._see(feed, feed.followers, now_s)
+
+    def _see_new(self) -> None:
+        new, self._new = self._new, set()
+        feeds: dict[Feed, list[Follower]] = defaultdict(list)
+        for follower in new:
+            feeds[follower.feed].append(follower)
+        for feed, followers in feeds.items():
+            self._see(feed, followers, time.monotonic())
 
     def _task_news(self, feed: Feed, now_s: float) -> list[Told]:
         """That the task has changed, at most four times a second."""
@@ -160,10 +177,10 @@ class Pump:
         feed.told_at_s = now_s
         return [Told(feed.task_id, TaskChanged(feed.task))]
 
-    def _see(self, feed: Feed, now_s: float) -> None:
+    def _see(self, feed: Feed, followers: Iterable[Follower], now_s: float) -> None:
         """Let each subscription draw its conclusions."""
         same: dict[tuple[type[Event], str], Told] = {}
-        for follower in list(feed.followers):
+        for follower in list(followers):
             if follower.reel is not None:
                 self._reeling.add(follower)
                 continue

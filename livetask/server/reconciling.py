@@ -3,12 +3,12 @@
 | state | asked | then |
 |---|---|---|
 | QUEUED, RETRY, LOST | Celery's result backend | if it knows an end, that is how the task has ended |
-| RUNNING | the leases | a run that has none is given one |
+| RUNNING | the leases | a run that has none is given one, and one that ends too late a shorter one |
 | RUNNING, without a run | the result backend | the end that it knows, else LOST |
 
 The first is a task that a worker without livetask ran, or of whose end the word was lost. A lease is renewed by the
-run's worker, or over soon, and then the run is LOST. In the last case Redis has forgotten the run and nobody has sent
-it again.
+run's worker, or over soon, and then the run is LOST; it ends too late when Redis' clock was set back. In the last case
+Redis has forgotten the run and nobody has sent it again.
 
 Any number of servers may do it at once. Each round asks a few tasks, those first that were not asked for longest, so
 that a long queue costs the backend next to nothing.
@@ -37,6 +37,8 @@ ENDS = ("SUCCESS", "FAILURE", "REVOKED")
 
 _SILENT = ("QUEUED", "RETRY", "LOST")
 _A_ROUND = 50
+_FAR_MS = 120_000
+"""A lease that lasts so much longer than this server's was taken before Redis' clock was set back."""
 
 
 class Fate(Protocol):
@@ -131,4 +133,7 @@ class Reconciler:
         until_ms = int(seconds) * 1000 + int(micros) // 1000 + self._lease_ms
         alive = self._keys.alive(bucket_of(task_id))
         members = [alive_member(task_id, run.run, run.nonce) for run in runs]
-        await self._asks.commands([("ZADD", alive, "NX", until_ms, member) for member in members])
+        await self._asks.commands(
+            [("ZADD", alive, "NX", until_ms, member) for member in members]
+            + [("ZADD", alive, "XX", "LT", until_ms + _FAR_MS, member) for member in members]
+        )

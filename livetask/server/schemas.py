@@ -118,6 +118,7 @@ _MARKS = shape(
     **_LOOKED,
     errors=listed(WHOLE),
     warnings=listed(WHOLE),
+    stderr=listed(listed(WHOLE, minItems=2, maxItems=2), description="[first, last] line, where stderr is told apart"),
     groups=listed(
         listed({}, minItems=5, maxItems=5),
         description="[line, 'start' or 'end', key, title, ms since the epoch or null]",

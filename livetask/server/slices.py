@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from livetask.errors import PositionUnknown
 from livetask.position import REASONS, Cursor, Entry, Gap, Position
+from livetask.turns import unturned
 
 RawEntry = tuple[bytes, Mapping[bytes, bytes]]
 """A stream entry as Redis gives it: its ID and its fields."""
@@ -73,8 +74,9 @@ def entry_parsed(raw: RawEntry) -> Entry | Gap:
     if reason is not None:
         text = reason.decode("ascii", "replace")
         return Gap(start, Position.parse(fields.get(b"e", raw[0])), text if text in REASONS else "lost")
-    at = fields.get(b"t", b"")
-    return Entry(start, fields.get(b"d", b""), int(at) if at.isdigit() else 0, fields.get(b"s", b""))
+    at, turns = fields.get(b"t", b""), fields.get(b"x")
+    stderr = unturned(turns, start.line) if turns else ()
+    return Entry(start, fields.get(b"d", b""), int(at) if at.isdigit() else 0, fields.get(b"s", b""), stderr)
 
 
 def sliced(position: Position, raw: Sequence[RawEntry], head: Head, max_bytes: int) -> Slice:

@@ -30,6 +30,7 @@ from livetask.errors import BadRequest, LivetaskError, TooMany
 from livetask.keys import room_checked
 from livetask.server.access.checks import check_event
 from livetask.server.access.gate import Gate, acting_for, presented_by
+from livetask.server.access.presented import Presented
 from livetask.server.access.rules import Rules
 from livetask.server.access.standing import Loss
 from livetask.server.acks import Acks
@@ -47,7 +48,7 @@ from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
 from livetask.server.transport import Transport
-from livetask.server.viewers import TaskSink, Viewer, headers_of
+from livetask.server.viewers import TaskSink, Viewer
 from livetask.server.wire import Json, error_json, failed_json, task_json
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Sockets:
         self._viewers: dict[str, Viewer] = {}
         self._acks = Acks(hub)
         self._stopping = False
-        self._server = socketio_server(tuple(origins), inbound_bytes, max_viewers, options or {})
+        self._server = socketio_server(tuple(origins), inbound_bytes, max_viewers, options or {}, presented_by)
         self._listen()
         hub.on_store_state(self._tell_store)
 
@@ -178,21 +179,22 @@ class Sockets:
             self._server.on(name, self._answered(self._by(name, foreign)))
         self._server.on("*", self._unknown)
 
-    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
+    async def _connect(self, sid: str, presented: Presented, auth: object = None) -> None:
         if self._stopping or len(self._viewers) >= self._max_viewers:
             raise socketio.exceptions.ConnectionRefusedError("this server takes no more viewers")
-        presented = presented_by(environ["aiohttp.request"]).with_auth(auth)
+        presented = presented.with_auth(auth)
         try:
             caller = await self._gate.admitted(presented)
         except LivetaskError as error:
             raise socketio.exceptions.ConnectionRefusedError(str(error), error_json(error)) from error
-        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
-        if socket is None or self._stopping:
+        connection = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
+        if connection is None or self._stopping:
             raise socketio.exceptions.ConnectionRefusedError("the connection is gone")
-        transport = Transport(socket, packed_here.get())
-        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, headers_of(environ), caller)
-        socket.heard = partial(self._acks.heard, viewer)
-        viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
+        transport = Transport(connection, packed_here.get())
+        viewer = self._viewers[sid] = Viewer(sid, transport, self._inbound_per_s, presented, caller)
+        connection.heard = partial(self._acks.heard, viewer)
+        if not self._gate.is_open:
+            viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
             self._rooms.put(sid, self._viewers[sid])
         log.debug("a viewer came, %d are here", len(self._viewers))

@@ -54,9 +54,11 @@ class Whence:
 
     @property
     def is_over(self) -> bool:
-        """The client has all there will be."""
+        """The client has all there will be. What is lost may yet turn out to live."""
         run = self.run
         if run is None or run.how is None or self.begin != run.cursor(run.end):
+            return False
+        if run.how == "LOST" and self.task.state == "LOST":
             return False
         return self.wish.run is not None or (self.task.has_ended and run is self.task.runs[-1])
 
@@ -125,7 +127,10 @@ class LiveLog:
     # ---- server-sent events
 
     async def sse(self, request: web.Request) -> web.StreamResponse:
-        """``?live=sse``: events until the end. A client that has all there will be is answered 204, and stays away."""
+        """``?live=sse``: events until the end. A client that has all there will be is answered 204, and stays away.
+
+        One that comes again after it was told that the run is lost stays, to be told when it turns out to live.
+        """
         binary = _in_base64(request)
         whence = await self._whence(request, binary, request.headers.get("Last-Event-ID"))
         if whence.is_over and "Last-Event-ID" in request.headers:
@@ -154,7 +159,8 @@ class LiveLog:
                         continue
                     self.delivered.add(event)
                     await response.write(_sse_of(task_id, event, wish.binary))
-                    if isinstance(event, Ended) and await self._is_last(task_id, event, wish):
+                    stays = isinstance(event, Ended) and event.run.how == "LOST" and "Last-Event-ID" in request.headers
+                    if isinstance(event, Ended) and not stays and await self._is_last(task_id, event, wish):
                         return
             except asyncio.CancelledError:
                 bye = json.dumps({**_why_over(request), "retry_ms": _RETRY_MS})

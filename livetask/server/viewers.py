@@ -6,11 +6,10 @@ It must never know: Celery, Redis, what output looks like.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from livetask.errors import TooMany
 from livetask.server.access.caller import Caller
+from livetask.server.access.presented import Presented
 from livetask.server.access.sight import Lens
 from livetask.server.access.standing import Stay
 from livetask.server.catalog import Watcher
@@ -20,20 +19,24 @@ from livetask.server.transport import Transport
 
 
 class Viewer:
-    """One connection. ``inbound_per_s``: how many messages a second it may send. ``headers``: those it came with.
-    ``caller``: who it is.
-    ``stay``: has it looked at again while it is here.
+    """One connection. ``inbound_per_s``: how many messages a second it may send. ``presented``: what it came with.
+    ``caller``: who it is. ``stay``: has it looked at again while it is here; None where nobody is asked.
 
     ``followers``: what it subscribed to. ``sent``: the tasks it has sent and not subscribed to, whose
     events it is told.
     """
 
+    __slots__ = (
+        "_allowance", "_counted_at_s", "_limit", "_presented", "caller", "followers", "sent", "sid", "stay",
+        "transport", "watcher", "watches",
+    )  # fmt: skip
+
     def __init__(
-        self, sid: str, transport: Transport, inbound_per_s: int, headers: Mapping[str, str], caller: Caller
+        self, sid: str, transport: Transport, inbound_per_s: int, presented: Presented, caller: Caller
     ) -> None:
         self.sid = sid
         self.transport = transport
-        self.headers = headers
+        self._presented = presented
         self.caller = caller
         self.stay: Stay | None = None
         self.followers: dict[str, Follower] = {}
@@ -43,6 +46,11 @@ class Viewer:
         self._limit = inbound_per_s
         self._allowance = float(inbound_per_s)
         self._counted_at_s = time.monotonic()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that it came with, names in lower case."""
+        return {name: ",".join(values) for name, values in self._presented.headers.items()}
 
     @property
     def drained(self) -> bool:
@@ -90,9 +98,3 @@ class TaskSink:
     def tell(self, told: Told) -> None:
         """See Sink."""
         self._transport.send(told.packet(self._binary))
-
-
-def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a connection's first request, names in lower case with ``-``."""
-    found = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-    return {name.lower().replace("_", "-"): str(value) for name, value in found.items()}

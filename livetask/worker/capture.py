@@ -24,11 +24,14 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from livetask.masking import Mask
 from livetask.worker.event_log import EventLog
 from livetask.worker.spool import RunFacts, RunSpool
+from livetask.worker.stderr import ErrNotes, ErrRaw, ErrText
 from livetask.worker.streams import Router, SpoolRaw, SpoolText
 
 MARK = struct.Struct("<qq")
@@ -52,16 +55,19 @@ class OpenRun:
     ``detail``: what is known of its end so far. ``outer``: the run within which it was called, or None.
     ``size_bytes``: how much it has written, once it has ended. ``has_commands``: commands were started in it that must
     not outlive it. ``stop_seen``: it is known to be cancelled; ``stop_looked_s``: when that was last looked for.
-    ``events``: where a LiveTask's events are written, else None.
+    ``events``: where a LiveTask's events are written, else None. ``notes``: where stderr's output is noted.
+    ``mask``: hides secrets in all that is written down of it, None for nothing to hide.
     """
 
-    def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None) -> None:
+    def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None, mask: Mask | None = None) -> None:
         free = os.statvfs(directory)
         if free.f_bavail * free.f_frsize < _FREE_LEAST_BYTES:
             raise SpoolFull(f"less than {_FREE_LEAST_BYTES} bytes are free in {directory}")
         self.facts = facts
         self.outer = outer
+        self.mask = mask
         self.spool = RunSpool(directory, facts)
+        self.notes = ErrNotes(self.spool.paths)
         self.detail: dict[str, Any] = {}
         self.events: EventLog | None = None
         self.ended = False
@@ -85,6 +91,8 @@ class OpenRun:
         """
         if self._record_pid != os.getpid():
             self._open_for_records()
+        if self.mask is not None:
+            data = self.mask.hidden_at_once(data)
         if mark:
             posix.write(self._quiet_fd, MARK.pack(self.spool.size_bytes(), -len(data)))
         size = posix.write(self._record_fd, data)
@@ -107,26 +115,40 @@ class OpenRun:
         self.ended = True
         self.size_bytes = self.spool.size_bytes()
         try:
-            self.spool.end({**end, "size": self.size_bytes})
+            self.spool.end({**self._shown(end), "size": self.size_bytes})
         finally:
             if self._record_pid == os.getpid():
                 os.close(self._record_fd)
                 os.close(self._quiet_fd)
                 self._record_pid = 0
 
+    def _shown(self, end: dict[str, Any]) -> dict[str, Any]:
+        """The end without secrets; a result is given without them."""
+        if self.mask is None or not end.get("detail"):
+            return end
+        shown = self.mask.text
+        return {
+            **end,
+            "detail": {key: shown(one) if isinstance(one, str) else one for key, one in end["detail"].items()},
+        }
+
     def close(self) -> None:
+        self.notes.close()
         self.spool.close()
 
 
 class FdCapture:
-    """Capture of a whole process. ``console``: descriptors of what 1 and 2 were before."""
+    """Capture of a whole process. ``console``: descriptors of what 1 and 2 were before. ``mask``: hides secrets in
+    what Python writes, None for nothing to hide."""
 
     locked = True
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask | None = None) -> None:
+        self.mask = mask
         self.console = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2))
         self._run: OpenRun | None = None
-        self._streams = tuple(SpoolText(SpoolRaw(fd)) for fd in (1, 2))
+        self._err = ErrRaw(2, mask=mask)
+        self._streams = (SpoolText(SpoolRaw(1, mask=mask)), ErrText(self._err))
         self._before: list[TextIO] = []
         self._flush_c = _c_flush()
         for stream in (sys.__stdout__, sys.__stderr__):
@@ -140,13 +162,13 @@ class FdCapture:
 
     def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
         """Open a run and lead the process' output into it. Raises OSError."""
-        run = OpenRun(directory, facts, self._run)
+        run = OpenRun(directory, facts, self._run, self.mask)
         self._flush()
         self._lead_to(run.spool.out_fd, run.spool.out_fd)
         if self._run is None:
             self._before = [sys.stdout, sys.stderr]
             sys.stdout, sys.stderr = self._streams
-        self._run = run
+        self._run, self._err.notes = run, run.notes
         os.environ[WITHIN] = facts.nonce
         return run
 
@@ -161,7 +183,7 @@ class FdCapture:
         else:
             self._lead_to(outer.spool.out_fd, outer.spool.out_fd)
             os.environ[WITHIN] = outer.facts.nonce
-        self._run = outer
+        self._run, self._err.notes = outer, None if outer is None else outer.notes
         try:
             run.end(_with_losses(end, sum(stream.take_lost() for stream in self._streams)))
         finally:
@@ -191,14 +213,15 @@ class FdCapture:
 
 
 class ContextCapture:
-    """Capture by context. ``console``: descriptors 1 and 2 themselves; they stay as they are."""
+    """Capture by context. ``console``: descriptors 1 and 2 themselves; they stay as they are. ``mask``: as above."""
 
     locked = False
     console = (1, 2)
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask | None = None) -> None:
+        self.mask = mask
         self._run: ContextVar[OpenRun | None] = ContextVar("livetask_run", default=None)
-        self._texts: dict[str, SpoolText] = {}
+        self._texts: dict[str, tuple[SpoolText, SpoolText]] = {}
         self._closing: deque[OpenRun] = deque()
 
     def current(self) -> OpenRun | None:
@@ -211,19 +234,22 @@ class ContextCapture:
     def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
         """Open a run and lead the output of this context into it. Raises OSError."""
         self._stand_in()
-        run = OpenRun(directory, facts, self.current())
-        self._texts[facts.nonce] = SpoolText(SpoolRaw(run.spool.out_fd, _old(sys.stdout)))
+        run = OpenRun(directory, facts, self.current(), self.mask)
+        out = SpoolText(SpoolRaw(run.spool.out_fd, _old(sys.stdout), self.mask))
+        err = ErrText(ErrRaw(run.spool.out_fd, _old(sys.stderr), run.notes, self.mask))
+        self._texts[facts.nonce] = (out, err)
         self._run.set(run)
         return run
 
     def finish(self, run: OpenRun, end: dict[str, Any]) -> None:
         """End the run; threads of it that go on print to where they would without livetask."""
         self._run.set(run.outer)
-        text = self._texts.pop(run.facts.nonce)
+        texts = self._texts.pop(run.facts.nonce)
         try:
-            run.end(_with_losses(end, text.take_lost()))
+            run.end(_with_losses(end, sum(text.take_lost() for text in texts)))
         finally:
-            text.buffer.fd = -1  # type: ignore[attr-defined]
+            for text in texts:
+                text.buffer.fd = -1  # type: ignore[attr-defined]
             # A thread may be between reading the descriptor and writing to it: it is not used anew for a while.
             self._closing.append(run)
             if len(self._closing) > 16:
@@ -231,8 +257,13 @@ class ContextCapture:
 
     def stream(self) -> TextIO | None:
         """The stream of the run in whose context this is called, or None."""
+        return self._text(0)
+
+    def _text(self, which: int) -> TextIO | None:
+        """The stdout (0) or stderr (1) of that run."""
         run = self.current()
-        return self._texts.get(run.facts.nonce) if run is not None else None
+        texts = self._texts.get(run.facts.nonce) if run is not None else None
+        return texts and texts[which]
 
     def carried(self, call: Callable[..., Any], run: OpenRun) -> Callable[..., Any]:
         """``call`` as something that another thread can call within the run."""
@@ -248,9 +279,9 @@ class ContextCapture:
 
     def _stand_in(self) -> None:
         if not isinstance(sys.stdout, Router):
-            sys.stdout = Router(sys.stdout, self.stream)
+            sys.stdout = Router(sys.stdout, partial(self._text, 0))
         if not isinstance(sys.stderr, Router):
-            sys.stderr = Router(sys.stderr, self.stream)
+            sys.stderr = Router(sys.stderr, partial(self._text, 1))
 
 
 Capture = FdCapture | ContextCapture

@@ -107,7 +107,7 @@ class EventLog:
         text = packed(data)
         if len(text) > most_bytes:
             text = packed({**data, **{key: None for key in _LARGE if key in data}, "cut": len(text)})
-        line = event_line(name, text, size_bytes)
+        line = event_line(name, self._hiding.known(text), size_bytes)
         self._count += 1
         self._bytes += len(line)
         posix.write(self._fd, line)

@@ -59,6 +59,7 @@ def run_facts(
         pool=pool,
         call=shown.kept(request.args, request.kwargs) if shown else {},
         owner=owner_of(request),
+        begun_ns=time.monotonic_ns(),
     )
 
 

@@ -3,9 +3,12 @@
 It reads bytes once, in order, and can go back to any place that the spool still holds; so whatever Redis says it has,
 the next entry begins exactly there. It must never know Redis, Celery or a clock: it is told what was answered.
 
-    bytes of the run    0 ........ base ........ scan ........ size
-                        freed      held,         held,
-                                   sent          not yet sent
+    bytes of the run    0 ........ base ........ scan ........ decided ........ size
+                        freed      held,         held,         held,
+                                   sent          may be sent   may be part of a secret
+
+Before anything is sent, secrets in it are overwritten where they lie, up to ``clean``, which is at most a line before
+``decided``, but for a private key. What has been is as it is sent: reading it again looks for nothing.
 
 When Redis has less than ``base``, what lies between is an explicit gap.
 """
@@ -19,11 +22,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from livetask.masking import REACH_BYTES, Mask
+from livetask.masking import LOOK_BACK_BYTES, REACH_BYTES, Mask
 from livetask.position import START, Position
 from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
 from livetask.worker.spool import RunPaths, read_json, write_whole
+from livetask.worker.stderr import ErrPlaces
 
 _READ_BYTES = 1024 * 1024
 _MARK_EVERY_BYTES = 64 * 1024
@@ -33,18 +37,23 @@ _BLOCK_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What the next entry holds: ``data``, or, if that is empty, a gap. ``sgr``: the colours at its first byte."""
+    """What the next entry holds: ``data``, or, if that is empty, a gap. ``sgr``: the colours at its first byte.
+
+    ``err``: which of its lines were written to stderr (``livetask.turns``).
+    """
 
     start: Position
     end: Position
     data: bytes
     sgr: bytes
+    err: bytes = b""
 
 
 class Following:
     """The output of one run. ``base``: the scan where the oldest held byte stands. ``scan``: where the next entry
-    begins. ``size``: bytes written so far, as seen last. ``decided``: how many of them may be sent, since what follows
-    cannot make a secret of them. ``last``: the newest bytes read, for whoever looks for signs.
+    begins. ``size``: bytes written so far, as seen last. ``final``: how many there will be, once that is known.
+    ``decided``: how many of them may be sent, since what follows cannot make a secret of them. ``clean``: before which
+    byte the file itself holds no secret any more. ``last``: the newest bytes read, for whoever looks for signs.
     """
 
     def __init__(self, paths: RunPaths, mask: Mask | None = None) -> None:
@@ -52,18 +61,24 @@ class Following:
         self._paths = paths
         self._mask = mask
         self._fd = os.open(paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
+        self._err = ErrPlaces(paths)
         self.base = _read_base(paths)
         self.scan = self.base
         self.gap_from: Position | None = START if self.base.at != START else None
         self._marks: list[Scan] = [self.base]
         self._mark_every_bytes = _MARK_EVERY_BYTES
-        self.size = self.decided = 0
+        self.size = 0
+        self.final: int | None = None
+        self.decided = self.clean = self._readable
+        self._tail = b""
+        self._lags = False
         self._reserved = RESERVED_BYTES
         self._has_base_file = False
         self.last = b""
         self.look()
 
     def close(self) -> None:
+        self._err.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -74,19 +89,53 @@ class Following:
             self._fd = os.open(self._paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
 
     def look(self) -> int:
-        """See how much has been written by now."""
+        """See how much has been written by now, and clean what has come, a part of it if it is much."""
         size = os.fstat(self._fd).st_size
-        if size != self.size:
+        if size != self.size or self._lags:
             self.size = size
-            self.decided = size if self._mask is None else self._decided(self._mask)
+            self._clean_on()
         return size
 
-    def _decided(self, mask: Mask) -> int:
-        if os.pread(self._fd, 1, self.size - 1) == b"\n":
-            return self.size
-        start = max(self._readable, self.size - 2 * REACH_BYTES)
-        data = os.pread(self._fd, self.size - start, start)
-        return start + mask.decided(data)
+    def end_at(self, final: int) -> None:
+        """No more than ``final`` bytes belong to the run: nothing follows that could be part of a secret."""
+        self.final, self._lags = final, True
+        self.look()
+
+    def _clean_on(self) -> None:
+        """Overwrite the secrets in what follows; what is not clean yet is kept as it is shown."""
+        wanted = self.size if self.final is None else min(self.size, self.final)
+        if self._mask is None:
+            self.decided = self.clean = wanted
+            return
+        if wanted <= self.clean:
+            self._tail, self.decided, self._lags = b"", self.clean, False
+            return
+        start, end = max(self._readable, self.clean - LOOK_BACK_BYTES), min(wanted, self.clean + _READ_BYTES)
+        data = os.pread(self._fd, end - start, start)
+        found = self._mask.cleaned(data, self.clean - start, is_all=end == self.final)
+        if found.text is not data and not self._overwrite(data, found.text, start, found.clean):
+            return
+        self.decided, self.clean = start + found.decided, start + found.clean
+        self._tail = found.text[found.clean :]
+        self._lags = end < wanted
+
+    def _overwrite(self, old: bytes, new: bytes, start: int, size: int) -> bool:
+        """Write the first ``size`` bytes of ``new`` in the place of ``old``; False if the disk does not take them.
+
+        A file system that never writes to the same place twice may have no room: then nothing is sent until it has.
+        """
+        written_ns = os.fstat(self._fd).st_mtime_ns
+        try:
+            for first in range(0, size, _BLOCK_BYTES):
+                block = new[first : min(size, first + _BLOCK_BYTES)]
+                if block != old[first : first + len(block)]:
+                    os.pwrite(self._fd, block, start + first)
+        except OSError:
+            self._lags = True
+            return False
+        with suppress(OSError):
+            os.utime(self._fd, ns=(written_ns, written_ns))  # when the task wrote last is how its end is dated
+        return True
 
     @property
     def _readable(self) -> int:
@@ -111,6 +160,7 @@ class Following:
             return
         rest = self._read(self.scan.at.byte, min(until - self.scan.at.byte, most * chunk_bytes + 1))
         at = 0
+        self._err.look()
         while most > 0 and at < len(rest):
             data = rest[at : at + chunk_bytes + 1]
             data = data[: cut(data, chunk_bytes)]
@@ -118,7 +168,7 @@ class Following:
             before = self.scan
             self._go_to(before.fed(data))
             self.last = data
-            yield Piece(before.at, self.scan.at, data, before.sgr_parameters)
+            yield Piece(before.at, self.scan.at, data, before.sgr_parameters, self._err.turns(before.at.byte, data))
             most -= 1
 
     def place(self) -> tuple[Scan, Position | None]:
@@ -138,6 +188,11 @@ class Following:
             return
         if end.byte > self.look():
             raise ValueError(f"{end} is beyond the {self.size} bytes that the spool has")
+        while self.decided < end.byte and self._lags:
+            before = self.clean
+            self._clean_on()
+            if self.clean == before:
+                break
         found = self._scan_at(end.byte)
         if found.at != end:
             raise ValueError(f"{end} is not a position of this run: the byte stands at {found.at}")
@@ -188,6 +243,9 @@ class Following:
             self.gap_from = self.gap_from or self.scan.at
             self.scan = base
         self.base = base
+        if start > self.clean:
+            self.clean, self.decided = max(self.clean, self._readable), start
+            self._tail, self._lags = b"", True
         self._marks = [base, *(mark for mark in self._marks if mark.at.byte > start)]
         give_back(self._fd, 0, self._readable // _BLOCK_BYTES * _BLOCK_BYTES)
         return unsent
@@ -226,12 +284,12 @@ class Following:
             self._mark_every_bytes *= 2
 
     def _read(self, start: int, size: int) -> bytes:
-        """Bytes as they are sent: what is hidden depends on what stands around it."""
-        if self._mask is None:
-            return os.pread(self._fd, size, start)
-        first = max(self._readable, start - REACH_BYTES)
-        data = self._mask.hidden(os.pread(self._fd, start - first + size + REACH_BYTES, first))
-        return data[start - first : start - first + size]
+        """Bytes as they are sent: those that are not clean yet as they will be."""
+        end = start + size
+        data = os.pread(self._fd, min(end, self.clean) - start, start) if start < self.clean else b""
+        if end > self.clean and self._tail:
+            data += self._tail[max(0, start - self.clean) : end - self.clean]
+        return data
 
 
 def _read_base(paths: RunPaths) -> Scan:

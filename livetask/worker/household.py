@@ -89,7 +89,7 @@ class Household:
         their ordinals, and a retry without a countdown begins before its first run has ended.
         """
         new_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is None]
-        yield from sorted(new_runs, key=lambda run: run.facts.begun_ms)
+        yield from sorted(new_runs, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
         open_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
         for place in range(len(open_runs)):
@@ -119,14 +119,14 @@ class Household:
         self.runs[nonce] = run
         self._watches[nonce] = _Watch(fd, seen_s=now_s, grew_s=now_s)
         if self._tee is not None:
-            self._tee.follow(paths)
+            self._tee.follow(paths, lambda: run.following.clean, self._terms.mask)
 
     # ---- watching
 
     def measure(self) -> None:
-        """See how much the runs that go on have written."""
+        """See how much the runs that go on have written, and clean it."""
         for run in self.runs.values():
-            if run.final is None:
+            if not run.is_finished:
                 run.following.look()
 
     def heard(self, words: dict[str, Any], now_s: float) -> None:

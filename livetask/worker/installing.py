@@ -31,6 +31,7 @@ from celery import Celery, current_app, signals
 from livetask.errors import Cancelled, LivetaskError
 from livetask.hiding import Hiding
 from livetask.keys import Keys, task_id_checked
+from livetask.masking import Mask
 from livetask.settings import Settings
 from livetask.worker import facts
 from livetask.worker.cancelling import end_as_revoked
@@ -60,7 +61,7 @@ class _Worker:
     ``celery_worker``: Celery's, None in a pool child that was not forked.
     """
 
-    def __init__(self, settings: Settings, directory: Path, celery_worker: Any) -> None:
+    def __init__(self, settings: Settings, secrets: tuple[str, ...], directory: Path, celery_worker: Any) -> None:
         self.settings = settings
         self.directory = directory
         self.teller = Teller(directory)
@@ -71,7 +72,9 @@ class _Worker:
         self.shipper: ShipperProcess | None = None
         self.stops: StopList | None = None
         self.capture: Capture | None = None
-        self.hiding = Hiding(settings.hide_keys)  # what has a known format is hidden by the shipper
+        mask = Mask(formats=settings.mask, texts=secrets)
+        self.mask = None if mask.is_empty else mask
+        self.hiding = Hiding(settings.hide_keys, self.mask)
         self.shown = self.hiding if settings.show_arguments else None
 
     @property
@@ -103,7 +106,7 @@ class _Worker:
     def capture_here(self) -> Capture:
         """The capture of this process, installed when first asked for."""
         if self.capture is None:
-            self.capture = FdCapture() if self.has_whole_process else ContextCapture()
+            self.capture = (FdCapture if self.has_whole_process else ContextCapture)(self.mask)
             if isinstance(self.capture, ContextCapture):
                 carry_runs(self.capture)
             mark_children(self.capture)
@@ -178,10 +181,11 @@ def _started(celery_worker: Any) -> _Worker | None:
     if not settings.capture:
         return None
     home = home_of(settings.spool_dir, settings.require_redis_url(), settings.prefix)
+    secrets = _secrets(settings)
     directory, lock_fd = make_directory(home)
-    worker = _Worker(settings, directory, celery_worker)
+    worker = _Worker(settings, secrets, directory, celery_worker)
     worker.lock_fd = lock_fd
-    worker.shipper = ShipperProcess(_order(settings, directory))
+    worker.shipper = ShipperProcess(_order(settings, secrets, directory))
     worker.shipper.start()
     _watch_exits(worker)
     worker.stops = StopList(directory, Keys(settings.prefix), _forbid)
@@ -196,10 +200,13 @@ def _forbid(wish: Wish) -> None:
     state.revoked.add(wish.task_id)
 
 
-def _order(settings: Settings, directory: Path) -> Order:
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    return texts_to_hide(settings.mask_env, os.environ, settings.mask_with)
+
+
+def _order(settings: Settings, secrets: tuple[str, ...], directory: Path) -> Order:
     names = {item.name for item in dataclasses.fields(Order)}
     values = {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
-    secrets = texts_to_hide(settings.mask_env, os.environ, settings.mask_with)
     return Order(directory=str(directory), main_pid=os.getpid(), secrets=secrets, **values)
 
 
@@ -300,7 +307,7 @@ def _joined(main_pid: int) -> _Worker | None:
         return None
     home = home_of(settings.spool_dir, settings.redis_url, settings.prefix)
     found = sorted(home.glob(f"{main_pid}.*"), key=lambda path: path.stat().st_mtime)
-    return _Worker(settings, found[-1], None) if found else None
+    return _Worker(settings, _secrets(settings), found[-1], None) if found else None
 
 
 @guarded("the output of a task could not be captured")

@@ -147,7 +147,7 @@ def _waited(process: subprocess.Popen[bytes], current: OpenRun | None, terminal:
         if current is not None:
             _write_down(process.pid, current)
         if terminal is not None:
-            _pump(terminal, current.spool.out_fd if current is not None else 1)
+            _pump(terminal, current)
         return process.wait()
     except BaseException:
         _end_group(process)
@@ -165,8 +165,9 @@ def open_to_append(path: str) -> IO[bytes]:
     return Path(path).open("ab", buffering=0)
 
 
-def _pump(terminal: int, out_fd: int) -> None:
+def _pump(terminal: int, run: OpenRun | None) -> None:
     """Copy what comes from the terminal until nobody has it open any more."""
+    out_fd, mask = (run.spool.out_fd, run.mask) if run is not None else (1, None)
     os.set_blocking(terminal, False)
     while True:
         select.select([terminal], [], [])
@@ -181,7 +182,7 @@ def _pump(terminal: int, out_fd: int) -> None:
         if not data:
             return
         with suppress(OSError):
-            os.write(out_fd, data)
+            os.write(out_fd, data if mask is None else mask.hidden_at_once(data))
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from celery.app.task import Task
 
+from livetask.masking import Mask
 from livetask.worker.capture import current_run
 from livetask.worker.guard import guarded
 from livetask.worker.spool import RunPaths
@@ -32,16 +33,18 @@ def emit_progress(current: float, total: float | None = None, info: Any = None) 
     """
     run = current_run()
     if run is not None:
-        _write(run.spool.paths, {"current": current, "total": total, "info": info})
+        _write(run.spool.paths, {"current": current, "total": total, "info": info}, run.mask)
 
 
-def _write(paths: RunPaths, progress: dict[str, Any]) -> None:
+def _write(paths: RunPaths, progress: dict[str, Any], mask: Mask | None) -> None:
     """Write the progress into the run's slot. Raises OSError."""
     text = json.dumps(progress, default=repr).encode()
     if len(text) > _SLOT_BYTES:
         text = json.dumps({**progress, "info": None}).encode()
     if len(text) > _SLOT_BYTES:
         return
+    if mask is not None:
+        text = mask.hidden_at_once(text)
     fd = posix.open(paths.of("progress"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(fd, text.ljust(_SLOT_BYTES), 0)

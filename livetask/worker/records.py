@@ -67,7 +67,9 @@ def show_records(capture: Capture, level_name: str, mark: bool) -> None:
 
 def _keep_console(capture: FdCapture) -> None:
     """Point the loggers' console handlers at what descriptors 1 and 2 were before a run took them."""
-    consoles = {fd: SpoolText(SpoolRaw(kept)) for fd, kept in zip((1, 2), capture.console, strict=True)}
+    consoles = {
+        fd: SpoolText(SpoolRaw(kept, mask=capture.mask)) for fd, kept in zip((1, 2), capture.console, strict=True)
+    }
     for name in (*_LOGGERS, "celery", "celery.redirected"):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):

@@ -76,7 +76,6 @@ class Shipping:
         self.events = EventTail(paths)
         self.end: End | None = None
         self.ended_ms = 0
-        self.final: int | None = None
         self.is_finished = False
         self.told_to_stop = False
         self.ordinal: int | None = None
@@ -93,9 +92,17 @@ class Shipping:
         self._rests_until_s = 0.0
 
     @property
+    def final(self) -> int | None:
+        return self.following.final
+
+    @final.setter
+    def final(self, size: int) -> None:
+        self.following.end_at(size)
+
+    @property
     def until(self) -> int:
         """Before which byte there is something to send."""
-        return self.following.decided if self.final is None else self.final
+        return self.following.decided if self.final is None else min(self.following.decided, self.final)
 
     @property
     def has_more(self) -> bool:
@@ -121,9 +128,9 @@ class Shipping:
         else:
             self.events.look()  # after the size was taken: no event stands before what is sent and comes after it
             asked = list(self._output_and_events(now_ms))
-            is_sent = not self.following.has_more(self.until) and not self.events.has_more
+            is_sent = not self.following.has_more(self.final or 0) and not self.events.has_more
             # After events only in a round of its own: their answers decide whether they are all there.
-            if self.end is not None and self.final is not None and is_sent and not _has_events(asked):
+            if self.end is not None and self.final is not None and is_sent and "emit" not in dict(asked):
                 if self.events.count and not self._has_all_events:
                     asked.append(("last", self._emit(self.events.read(self.events.count))))
                 else:
@@ -308,7 +315,8 @@ class Shipping:
         held: tuple[str | bytes, ...] = ("d", piece.data)
         if not piece.data:
             held = ("g", "dropped", "e", str(piece.end))
-        colours: tuple[str | bytes, ...] = ("s", piece.sgr) if piece.sgr else ()
+        told: tuple[str | bytes, ...] = ("s", piece.sgr) if piece.sgr else ()
+        told += ("x", piece.err) if piece.err else ()
         return Call(
             "append",
             (self._task_key, self._output_key, keys.bell(self._bucket), keys.watched(self._bucket)),
@@ -317,7 +325,7 @@ class Shipping:
                 *(terms.run_cap_bytes, terms.keep_ms),
                 *held,
                 *("t", now_ms),
-                *colours,
+                *told,
             ),
         )
 
@@ -388,8 +396,3 @@ class Shipping:
     def _unlink(self) -> Call:
         keys, task_id = self._terms.keys, self.facts.task_id
         return Call("", (), ("UNLINK", keys.output(task_id, self._gone_nonce), keys.events(task_id, self._gone_nonce)))
-
-
-def _has_events(asked: Sequence[tuple[str, Call]]) -> bool:
-    """Whether events are among what is asked."""
-    return any(kind == "emit" for kind, _ in asked)

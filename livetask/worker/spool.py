@@ -7,6 +7,7 @@ One directory for each worker, held by its main process through a lock on ``owne
 | ``<nonce>.out`` | whoever writes the task's output | the bytes; only ever appended to |
 | ``<nonce>.run`` | the process that runs the task | what it is, later its end (JSON lines); locked by a pool child |
 | ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
+| ``<nonce>.err`` | the task's sys.stderr | which ranges it wrote: pairs (start, length) |
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
 | ``<nonce>.events`` | the task | what a LiveTask emits, a line of JSON each, after a line about the run |
 | ``<nonce>.groups`` | the task | process groups of commands that must not outlive the run |
@@ -65,7 +66,8 @@ class RunFacts:
 
     ``begun_ms``: wall clock. ``locked``: its process holds a lock on it. ``pool``: Celery's name for the kind of it.
     ``call``: the fields that keep its arguments for another run (``livetask.arguments``). ``owner``: who sent the task
-    by livetask, '' if nobody is known to have.
+    by livetask, '' if nobody is known to have. ``begun_ns``: the monotonic clock of the machine, which orders the runs
+    of one worker when the wall clock is set back between them.
     """
 
     task_id: str
@@ -85,6 +87,7 @@ class RunFacts:
     pool: str = ""
     call: dict[str, str] = field(default_factory=dict)
     owner: str = ""
+    begun_ns: int = 0
 
     def as_bytes(self) -> bytes:
         return _line({item.name: getattr(self, item.name) for item in fields(self)})
@@ -94,7 +97,7 @@ class RunFacts:
         """Read what ``as_bytes`` wrote; ValueError if it is something else."""
         found = json.loads(data.partition(b"\n")[0])
         names = {item.name for item in fields(cls)}
-        if not isinstance(found, dict) or not names - {"owner"} <= set(found):  # spools of before have no owner
+        if not isinstance(found, dict) or not names - {"owner", "begun_ns"} <= set(found):  # spools of before
             raise ValueError("not the facts of a run")
         return cls(**{name: found[name] for name in names if name in found})
 
@@ -107,12 +110,12 @@ class RunPaths:
     nonce: str
 
     def of(self, kind: str) -> str:
-        """The path of the file of that kind: out, run, quiet, progress, end, base."""
+        """The path of the file of that kind: out, run, quiet, err, progress, end, base."""
         return f"{self.directory}/{self.nonce}.{kind}"
 
     def remove(self) -> None:
         """Delete all files of the run; the one that makes it visible goes first."""
-        for kind in ("run", "out", "quiet", "progress", "events", "groups", "base", "stop", "new"):
+        for kind in ("run", "out", "quiet", "err", "progress", "events", "groups", "base", "stop", "new"):
             Path(self.of(kind)).unlink(missing_ok=True)
 
 

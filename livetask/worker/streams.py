@@ -4,6 +4,9 @@
 not even the begin of a line. ``Router`` hands what is written to the stream of the run that goes on in the present
 context. Neither ever raises an OSError into the task: a full disk costs output, and the output says so.
 
+A secret that lies whole in what is written at once is hidden before it is written (``mask``). One that comes in pieces
+is found by the shipper, which reads what lies in the file.
+
 The write does not release the interpreter's lock (``ctypes.PyDLL``): print writes a line's text and its end as two
 pieces, and where the lock is released in between, other threads get their pieces in. Measured with four threads
 that print 20,000 lines each: 58,577 lines mixed with ``os.write``, 22 with this, 0 with a line-buffered file; a
@@ -20,31 +23,34 @@ import posix
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TextIO, cast
 
+from livetask.masking import LEAST_CHARACTERS, Mask
+
 
 def _whole_write() -> Callable[[int, bytes, int], int]:
     """A write(2) that keeps the interpreter's lock; where there is none, the ordinary one."""
     try:
-        write = ctypes.PyDLL(None, use_errno=True).write
+        write = ctypes.PyDLL(None).write
     except (OSError, AttributeError):
         return lambda fd, data, size: posix.write(fd, data)
-    write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
-    write.restype = ctypes.c_ssize_t
+    # No argtypes: checking them takes as long as the rest of the call. A size beyond an int is a part of it here, and
+    # what was not written goes the long way.
     return cast("Callable[[int, bytes, int], int]", write)
 
 
-_write = _whole_write()
+whole_write = _whole_write()
 
 
 class SpoolRaw(io.RawIOBase):
     """The bytes below a ``SpoolText``: what is written is in the file when ``write`` returns.
 
     ``fd``: where to; -1 once the run is over. ``lost_bytes``: how many could not be written. ``otherwise``: takes what
-    is written after the run is over.
+    is written after the run is over. ``mask``: hides secrets, None for nothing to hide.
     """
 
-    def __init__(self, fd: int, otherwise: TextIO | None = None) -> None:
+    def __init__(self, fd: int, otherwise: TextIO | None = None, mask: Mask | None = None) -> None:
         super().__init__()
         self.fd = fd
+        self.mask = mask
         self.lost_bytes = 0
         self._said_lost = 0
         self._otherwise = otherwise
@@ -57,7 +63,9 @@ class SpoolRaw(io.RawIOBase):
         return len(content)
 
     def put(self, data: bytes) -> None:
-        size = _write(self.fd, data, len(data)) if not self.lost_bytes else 0
+        if self.mask is not None:
+            data = self.mask.hidden_at_once(data)
+        size = whole_write(self.fd, data, len(data)) if not self.lost_bytes else 0
         if size != len(data):
             self.put_rest(data, size)
 
@@ -126,6 +134,7 @@ class SpoolText(io.TextIOWrapper):
     def __init__(self, raw: SpoolRaw) -> None:
         super().__init__(cast("BinaryIO", raw), "utf-8", "backslashreplace", newline="\n", write_through=True)
         self._raw = raw
+        self._hidden = raw.mask.hidden_at_once if raw.mask is not None else None
         self.take_lost = raw.take_lost
 
     def write(self, text: str) -> int:
@@ -136,8 +145,10 @@ class SpoolText(io.TextIOWrapper):
         except AttributeError:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
         raw = self._raw
+        if self._hidden is not None and len(data) >= LEAST_CHARACTERS:
+            data = self._hidden(data)
         # A stream that has lost something goes the long way, to say so as soon as it can.
-        size = _write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
+        size = whole_write(raw.fd, data, len(data)) if not raw.lost_bytes else 0
         if size != len(data):
             raw.put_rest(data, size)
         return len(text)

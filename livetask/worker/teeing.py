@@ -2,15 +2,20 @@
 
 A thread of the shipper's with a place of its own in each spool. Nothing is queued: a console that blocks holds this
 thread only, and what the spool gives up meanwhile is named by its size.
+
+It shows what the shipper has cleaned of secrets. Where the shipper waits for a Redis that does not answer, it looks for
+them itself after a moment, and shows what cannot be part of one.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from livetask.masking import REACH_BYTES, Mask
 from livetask.worker.capture import MARK
 from livetask.worker.spool import RunPaths
 
@@ -22,14 +27,17 @@ _PARTIAL_AFTER_TURNS = 5
 class _Teed:
     """One run's place on the console."""
 
-    def __init__(self, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, clean: Callable[[], int] | None, mask: Mask | None) -> None:
         self.paths = paths
+        self._clean = clean
+        self._mask = mask
         self.fd = os.open(paths.of("out"), os.O_RDONLY | os.O_CLOEXEC)
         self.quiet_fd = -1
         self.at = 0
         self.base = 0
         self.final: int | None = None
         self.turns = 0
+        self.in_haste = False
         self._marks_at = 0
         self._announced: list[tuple[int, int]] = []
         self._quiet: list[tuple[int, int]] = []
@@ -48,12 +56,13 @@ class _Teed:
         size = os.fstat(self.fd).st_size if self.final is None else self.final
         self._read_marks()
         end = min(size, self.at + _PIECE_BYTES)
+        clean = self._clean() if self._clean is not None else size
         if self.final is None:
             # A record was announced that may already lie beyond this place, but does not say yet where.
             end = min([end, *(start for start, _ in self._announced)])
         if end <= self.at:
             return None
-        data = os.pread(self.fd, end - self.at, self.at)
+        data = self._read(min(end, clean) if clean > self.at else end, clean)
         if self.base > self.at:
             left_out, self.at = self.base - self.at, self.base
             return f"[livetask: {left_out} bytes left out here; the console was too slow]\n".encode()
@@ -61,6 +70,17 @@ class _Teed:
         piece = self._without_quiet(data)
         self.at += len(data)
         return piece if data else None
+
+    def _read(self, end: int, clean: int) -> bytes:
+        """The bytes up to ``end``; of those that are not clean, what is decided, once they have been so for a while."""
+        if end <= clean or self._mask is None:
+            return os.pread(self.fd, end - self.at, self.at)
+        if self.turns <= _PARTIAL_AFTER_TURNS and not self.in_haste:
+            return b""
+        start = max(self.base, self.at - REACH_BYTES)
+        data = os.pread(self.fd, end - start + REACH_BYTES, start)
+        decided = len(data) if self.final is not None else self._mask.decided(data)
+        return self._mask.hidden(data)[: min(decided, end - start)][self.at - start :]
 
     def _whole_lines(self, data: bytes, size: int) -> bytes:
         """Lines of several tasks should not mix; a line that does not end is shown after a while."""
@@ -122,10 +142,11 @@ class Tee:
             with suppress(OSError):
                 self._path = named_in.read_text()
 
-    def follow(self, paths: RunPaths) -> None:
-        """Show that run, from its first byte on."""
+    def follow(self, paths: RunPaths, clean: Callable[[], int] | None = None, mask: Mask | None = None) -> None:
+        """Show that run, from its first byte on. ``clean``: before which byte it holds no secrets by now; None: it has
+        none at all. ``mask``: hides those in the rest."""
         with suppress(OSError), self._lock:
-            self._teed[paths.nonce] = _Teed(paths)
+            self._teed[paths.nonce] = _Teed(paths, clean, mask)
 
     def freed(self, nonce: str, base: int) -> None:
         """The spool gives up what stands before the byte ``base``; to be said before it does."""
@@ -158,6 +179,7 @@ class Tee:
             while more:
                 more = False
                 for one in teed:
+                    one.in_haste = stopping
                     more = self._show_piece(one) or more
             for one in teed:
                 if one.is_done or stopping:

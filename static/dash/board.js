@@ -94,12 +94,12 @@ function received(event, message) {
   if (event === 'counts') list.counts = message.counts;
   if (event === 'unlisted') list.drop(message.task_id);
   if (event !== 'task' || !message.task) return grid.refresh(event !== 'task');
-  const { task } = message;
+  const { task, listed } = message;
   const before = list.tasks.get(task.id);
+  list.heard(task, listed);
   teller.heard(task);
-  list.put(task, message.listed !== false);
   grid.cards.get(task.id)?.update(task);
-  grid.refresh(before?.state !== task.state || before?.name !== task.name || message.listed === false);
+  grid.refresh(before?.state !== task.state || before?.name !== task.name || !listed);
 }
 
 // ---- what is shown

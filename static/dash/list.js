@@ -82,6 +82,15 @@ export class TaskList {
     else this.listed.delete(task.id);
   }
 
+  /**
+   * The server tells of a task. A card that follows its task is told as well, without a word about the list: that
+   * changes nothing about who stands in it.
+   * @param {Task} task @param {boolean} [listed] whether it stands in the list
+   */
+  heard(task, listed) {
+    if (listed !== undefined || this.tasks.has(task.id)) this.put(task, listed ?? this.listed.has(task.id));
+  }
+
   /** @param {string} id */
   drop(id) {
     this.tasks.delete(id);

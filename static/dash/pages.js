@@ -6,6 +6,7 @@ const PAGES = {
   task: () => import('./task-page.js'),
   flow: () => import('./flow-page.js'),
   shared: () => import('./shared.js'),
+  plain: () => import('./plain.js'),
 };
 
 await PAGES[document.body.dataset.page ?? '']?.();

@@ -76,7 +76,7 @@ export class Tree {
         this.draw();
       },
       received: (event, message) => {
-        if (event !== 'task' || message.listed === false || (message.task.root_id ?? message.task.id) !== root) return;
+        if (event !== 'task' || !message.listed || (message.task.root_id ?? message.task.id) !== root) return;
         if (!this.tasks.has(message.task.id)) this.total++;
         this.tasks.set(message.task.id, message.task);
         this.draw();

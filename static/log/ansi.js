@@ -18,7 +18,8 @@ import { PLAIN, SYMBOL, linked, parameters, same, styled } from './style.js';
  * @property {(final: string, count: number, given: string) => void} move  `final`: the letter that ends the sequence
  */
 
-const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/;
+/** What is not simply shown. */
+export const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/;
 // what needs a cursor: a line without any of these is only ever appended to
 const MOVES = /[\r\b]|\x1b\[[0-9;]*[CDGKPX@`]/;
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
@@ -281,7 +282,7 @@ function single(text, at, screen) {
 }
 
 /** @param {number} code */
-function symbolOf(code) {
+export function symbolOf(code) {
   if (code < 32) return String.fromCharCode(0x2400 + code);
   if (code === 127) return '\u2421';
   return `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`;

@@ -1,12 +1,14 @@
-// What helps to find one's way in a log, loaded once the log is shown: search, marks and folds, the minimap, selecting and
-// copying, keys. It wires these parts to the element; each of them thinks for itself.
+// What is not needed to show a log, loaded once it is shown: lines by their number, search, marks and folds, the minimap,
+// selecting and copying, what is done by hand. It wires these parts to the element; each of them thinks for itself.
 
-import { make, tool } from './frame.js';
+import { Hands } from './hands.js';
 import { Highlights, rangeOf } from './highlights.js';
-import { bind, bound } from './keys.js';
+import { Outputs } from './http.js';
 import { Marks } from './marks.js';
 import { Minimap } from './minimap.js';
-import { hashOf, nearest, number, placeOf, plural } from './places.js';
+import { nearest, number, placeOf, plural } from './places.js';
+import { Ranges } from './ranges.js';
+import { written } from './raw.js';
 import { Search } from './search.js';
 import { Selection } from './select.js';
 import { shown } from './ansi.js';
@@ -20,16 +22,21 @@ const SEARCH_AFTER_MS = 180;
 const SEARCH_ON_MS = 500;
 const ANNOUNCE_MS = 5000;
 const MAP_MS = 200;
+/** Of so many lines of stderr's a list of their own is made. */
+const STDERR_MOST = 100_000;
 
 export class Extras {
   /** @param {LivetaskLog} log */
   constructor(log) {
     this.log = log;
+    this.outputs = this.outputsOf();
+    this.ranges = this.rangesOf();
     this.search = new Search(() => this.found());
     this.marks = new Marks(() => this.marked());
-    this.minimap = new Minimap(log.frame.map, (share) => log.view.show(share * log.feed.rows.count + log.view.fits / 3 - log.view.fits / 2));
+    this.tools = makeTools(log.frame);
+    this.minimap = new Minimap(this.tools.map, (share) => log.view.show(share * log.feed.rows.count + log.view.fits / 3 - log.view.fits / 2));
     this.highlights = new Highlights();
-    this.selection = new Selection(log, () => this.paint());
+    this.selection = new Selection(log, () => this.outputs, () => this.paint());
     /** @type {Map<number, Fold>} by the line of its heading */
     this.headings = new Map();
     /** @type {Set<number>} headings of groups that are folded */
@@ -40,7 +47,6 @@ export class Extras {
     this.mapKey = 0;
     this.stepped = false;
     this.ends = { byte: 0, at: 0 };
-    this.tools = makeTools(log.frame);
     this.ending = new AbortController();
     this.announcer = 0;
     this.first = true;
@@ -49,8 +55,7 @@ export class Extras {
     this.layersKey = '';
     this.layersAt = -Infinity;
     this.mapTimer = 0;
-    /** @type {(() => void) | null} */
-    this.unbind = null;
+    this.hands = new Hands(log, this, this.ending.signal);
     this.listen();
     log.view.addEventListener('drawn', () => this.drawn(), { signal: this.ending.signal });
     this.opened();
@@ -59,6 +64,7 @@ export class Extras {
   close() {
     this.search.stop();
     this.marks.clear();
+    this.marks.told(false);
     this.minimap.watcher.disconnect();
     this.highlights.clear();
     this.selection.close();
@@ -66,13 +72,13 @@ export class Extras {
     for (const part of this.tools.all) part.remove();
     clearInterval(this.announcer);
     clearTimeout(this.mapTimer);
-    this.unbind?.();
+    this.ranges.stop();
   }
 
   // ---- its tools
 
   listen() {
-    const { input, cased, regex, before, after, stop, picks, levels, foldAll, announces } = this.tools;
+    const { input, cased, regex, before, after, stop, picks, levels, foldAll, raw, announces } = this.tools;
     for (const button of [cased, regex]) button.addEventListener('click', () => this.pressed(button) && this.ask());
     input.addEventListener('input', () => this.askSoon());
     input.addEventListener('keydown', (event) => this.typed(event));
@@ -82,6 +88,7 @@ export class Extras {
     picks.addEventListener('click', () => this.pick({ only: !this.only }));
     levels.addEventListener('change', () => this.pick({ level: levels.value }));
     foldAll.addEventListener('click', () => this.toggleAll());
+    raw.addEventListener('click', () => this.pressed(raw) && this.log.view.refresh());
     announces.addEventListener('click', () => this.announce());
     this.log.frame.scroller.addEventListener('click', (event) => this.clicked(event), { signal: this.ending.signal });
   }
@@ -113,32 +120,62 @@ export class Extras {
     this.log.frame.scroller.focus();
   }
 
-  // ---- another run is shown
+  // ---- another task or run is shown
+
+  /** Another feed is shown. */
+  turnTo() {
+    this.ranges.stop();
+    this.outputs = this.outputsOf();
+    this.ranges = this.rangesOf();
+  }
+
+  outputsOf() {
+    const { client, feed } = this.log;
+    return new Outputs(client.base, feed.taskId, client.share);
+  }
+
+  rangesOf() {
+    return new Ranges(this.log.feed, this.outputs, (change) => this.log.apply(change));
+  }
 
   opened() {
-    const { feed, outputs } = this.log;
+    const { feed } = this.log;
     this.headings.clear();
     this.closed.clear();
     this.first = true;
     this.selection.clear();
     this.pick({ only: false, level: '' });
     this.search.clear();
+    this.hands.opened(this.outputs);
     if (feed.run === null) return;
-    this.marks.start(outputs, feed.run);
+    this.marks.start(this.outputs, feed.run);
     this.ask();
   }
 
   /** The log has been drawn anew. */
   drawn() {
-    const { feed } = this.log;
+    const { feed, view } = this.log;
     const now = performance.now();
     if (feed.end.byte !== this.ends.byte && now - this.ends.at > SEARCH_ON_MS) {
       this.ends = { byte: feed.end.byte, at: now };
       this.search.goOn();
       this.marks.goOn();
     }
+    // rows that were written again by lines further down may need those before them
+    if (feed.lines.absorbed.all.length || feed.lines.live.clipped) this.want(Math.floor(view.top), Math.floor(view.top + view.fits));
+    this.hands.describe();
     this.paint();
     this.drawMap();
+  }
+
+  /** Ask for the lines of rows that are shown. @param {number} from @param {number} to rows */
+  want(from, to) {
+    const { rows } = this.log.feed;
+    const [first, last] = [from, to].map((row) => {
+      const at = rows.at(row);
+      return at && typeof at === 'object' && 'line' in at ? at.line : 0;
+    });
+    if (first) this.ranges.want(first, last || first);
   }
 
   // ---- search
@@ -150,11 +187,11 @@ export class Extras {
 
   ask() {
     clearTimeout(this.searchTimer);
-    const { feed, outputs } = this.log;
+    const { feed } = this.log;
     const text = this.tools.input.value;
     this.stepped = false;
     if (!text || feed.run === null) this.search.stop();
-    else this.search.start({ text, cased: isOn(this.tools.cased), regex: isOn(this.tools.regex) }, outputs, feed.run);
+    else this.search.start({ text, cased: isOn(this.tools.cased), regex: isOn(this.tools.regex) }, this.outputs, feed.run);
     if (!text && this.only) this.pick({ only: false });
   }
 
@@ -185,7 +222,18 @@ export class Extras {
 
   /** The line that is marked, else the first one that is seen. */
   get current() {
-    return this.log.marks?.[0] ?? this.log.lineAt(this.log.view.top);
+    return this.log.marks?.[0] ?? this.lineAt(this.log.view.top);
+  }
+
+  /** The line that stands at a row, or at the last one above that holds a line; 1 at least. @param {number} row */
+  lineAt(row) {
+    const { rows } = this.log.feed;
+    for (let i = Math.floor(row); i >= 0; i--) {
+      const at = rows.at(i);
+      if (at && typeof at === 'object') return 'line' in at ? at.line : at.gap.to.line;
+      if (at === null) i = Math.min(i, rows.count);
+    }
+    return 1;
   }
 
   /** The first match is shown when it has been found, if none is seen. */
@@ -193,7 +241,7 @@ export class Extras {
     this.stepped = true;
     const { lines } = this.search;
     const { view } = this.log;
-    const [top, bottom] = [this.log.lineAt(view.top), this.log.lineAt(view.top + view.fits)];
+    const [top, bottom] = [this.lineAt(view.top), this.lineAt(view.top + view.fits)];
     const seen = lines[placeOf(lines, top)] ?? Infinity;
     if (seen > bottom) this.choose(nearest(lines, top - 1, 1));
   }
@@ -205,17 +253,19 @@ export class Extras {
     this.say();
   }
 
-  /** @param {1 | -1} way */
-  goToError(way) {
-    const line = nearest(this.marks.errors, this.current, way);
-    if (line) this.choose(line);
-    return line > 0;
+  /** To an error, as soon as one is known. @param {1 | -1} way @returns {Promise<boolean>} whether there is one */
+  async goToError(way) {
+    for (;;) {
+      const line = nearest(this.marks.errors, this.current, way);
+      if (line) this.choose(line);
+      if (line || !(await this.marks.more())) return line > 0;
+    }
   }
 
   /** @param {number} line */
   choose(line) {
     this.reveal(line);
-    this.log.choose([line, line]);
+    this.hands.choose([line, line]);
   }
 
   /** Show some lines only. @param {{ only?: boolean, level?: string }} change */
@@ -228,7 +278,7 @@ export class Extras {
     this.tools.levels.value = level;
     /** @type {number[] | null} */
     let lines = null;
-    if (level) lines = level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
+    if (level) lines = level === 'stderr' ? marks.stderr.numbers(STDERR_MOST) : level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
     if (this.only) lines = lines ? both(lines, this.search.lines) : this.search.lines;
     if (!was && !lines) return;
     const at = this.current;
@@ -250,7 +300,7 @@ export class Extras {
       this.first = false;
     }
     this.tools.foldAll.hidden = marks.folds.length === 0;
-    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length;
+    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length && !marks.stderr.all.length;
     this.mapKey++;
     if (this.level) this.pick({});
     this.fold();
@@ -296,9 +346,11 @@ export class Extras {
   /** What a line is besides its text. @param {import('./view.js').Item} item @returns {import('./view.js').Item} */
   dressed(item) {
     const line = item.number ?? 0;
-    const { errors, warnings } = this.marks;
+    const { errors, warnings, stderr } = this.marks;
     if (errors[placeOf(errors, line)] === line) item.tone = 'error';
     else if (warnings[placeOf(warnings, line)] === line) item.tone = 'warning';
+    else if (stderr.around(line)) item.tone = 'stderr';
+    if (item.line && isOn(this.tools.raw)) item.runs = written(item.line.text);
     const fold = this.headings.get(line);
     if (fold && item.line) {
       const last = Math.min(fold.to, this.log.feed.finished);
@@ -341,7 +393,7 @@ export class Extras {
     const { query, lines } = this.search;
     if (!query || lines[placeOf(lines, line)] !== line) return [];
     // the server's columns hold where the row shows the line as it was written
-    const same = !/[\r\b]|\x1b\[[0-9;]*[A-HJKPX@]/.test(raw);
+    const same = !isOn(this.tools.raw) && !/[\r\b]|\x1b\[[0-9;]*[A-HJKPX@]/.test(raw);
     const known = same ? this.search.of(line) : [];
     if (known.length) return known.filter(([, from, to]) => from < to && from < text.length).map(([, from, to]) => [from, to]);
     if (query.regex) return [];
@@ -400,67 +452,11 @@ export class Extras {
     }, ANNOUNCE_MS);
   }
 
-  // ---- keys
-
-  /** Bind the keys on the whole page. */
-  bind() {
-    const { log } = this;
-    const nearby = (/** @type {number} */ way) => {
-      const line = Math.max(1, Math.min(log.feed.rows.last, log.marks ? log.marks[0] + way : this.current));
-      this.choose(line);
-    };
-    const bindings = [
-      { keys: '/', does: 'search the whole log', run: () => this.openSearch() },
-      { keys: 'n', does: 'next match', run: () => this.go(1) },
-      { keys: 'N', does: 'previous match', run: () => this.go(-1) },
-      { keys: 'e', does: 'next error', run: () => this.goToError(1) },
-      { keys: 'E', does: 'previous error', run: () => this.goToError(-1) },
-      { keys: 'j', does: 'next line', run: () => nearby(1) },
-      { keys: 'k', does: 'previous line', run: () => nearby(-1) },
-      { keys: 'z', does: 'fold or unfold all groups', run: () => this.toggleAll() },
-      { keys: 'y', does: 'copy the link to the marked lines', run: () => this.copyLink() },
-      { keys: 'Escape', does: 'leave the search, the selection, the mark', run: () => this.escape() },
-    ];
-    const unbind = bind(bindings);
-    const help = { keys: '?', does: 'this list', run: () => bound.some((one) => one.keys === '?' && one !== help) || this.help() };
-    const unbindHelp = bind([help]);
-    // the first time it opens this search, the second time the browser's own
-    const ctrlF = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key !== 'f' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
-      if (log.shadowRoot?.activeElement === this.tools.input) return;
-      event.preventDefault();
-      this.openSearch();
-    };
-    document.addEventListener('keydown', ctrlF);
-    this.unbind = () => {
-      unbind();
-      unbindHelp();
-      document.removeEventListener('keydown', ctrlF);
-    };
-  }
-
   escape() {
     this.selection.clear();
     if (this.search.state === 'busy') this.search.cancel();
     else if (this.search.query) this.leave();
-    else if (this.log.marks) this.log.unmark();
-  }
-
-  copyLink() {
-    const url = new URL(location.href);
-    url.hash = hashOf(this.log.marks ?? [this.current, this.current]);
-    navigator.clipboard?.writeText(url.href);
-  }
-
-  help() {
-    const list = make('dl', { class: 'keys' });
-    for (const { keys, does } of bound) list.append(make('dt', {}, make('kbd', {}, keys)), make('dd', {}, does));
-    const close = tool('Close', 'Close (Esc)');
-    const dialog = make('dialog', { class: 'help', 'aria-label': 'Keys' }, make('h2', {}, 'Keys'), list, close);
-    close.addEventListener('click', () => dialog.close());
-    dialog.addEventListener('close', () => dialog.remove());
-    this.log.shadowRoot?.append(dialog);
-    dialog.showModal();
+    else if (this.log.marks) this.hands.mark(null);
   }
 }
 

@@ -30,6 +30,7 @@
  * @property {boolean} done
  * @property {number[]} errors
  * @property {number[]} warnings
+ * @property {import('./spans.js').Span[]} stderr
  * @property {import('./marks.js').GroupMark[]} groups
  */
 

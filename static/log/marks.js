@@ -1,5 +1,7 @@
-// What stands out in a run's output, told by the server in pieces: errors, warnings and groups of lines. While the run
-// lives it is asked for what has come since, not more often than every two seconds.
+// What stands out in a run's output, told by the server in pieces: errors, warnings, stderr's lines where they are known,
+// and groups of lines. While the run lives it is asked for what has come since, not more often than every two seconds.
+
+import { Spans } from './spans.js';
 
 /** @typedef {[line: number, what: 'start' | 'end', key: string, title: string, atMs: number | null]} GroupMark */
 /**
@@ -22,6 +24,7 @@ export class Marks {
   errors = [];
   /** @type {number[]} */
   warnings = [];
+  stderr = new Spans();
   /** @type {GroupMark[]} */
   groups = [];
   /** @type {Fold[]} */
@@ -32,6 +35,9 @@ export class Marks {
   at = null;
   /** @type {{ outputs: import('./http.js').Outputs, run: number } | null} */
   source = null;
+
+  /** @type {((more: boolean) => void)[]} */
+  waiting = [];
 
   /** @param {() => void} changed */
   constructor(changed) {
@@ -45,6 +51,7 @@ export class Marks {
     this.timer = 0;
     this.errors = [];
     this.warnings = [];
+    this.stderr.clear();
     this.groups = [];
     this.folds = [];
     this.complete = false;
@@ -57,6 +64,17 @@ export class Marks {
     this.clear();
     this.source = { outputs, run };
     this.go();
+  }
+
+  /** Wait until more of what is there has been looked at; false if all of it has, or cannot be. @returns {Promise<boolean>} */
+  more() {
+    if (this.complete) return Promise.resolve(false);
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** @param {boolean} more */
+  told(more) {
+    for (const tell of this.waiting.splice(0)) tell(more);
   }
 
   /** There is more output. */
@@ -80,14 +98,17 @@ export class Marks {
         this.at = found.to;
         add(this.errors, found.errors);
         add(this.warnings, found.warnings);
+        for (const [from, to] of found.stderr) this.stderr.add(from, to);
         this.groups = [...this.groups, ...found.groups].slice(0, MOST);
         if (groups !== this.groups.length) this.folds = folded(this.groups);
         groups = this.groups.length;
         this.complete = done;
         this.changed();
+        this.told(true);
       }
     } catch {
       // a log without marks can be read all the same; what comes asks again
+      if (!abort.signal.aborted) this.told(false);
     }
     if (this.abort === abort) this.abort = null;
   }

@@ -21,9 +21,14 @@ export class Selection {
   scrolling = 0;
   at = { x: 0, y: 0 };
 
-  /** @param {import('../livetask-log.js').LivetaskLog} log @param {() => void} changed */
-  constructor(log, changed) {
+  /**
+   * @param {import('../livetask-log.js').LivetaskLog} log
+   * @param {() => import('./http.js').Outputs} outputs of what is shown
+   * @param {() => void} changed
+   */
+  constructor(log, outputs, changed) {
     this.log = log;
+    this.outputs = outputs;
     this.changed = changed;
     const { scroller } = log.frame;
     this.ends = new AbortController();
@@ -213,7 +218,8 @@ export class Selection {
 
   /** The same, with what has to be asked for. @param {Place} from @param {Place} to @returns {Promise<string>} */
   async text(from, to) {
-    const { feed, outputs } = this.log;
+    const { feed } = this.log;
+    const outputs = this.outputs();
     const run = feed.run ?? 0;
     const last = Math.min(to.line, from.line + MOST_LINES);
     const lines = [];

@@ -60,6 +60,14 @@ export class Spans {
     return span ? span[0] - 1 : number - 1;
   }
 
+  /** The numbers in the set, the first of them at most. @param {number} most */
+  numbers(most) {
+    /** @type {number[]} */
+    const found = [];
+    for (const [from, to] of this.all) for (let number = from; number <= to && found.length < most; number++) found.push(number);
+    return found;
+  }
+
   clear() {
     this.all = [];
   }

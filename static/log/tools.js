@@ -1,11 +1,16 @@
 // The tools for finding one's way: what is put into the element's frame when they have been loaded. DOM only.
 
-import { make, tool } from './frame.js';
+import { make } from './frame.js';
 
-const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only' };
+const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only', stderr: 'stderr only' };
+
+/** @param {string} text @param {string} title @param {string} [pressed] whether it is a switch, and how it stands */
+export function tool(text, title, pressed) {
+  return make('button', { type: 'button', class: 'tool', title, ...(pressed ? { 'aria-pressed': pressed } : {}) }, text);
+}
 
 /** @param {import('./frame.js').Frame} frame */
-export function makeTools({ finds, views, foot }) {
+export function makeTools({ tools, body, foot, state }) {
   const input = make('input', {
     type: 'search', class: 'field query', placeholder: 'Search', 'aria-label': 'Search the whole log', title: 'Search the whole log (/)', autocomplete: 'off', spellcheck: 'false', maxlength: '1000',
   });
@@ -22,11 +27,31 @@ export function makeTools({ finds, views, foot }) {
   for (const [value, text] of Object.entries(LEVELS)) levels.append(make('option', { value }, text));
   const foldAll = tool('Fold', 'Fold or unfold all groups (z)', 'false');
   foldAll.hidden = true;
+  const raw = tool('Raw', 'Escape codes and control characters as text', 'false');
   const announces = tool('Announce', 'Read out what is new, every 5 seconds at most', 'false');
   const spoken = make('span', { class: 'hide', role: 'status' });
-  finds.append(input, cased, regex, step);
-  views.append(levels, foldAll);
+  const line = make('input', {
+    type: 'text', inputmode: 'numeric', class: 'field to-line', placeholder: 'line', 'aria-label': 'Jump to line', title: 'Jump to line (:)', autocomplete: 'off',
+  });
+  const time = tool('Time', 'When each line was printed (t)', 'false');
+  const wrap = tool('Wrap', 'Wrap long lines (w)', 'false');
+  const follow = tool('Follow', 'Follow the newest lines (f)', 'true');
+  const top = tool('Top', 'First line (g g)');
+  const end = tool('End', 'Last line (G)');
+  const plain = make('a', { class: 'tool', title: 'The log as text, without colours' }, 'Download');
+  const coloured = make('a', { class: 'tool wide', title: 'The log as the task wrote it, escape codes included' }, 'with colours');
+  const finds = make('div', { class: 'finds', part: 'search' }, input, cased, regex, step);
+  const map = make('canvas', { class: 'map', part: 'minimap', 'aria-hidden': 'true' });
+  const pill = make('button', { type: 'button', class: 'pill', part: 'pill', hidden: '' });
+  const where = make('span', { class: 'where' });
+  tools.replaceChildren(finds, line, levels, foldAll, raw, time, wrap, follow, top, end, plain, coloured);
+  body.append(map, pill);
+  state.before(where);
   foot.append(announces, spoken);
-  const all = [input, cased, regex, step, levels, foldAll, announces, spoken];
-  return { input, cased, regex, count, before, after, picks, stop, step, levels, foldAll, announces, spoken, all };
+  const all = [map, pill, where, announces, spoken, ...tools.children];
+  return {
+    input, cased, regex, count, before, after, picks, stop, step, levels, foldAll, raw, announces, spoken, line, time, wrap, follow, top, end, plain, coloured, map, pill, where, all,
+  };
 }
+
+/** @typedef {ReturnType<typeof makeTools>} Tools */

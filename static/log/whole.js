@@ -2,6 +2,7 @@
 // are in the page, so that a line of many megabytes stays readable.
 
 import { shown } from './ansi.js';
+import { make } from './frame.js';
 import { number, size } from './places.js';
 import { PLAIN } from './style.js';
 import { View } from './view.js';
@@ -9,26 +10,21 @@ import { View } from './view.js';
 const COLUMNS = 120;
 
 export class WholeLine {
-  /** @param {HTMLDialogElement} dialog */
-  constructor(dialog) {
-    this.dialog = dialog;
+  /** @param {import('../livetask-log.js').LivetaskLog} log */
+  constructor(log) {
     this.text = '';
     /** @type {Map<number, import('./chunks.js').Line>} */
     this.held = new Map();
     /** @type {AbortController | null} */
     this.abort = null;
-    const head = dialog.appendChild(document.createElement('div'));
-    head.className = 'whole-head';
-    this.title = head.appendChild(document.createElement('strong'));
-    this.copy = head.appendChild(document.createElement('button'));
-    this.copy.type = 'button';
-    this.copy.textContent = 'Copy';
-    const close = head.appendChild(document.createElement('button'));
-    close.type = 'button';
-    close.textContent = 'Close';
-    this.scroller = dialog.appendChild(document.createElement('div'));
-    this.scroller.className = 'scroll';
-    this.scroller.tabIndex = 0;
+    this.title = make('strong');
+    this.copy = make('button', { type: 'button' }, 'Copy');
+    const close = make('button', { type: 'button' }, 'Close');
+    this.scroller = make('div', { class: 'scroll', tabindex: '0' });
+    const head = make('div', { class: 'whole-head' }, this.title, this.copy, close);
+    const dialog = make('dialog', { class: 'whole', 'aria-label': 'A whole line' }, head, this.scroller);
+    this.dialog = dialog;
+    log.shadowRoot?.append(dialog);
     this.copy.addEventListener('click', () => navigator.clipboard?.writeText(this.text));
     close.addEventListener('click', () => dialog.close());
     dialog.addEventListener('close', () => this.abort?.abort());

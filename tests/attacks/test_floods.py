@@ -10,8 +10,8 @@ import socketio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livetask.server import engine as engine_of
 from livetask.server.app import LIVE
-from livetask.server.armour import silent
 from livetask.server.armour.rates import Rates, place_of
 from tests.attacks.conftest import TASK
 from tests.server import small_app
@@ -119,7 +119,7 @@ async def test_one_viewer_has_only_so_many_subscriptions_at_once(store: Redis) -
 async def test_a_connection_that_never_becomes_a_viewer_is_ended(
     client: Client, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(silent, "MUTE_S", 0.3)
+    monkeypatch.setattr(engine_of, "MUTE_S", 0.3)
     async with served("redis://127.0.0.1:1/0") as hasty, aiohttp.ClientSession() as session:
         url = hasty.make_url(f"/socket.io/?EIO=4&transport={transport}")
         engine = hasty.server.app[LIVE].sockets._server.eio  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ async def _true(found: bool) -> bool:
 
 
 async def test_connections_beyond_the_bound_are_refused(store: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silent, "_SPARE", 2)
+    monkeypatch.setattr(engine_of, "SPARE", 2)
     async with served(store.url, max_viewers=1) as client, aiohttp.ClientSession() as session:
         url = client.make_url("/socket.io/?EIO=4&transport=websocket")
         sockets = [await session.ws_connect(url) for _ in range(3)]

@@ -52,6 +52,19 @@ test('an answer takes the place of all that was known', () => {
   assert.deepEqual([ids(list), list.countOf([]), list.countOf(['FAILURE'])], [['b'], 1, 0]);
 });
 
+test('who follows a task and is told of it says nothing about the list', () => {
+  const list = new TaskList();
+  list.answered({ tasks: [task('a')], counts: { RUNNING: 1 } }, 0);
+  list.heard(task('a', { lines: 5 }));
+  list.heard(task('b'));
+  assert.deepEqual([ids(list), list.tasks.get('a').lines, list.tasks.has('b')], [['a'], 5, false]);
+  list.heard(task('a', { state: 'SUCCESS' }), false);
+  list.heard(task('a', { state: 'SUCCESS' }));
+  assert.deepEqual([ids(list), list.tasks.get('a').state], [[], 'SUCCESS']);
+  list.heard(task('b'), true);
+  assert.deepEqual(ids(list), ['b']);
+});
+
 test('a tab asks for its states', () => {
   const list = new TaskList();
   list.tab = 'failed';

@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
+from livetask.turns import turned
 from tests.browser.watching import Watched, line_of, numbered, wait_until
 from tests.server.serving import Writer
 from tests.system.rig import Redis
@@ -104,6 +105,35 @@ async def test_errors_are_gone_through_and_shown_alone(store: Redis, watched: Wa
       return new Set(map.getContext('2d').getImageData(0, 0, map.width, map.height).data).size > 4;
     }"""
     assert await watched.page.evaluate(drawn)
+
+
+async def test_lines_of_stderr_have_a_bar_and_are_shown_alone(store: Redis, watched: Watched) -> None:
+    run = Writer(store.url, "stderr-1").begin().write(numbered(1, 10))
+    run.write(b"careful\nERROR no\nso\n", stderr=turned([(0, 2)])).write(numbered(14, 20)).finish()
+    await watched.task("stderr-1")
+    levels = watched.page.get_by_role("combobox", name="Levels")
+    await levels.select_option("stderr only")
+    rows = await watched.wait_for_rows("three lines", lambda rows: len(rows) == 4)
+    assert [row["text"] for row in rows[:3]] == ["careful", "ERROR no", "so"]
+    bars = watched.page.locator("livetask-log [part=stderr]:visible")
+    assert {await bar.get_attribute("data-line") for bar in await bars.all()} == {"11", "13"}
+    await levels.select_option("All levels")
+    await watched.wait_for_rows("all lines", lambda rows: len(rows) == 21)
+
+
+async def test_escape_codes_can_be_shown_as_text(store: Redis, watched: Watched) -> None:
+    line = "50%\r\x1b[31mred\x1b[0m \x1b]8;;https://x.test/\x07link\x1b]8;;\x07 \u202eabc \U0001f600 \0"
+    Writer(store.url, "raw-1").begin().write(line.encode() + b"\nplain\n").finish()
+    await watched.task("raw-1")
+    await watched.wait_for_line(2, "plain")
+    raw = watched.page.get_by_role("button", name="Raw", exact=True)
+    await raw.click()
+    wanted = "50%␍␛[31mred␛[0m ␛]8;;https://x.test/␇link␛]8;;␇ <U+202E>abc \U0001f600 ␀"
+    await watched.wait_for_line(1, wanted)
+    await watched.wait_for_line(2, "plain")
+    assert await watched.page.locator("livetask-log .row a[href^=https]").count() == 0
+    await raw.click()
+    await expect(watched.page.locator("livetask-log .row a[href^=https]")).to_have_count(1)
 
 
 async def test_groups_fold_nested_and_unclosed(store: Redis, watched: Watched) -> None:

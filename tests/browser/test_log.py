@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from livetask.position import Position
 from tests.browser.watching import Watched, line_of, numbered, wait_until
@@ -53,6 +54,26 @@ async def test_following_lets_go_when_scrolled_up_and_the_view_stays_still(store
     await expect(watched.page.locator("livetask-log .pill")).to_be_hidden()
     run.write(numbered(12001, 12100))
     await watched.wait_for_line(12100)
+
+
+async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come(
+    store: Redis, watched: Watched
+) -> None:
+    Writer(store.url, "early-1").begin().write(numbered(1, 300)).finish()
+    held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+    await watched.page.route("**/log/extras.js", lambda route: held.set_result(route))
+    await watched.task("early-1")
+    await watched.wait_for_line(300, line_of(300))
+    route = await asyncio.wait_for(held, 30)
+    await watched.page.locator("livetask-log .row[data-line='295'] .no").click()
+    await watched.page.keyboard.press("t")
+    assert await watched.page.locator("livetask-log .tools .tool").count() == 0
+    await route.continue_()
+    await watched.wait_for_rows(
+        "the marked line", lambda rows: any(row["line"] == 295 and row["marked"] for row in rows)
+    )
+    await expect(watched.page.get_by_role("button", name="Time", exact=True)).to_have_attribute("aria-pressed", "true")
+    await watched.wait_for_line(300, line_of(300))
 
 
 async def test_keys_move_the_log(store: Redis, watched: Watched) -> None:
@@ -204,7 +225,9 @@ async def test_a_gap_is_a_row_of_its_own(store: Redis, watched: Watched) -> None
     await watched.task("gap-1")
     await watched.wait_for_line(2)
     run.drop(Position(1206, 90_008)).write(b"after the gap\n").finish()
-    rows = await watched.wait_for_rows("the gap", lambda rows: any(row["kind"] == "gap" for row in rows))
+    rows = await watched.wait_for_rows(
+        "the line after the gap", lambda rows: (rows[-1]["kind"], rows[-2]["line"]) == ("end", 1206)
+    )
     assert [row["line"] for row in rows if row["kind"] == "line"] == [1, 2, 1206]
     gap = next(row for row in rows if row["kind"] == "gap")
     assert gap["text"] == "1,203 lines (90 KB) are missing: the worker had to give them up"

@@ -14,7 +14,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import redis
+
 from livetask.keys import Keys, bucket_of
+from tests.oracle.clocks import WHOSE, Clocks
 from tests.oracle.house import House
 from tests.real.fault_proxy import FaultProxy
 from tests.system.rig import Dashboard, Running
@@ -23,14 +26,21 @@ PAUSE_S = (0.2, 1.5)
 CALM_S = 6.0
 """After a worker was killed: the next one has to find what it left."""
 
+HOUR_MS = 3_600_000
+
 Fault = Callable[[], Awaitable[None]]
 
 
 class Breaker:
-    """``done``: how often each fault was made. ``running``: tasks that go on now, for faults that need one."""
+    """``done``: how often each fault was made. ``running``: tasks that go on now, for faults that need one.
 
-    def __init__(self, house: House, chance: random.Random) -> None:
+    ``long``: there is time for faults that take a minute.
+    """
+
+    def __init__(self, house: House, chance: random.Random, clocks: Clocks, *, long: bool = False) -> None:
         self.house = house
+        self.long = long
+        self._clocks = clocks
         self.done: Counter[str] = Counter()
         self.running: set[str] = set()
         self._chance = chance
@@ -74,7 +84,9 @@ class Breaker:
 
     def _drawn(self) -> tuple[str, str, Fault]:
         """(where, what, how) of the next fault."""
-        place = self._chance.choice(("viewers", "viewers", "ship", "read", "server 0", "server 1", "store", "worker"))
+        place = self._chance.choice(
+            ("viewers", "viewers", "ship", "read", "server 0", "server 1", "store", "worker", "clocks")
+        )
         house = self.house
         faults: dict[str, tuple[Fault, ...]] = {
             "viewers": self._of_proxy("viewers", house.server_proxy),
@@ -85,7 +97,9 @@ class Breaker:
             "store": (self.store_killed, self.store_tail_lost, self.flushed, self.scripts_flushed, self.full,
                       self.clients_killed, self.key_evicted),
             "worker": (self.child_killed, self.child_killed, self.child_segfaults, self.revoked, self.shipper_killed,
-                       self.main_frozen, self.machine_frozen, self.main_killed, self.machine_killed),
+                       self.main_frozen, self.machine_frozen, self.main_killed, self.machine_killed,
+                       *((self.main_frozen_for_a_minute,) if self.long else ())),
+            "clocks": tuple(_named(f"clock of {whose} jumps", self._jumping(whose)) for whose in WHOSE),
         }  # fmt: skip
         fault = self._chance.choice(faults[place])
         return place, getattr(fault, "name", fault.__name__.replace("_", " ")), fault
@@ -145,6 +159,17 @@ class Breaker:
         if number == 0:
             self.house.dashboard = self._servers[0]
 
+    # ---- clocks
+
+    def _jumping(self, whose: str) -> Fault:
+        async def jump() -> None:
+            """By up to an hour, ahead or back."""
+            off_ms = self._chance.randint(-HOUR_MS, HOUR_MS)
+            with contextlib.suppress(redis.RedisError):
+                await self.house.in_thread(self._clocks.set, whose, off_ms, self.house.store)
+
+        return jump
+
     # ---- the store
 
     async def store_killed(self) -> None:
@@ -203,6 +228,14 @@ class Breaker:
 
     async def main_frozen(self) -> None:
         await self._frozen(self.house.worker.process.pid)
+
+    async def main_frozen_for_a_minute(self) -> None:
+        pid = self.house.worker.process.pid
+        _kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            _kill(pid, signal.SIGCONT)
 
     async def machine_frozen(self) -> None:
         """The worker and all it has, for longer than the lease."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from livetask.keys import Keys
 from tests.oracle.breaking import Breaker
 from tests.oracle.checker import judge
+from tests.oracle.clocks import Clocks
 from tests.oracle.house import House, house_in
 from tests.oracle.viewers import ALL, Viewer
 from tests.system.rig import free_port, rig_in
@@ -64,10 +65,10 @@ class Bounds:
 class Chaos:
     """One long run in one house."""
 
-    def __init__(self, house: House, seed: int, bounds: Bounds) -> None:
+    def __init__(self, house: House, seed: int, bounds: Bounds, clocks: Clocks) -> None:
         self.house = house
         self.tally = Tally()
-        self.breaker = Breaker(house, random.Random(seed))
+        self.breaker = Breaker(house, random.Random(seed), clocks, long=bounds.until_s - time.monotonic() > 300)
         self._chance = random.Random(seed + 1)
         self._bounds = bounds
 
@@ -188,8 +189,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="livetask-chaos-") as place, rig_in(Path(place)) as rig:
         bounds = Bounds(began_s + options.seconds, options.faults, int(options.bytes))
-        with house_in(rig, LIVETASK_LEASE_S="5") as house:
-            return _ran(Chaos(house, options.seed, bounds), options.seed, began_s)
+        clocks = Clocks(rig.place / "clocks")
+        with house_in(rig, LIVETASK_LEASE_S="5", **clocks.env) as house:
+            return _ran(Chaos(house, options.seed, bounds, clocks), options.seed, began_s)
 
 
 def _ran(chaos: Chaos, seed: int, began_s: float) -> int:

@@ -64,9 +64,13 @@ class Writer:
         self.run = str(self._call("begin", keys, args)[0])
         return self
 
-    def write(self, data: bytes, sgr: bytes = b"", at_ms: int = 0) -> Writer:
+    def write(self, data: bytes, sgr: bytes = b"", at_ms: int = 0, stderr: bytes = b"") -> Writer:
         end = self.at.after(data)
-        more = [*([b"s", sgr] if sgr else []), *([b"t", str(at_ms)] if at_ms else [])]
+        more = [
+            *([b"s", sgr] if sgr else []),
+            *([b"t", str(at_ms)] if at_ms else []),
+            *([b"x", stderr] if stderr else []),
+        ]
         self._append(end, [b"d", data, *more])
         self.all += data
         return self

@@ -319,7 +319,7 @@ def test_a_member_gives_back_what_it_was_given() -> None:
     entries = [
         (b"1-0", {b"d": b"one\n\x00\xff", b"t": b"17", b"s": b"1;31"}),
         (b"2-6", {b"g": b"dropped", b"e": b"9-100", b"t": b"0"}),
-        (b"9-100", {b"d": b"two", b"t": b"18"}),
+        (b"9-100", {b"d": b"two", b"t": b"18", b"x": b"\0\1"}),
     ]
     data = packed(entries)
     assert gzip.decompress(data) == b"one\n\x00\xfftwo"

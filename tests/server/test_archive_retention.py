@@ -68,6 +68,26 @@ async def test_what_is_too_old_goes_and_is_a_gap_with_its_reason_while_redis_kno
     assert await archiving.store.task("old") is None
 
 
+@pytest.mark.parametrize("whose", ["the server's", "Redis'"])
+async def test_a_clock_that_jumps_ahead_takes_nothing_away(
+    archiving: Archiving, writer: Write, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    run = await _archived(archiving, writer, "young")
+    now_s = time.time() + 1e6
+
+    async def clock_ms() -> int:
+        return int(now_s * 1000)
+
+    if whose == "Redis'":
+        monkeypatch.setattr(archiving.store, "clock_ms", clock_ms)
+    else:
+        monkeypatch.setattr(time, "time", lambda: now_s)
+    retention = _retention(archiving, keep_s=5000)
+    await retention.pass_once()
+    assert (retention.deleted_tasks, retention.held_tasks) == (0, 1)
+    assert await read_all(archiving.store, run) == (bytes(run.text), [])
+
+
 async def test_beyond_the_cap_the_oldest_tasks_go_and_nothing_of_them_stays(
     archiving: Archiving, writer: Write
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -157,6 +158,19 @@ async def test_what_is_older_than_it_is_kept_is_not_shown_and_not_kept(store: St
     assert ([entry.task_id for entry in found], more) == (["t"], None)
     assert (await store.commands([("XLEN", key)]))[0] < 200
     assert 0 < (await store.commands([("PTTL", key)]))[0] <= 3600 * 1000
+
+
+async def test_a_clock_that_jumps_ahead_takes_nothing_away(
+    store: Store, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit(store.commands, Keys(prefix).audit(), keep_s=3600, most=1000)
+    for number in range(300):
+        audit.note("start", ANNA, f"task-{number}", "say")
+    ahead_s = time.time() + 1e6
+    with monkeypatch.context() as jump:
+        jump.setattr(time, "time", lambda: ahead_s)
+        await audit.close()
+    assert len((await audit.page(Wanted(), 500))[0]) == 300
 
 
 async def test_without_redis_nothing_waits_and_what_finds_no_room_is_counted() -> None:

@@ -199,6 +199,23 @@ async def test_a_flushed_list_is_empty_and_begins_again(store: Store, writer: Wr
     assert await held(roster) == ["two"]
 
 
+async def test_what_changes_after_redis_clock_was_set_back_is_seen_all_the_same(store: Store, writer: Write) -> None:
+    roster = Roster(store.listed)
+    run = writer("one")
+    run.begin()
+    ahead_ms = int(time.time() * 1000) + 3_600_000
+    run.client.hset(run.task, "changed_at", ahead_ms)
+    run.client.zadd(run.recent, {"one": ahead_ms})
+    await roster.sync()
+    for how in ("RETRY", "SUCCESS"):
+        if how == "SUCCESS":
+            run = writer("one")
+            run.begin()
+        run.finish(how)
+        await roster.sync()
+        assert [row.state for row in roster] == [how]
+
+
 @pytest.fixture
 def many(valkey: RealRedis, prefix: str) -> Iterator[int]:
     """A list of 10,000 tasks."""

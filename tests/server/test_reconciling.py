@@ -133,6 +133,15 @@ async def test_a_lease_that_is_there_is_not_shortened(case: Case) -> None:
     assert case.client.zrange(run.alive, 0, -1, withscores=True) == before
 
 
+async def test_a_lease_from_before_redis_clock_was_set_back_is_shortened(case: Case) -> None:
+    run = RunWriter(case.client, "t-1", lease_ms=3_600_000)
+    run.begin()
+    await case.after(0)
+    await case.after(31)
+    ((_, until_ms),) = case.client.zrange(run.alive, 0, -1, withscores=True)
+    assert until_ms < await case.store.clock_ms() + 121_000
+
+
 async def test_a_task_whose_run_redis_has_forgotten_is_lost_if_nobody_sends_it_again(case: Case) -> None:
     run = RunWriter(case.client, "t-1")
     run.begin()

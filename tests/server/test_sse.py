@@ -194,6 +194,24 @@ async def test_the_last_run_leads_to_later_ones_and_an_ordinal_to_none(
     assert Cursor.parse(events[-1].last_id).run == 2
 
 
+async def test_a_client_that_was_told_of_a_lost_run_comes_back_and_sees_it_live(
+    client: Client, writer: Writer, task_id: str
+) -> None:
+    writer.write(b"before\n").finish("LOST")
+    async with client.get(url_of(task_id)) as answer:
+        events = sent((await asyncio.wait_for(answer.content.read(), 10)).decode())
+    assert (events[-1].name, events[-1].json["how"]) == ("end", "LOST")
+    async with client.get(url_of(task_id), headers={"Last-Event-ID": str(events[-1].last_id)}) as answer:
+        assert answer.status == 200
+        await until("it is told again", lambda: _has(answer, b"LOST"))
+        writer.write(b"after\n").finish()
+        events = sent((await asyncio.wait_for(_all(answer), 10)).decode())
+    assert text_of(events) == "after\n"
+    assert [event.json["how"] for event in events if event.name == "end"] == ["LOST", "SUCCESS"]
+    async with client.get(url_of(task_id), headers={"Last-Event-ID": str(events[-1].last_id)}) as answer:
+        assert answer.status == 204
+
+
 async def test_a_silent_connection_is_kept_alive(client: Client, writer: Writer, task_id: str) -> None:
     async with client.get(url_of(task_id)) as answer:
         await until("a sign of life", lambda: _has(answer, b": waiting\n\n"))

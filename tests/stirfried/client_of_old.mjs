@@ -6,7 +6,8 @@ import { io } from "socket.io-client";
 const [url, serializer] = process.argv.slice(2);
 const parser = serializer === "msgpack" ? createRequire(import.meta.url)("socket.io-msgpack-parser") : undefined;
 const socket = io(url, parser ? { parser } : {});
-const waiting = new Map();
+const returned = new Set(); // an answer and the end of its task may come in one payload
+let look = () => {};
 
 const shown = (value) =>
   value instanceof Uint8Array || value instanceof ArrayBuffer
@@ -23,7 +24,8 @@ socket.on("on_failure", ({ task_name, einfo }) => say("failure", { task_name, ei
 socket.on("on_success", ({ task_name, retval }) => say("success", { task_name, retval }));
 socket.on("on_return", ({ task_id, task_name, status }) => {
   say("return", { task_name, status });
-  waiting.get(task_id)?.();
+  returned.add(task_id);
+  look();
 });
 
 const call = (event, message) => new Promise((resolve) => socket.emit(event, message, resolve));
@@ -40,7 +42,10 @@ async function main() {
   for (const message of messages) {
     reply = await call("send_task", message);
     if (reply.status !== "success") throw new Error(JSON.stringify(reply));
-    await new Promise((resolve) => waiting.set(reply.data, resolve));
+    await new Promise((resolve) => {
+      look = () => returned.has(reply.data) && resolve();
+      look();
+    });
   }
   const info = await call("task_info", reply.data);
   say("info", { state: info.state, result: info.result });

@@ -32,7 +32,7 @@ ROWS = (
         "`print`, `sys.stdout` and its `buffer`",
         ("print", "print_parts", "print_blank", "unicode", "nul", "raw_bytes"),
     ),
-    Row("stderr", ("stderr",)),
+    Row("`sys.stderr`, told apart from stdout", ("stderr",)),
     Row("logging, every level", ("logging_root", "logging_task")),
     Row("child threads, executors", ("child_thread", "executor")),
     Row("`subprocess` that inherits stdout or stderr", ("subprocess", "subprocess_stderr")),

@@ -34,6 +34,7 @@ def test_six_tasks_at_once_each_show_exactly_what_they_wrote(rig: Rig, pool: str
         assert task["state"] == "SUCCESS", (task, worker.log[-3000:])
         assert len(task["runs"]) == 1
         outputs[mark] = output_by_offset(dashboard.url, task_id)
+        stderr_must_be_told_apart(dashboard.url, task_id, outputs[mark])
         assert output_as_text(dashboard.url, task_id) == outputs[mark]
         with redis.client() as client:
             assert output_in_redis(client, task_id) == outputs[mark]
@@ -53,6 +54,15 @@ def started(url: str, mark: str) -> str:
     answer = asked(f"{url}/task", {"task_name": "sixfold.write", "args": [mark, ROUNDS], "kwargs": {}})
     assert answer.json["status"] == "success", answer
     return str(answer.json["data"])
+
+
+def stderr_must_be_told_apart(url: str, task_id: str, output: bytes) -> None:
+    """Lines that Python wrote to stderr are told to be stderr's, and no others."""
+    tokens = [step.token.encode() for mark in MARKS for step in steps(mark, ROUNDS) if step.kind == "stderr"]
+    wanted = [number for number, line in enumerate(output.split(b"\n"), 1) if any(token in line for token in tokens)]
+    told = asked(f"{url}/api/tasks/{task_id}/runs/1/marks").json["stderr"]
+    assert wanted
+    assert [line for first, last in told for line in range(first, last + 1)] == wanted
 
 
 def overlapping(url: str, task_ids: list[str]) -> bool:

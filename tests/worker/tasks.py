@@ -86,6 +86,18 @@ def print_forms() -> None:
 
 
 @task
+def both_streams() -> None:
+    print("out 1")
+    print("err 2", file=sys.stderr)
+    print("out 3")
+    sys.stderr.write("err 4\nerr 5\n")
+    sys.stderr.buffer.write(b"err 6\n")
+    print("out ", end="")
+    print("err 7, too", file=sys.stderr)
+    subprocess.run("echo not told >&2", shell=True, check=True)
+
+
+@task
 def stream_traits() -> list[Any]:
     out = sys.stdout
     subprocess.run([sys.executable, "-c", "print('given')"], stdout=sys.stdout, check=True)
@@ -326,3 +338,10 @@ def leak(*parts: str, fail: bool = False, **more: Any) -> Any:
     if fail:
         raise ValueError(f"cannot use {whole}")
     return {"whole": whole, "password": "swordfish", "kept": "shown", **more}
+
+
+@task
+def leak_progress(*parts: str) -> None:
+    from livetask.worker import emit_progress
+
+    emit_progress(1, 2, {"about": "".join(parts)})

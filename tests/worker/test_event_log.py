@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from livetask.hiding import Hiding
+from livetask.masking import Mask
 from livetask.parcel import unpacked
 from livetask.worker.event_log import PROGRESS, EventFacts, EventLog
 from livetask.worker.event_tail import EventTail
@@ -47,6 +49,13 @@ def test_events_are_read_as_they_come_and_again_from_any_number(paths: RunPaths)
     log.emit("on_return", {}, 9)
     tail.look()
     assert tail.count == 2
+
+
+def test_a_secret_in_an_event_never_lies_in_the_file(paths: RunPaths) -> None:
+    log = EventLog(paths, FACTS, most=10, most_bytes=1 << 20, hiding=Hiding(mask=Mask(texts=["open sesame"])))
+    log.emit("on_success", {"retval": "say open sesame"}, 0)
+    log.close()
+    assert b"say ***********" in Path(paths.of("events")).read_bytes()
 
 
 def test_a_line_that_is_cut_off_does_not_count_until_it_is_whole(paths: RunPaths) -> None:

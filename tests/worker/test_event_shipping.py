@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -111,19 +112,23 @@ def test_events_that_redis_has_lost_at_their_end_are_sent_again_before_the_run_e
         case.close()
 
 
-def test_runs_that_redis_does_not_know_are_begun_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+@pytest.mark.parametrize("began", ["begun_ms", "begun_ns"])
+def test_runs_that_redis_does_not_know_are_begun_in_the_order_in_which_they_began(tmp_path: Path, began: str) -> None:
+    """Also when the wall clock was set back between them."""
     terms = Terms(Keys("ship"), 1000, 1 << 20, 60_000, 10_000, 100, 50, 1000)
     spools = []
-    for begun_ms in (30, 10, 20):
+    for at in (30, 10, 20):
+        begun_ms, begun_ns = (at, 0) if began == "begun_ms" else (100 - at, at)
         facts = RunFacts(
             *("task-1", "tests.case", new_nonce(), "first", "queue", "root", "", "()", "{}"),
             *(1, "host", "worker", begun_ms, False),
+            begun_ns=begun_ns,
         )
         spools.append(RunSpool(tmp_path, facts))
     house = Household(tmp_path, terms, None, main_is_alive=True)
     house.find_runs(0.0)
     for _ in range(5):
-        assert [run.facts.begun_ms for run in house.in_turn()] == [10, 20, 30]
+        assert [getattr(run.facts, began) for run in house.in_turn()] == [10, 20, 30]
     for run in house.runs.values():
         run.following.close()
     for spool in spools:

@@ -15,6 +15,7 @@ from livetask.setting_errors import SettingInvalid
 from livetask.worker.following import Following
 from livetask.worker.secret_texts import texts_to_hide
 from livetask.worker.spool import RunPaths, new_nonce
+from livetask.worker.streams import SpoolRaw, SpoolText
 
 
 def text(*parts: str) -> bytes:
@@ -137,19 +138,85 @@ def test_however_the_output_comes_and_is_read_the_same_bytes_are_hidden(
             for piece in following.pieces(following.decided, data.draw(st.integers(64, 2000)), 1000):
                 sent += piece.data
             assert sent == expected[: len(sent)]
+            lies = file.read_bytes()
+            assert lies[: following.clean] == expected[: following.clean]
+            assert lies[following.clean :] == whole[following.clean : at]
             if data.draw(st.booleans()):  # the shipper dies; another one is told where the output in Redis ends
                 end = following.scan.at
                 following.close()
                 following = Following(paths, _MASK)
                 following.go_to(end)
                 assert following.scan.crc == zlib.crc32(expected[: end.byte])
+        following.end_at(len(whole))
         for piece in following.pieces(len(whole), 1000, 10_000):
             sent += piece.data
-        assert sent == expected
+        assert sent == expected == file.read_bytes()
         assert following.scan.crc == zlib.crc32(expected)
     finally:
         following.close()
         paths.remove()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(_PIECES, st.booleans()), max_size=20), st.data())
+def test_whoever_writes_and_in_whichever_pieces_the_spool_holds_no_secret(
+    pieces: list[tuple[bytes, bool]], data: st.DataObject
+) -> None:
+    paths = RunPaths(Path(os.environ.get("TMPDIR", "/tmp")), new_nonce())
+    fd = os.open(paths.of("out"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    stream, file = SpoolText(SpoolRaw(fd, mask=_MASK)), Path(paths.of("out"))
+    following = Following(paths, _MASK)
+    written, sent = b"", b""
+    try:
+        for piece, by_python in pieces:
+            if by_python:
+                stream.buffer.write(piece)
+                written += _MASK.hidden(piece)
+                assert file.read_bytes().endswith(_MASK.hidden(piece)), "what is whole in one write never lies there"
+            while not by_python and piece:
+                size = data.draw(st.integers(1, len(piece)))
+                os.write(fd, piece[:size])
+                written, piece = written + piece[:size], piece[size:]
+                following.look()
+                sent += b"".join(one.data for one in following.pieces(following.decided, 1000, 1000))
+        following.end_at(len(written))
+        sent += b"".join(one.data for one in following.pieces(len(written), 1000, 1000))
+        assert sent == file.read_bytes() == _MASK.hidden(written)
+        assert b"the house's own secret" not in sent
+    finally:
+        following.close()
+        os.close(fd)
+        paths.remove()
+
+
+@settings(max_examples=200)
+@given(st.lists(_PIECES, max_size=30))
+def test_what_is_hidden_is_left_as_it_is_and_a_quick_look_misses_nothing(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    hidden = _MASK.hidden(whole)
+    assert _MASK.hidden(hidden) == hidden
+    for part in (whole, *pieces):
+        assert _MASK.hidden_at_once(part) == _MASK.hidden(part)
+
+
+def test_a_line_that_is_all_secrets_is_clean_as_far_as_it_cannot_be_looked_at_again(tmp_path: Path) -> None:
+    head, secret = SECRETS["amazon id"]
+    whole = (head + secret + b" ") * 20_000
+    expected = (head + b"*" * len(secret) + b" ") * 20_000
+    paths = RunPaths(tmp_path, new_nonce())
+    Path(paths.of("out")).write_bytes(b"")
+    following = Following(paths, _MASK)
+    try:
+        for at in range(0, len(whole), 30_011):
+            with Path(paths.of("out")).open("ab") as out:
+                out.write(whole[at : at + 30_011])
+            following.look()
+            assert following.size - following.clean < 10 * REACH_BYTES
+        following.end_at(len(whole))
+        assert b"".join(piece.data for piece in following.pieces(len(whole), 16_000, 10_000)) == expected
+        assert Path(paths.of("out")).read_bytes() == expected
+    finally:
+        following.close()
 
 
 @settings(max_examples=30)

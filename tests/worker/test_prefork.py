@@ -6,6 +6,7 @@ import re
 import zlib
 from pathlib import Path
 
+from livetask.turns import unturned
 from tests.system.rig import wait_for
 from tests.worker.conftest import Starter, Worker
 
@@ -31,6 +32,15 @@ def test_what_goes_past_python_is_captured_in_order(prefork: Worker) -> None:
     _, _, output = prefork.outcome("below_python")
     lines = output.splitlines()
     assert lines == [b"python", b"os.write", b"printf", b"echo", b"err", b"system", b"old stdout", b"end"]
+
+
+def test_what_python_writes_to_stderr_is_told_apart(prefork: Worker) -> None:
+    task_id, _, output = prefork.outcome("both_streams")
+    told = set()
+    for start, fields in prefork.stored.entries(task_id):
+        told |= {n for first, last in unturned(fields.get(b"x", b""), start.line) for n in range(first, last + 1)}
+    assert told == {number for number, line in enumerate(output.splitlines(), 1) if b"err" in line}
+    assert output.splitlines()[-1] == b"not told"
 
 
 def test_threads_executors_and_forks_belong_to_the_run(prefork: Worker) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import zlib
 from pathlib import Path
 
 import pytest
 
 from tests.real.redis_servers import RealRedis
+from tests.system.rig import wait_for
 from tests.worker.conftest import Starter
 
 PARTS = ("ghp", "_16C7e42F292c", "6912E7710c838347", "Ae178B4a")
@@ -28,6 +31,12 @@ def everything(starter: Starter) -> bytes:
     return found
 
 
+def spool_files(directory: Path) -> bytes:
+    """All that lies in the spools of the workers below a directory."""
+    found = [path for path in directory.glob("livetask-*/*/*/*") if path.is_file()]
+    return b"\n".join(path.read_bytes() for path in found)
+
+
 @pytest.fixture
 def starter(valkey: RealRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Starter:
     monkeypatch.setenv("LEAK_PASSWORD", "correct horse battery")
@@ -44,6 +53,8 @@ def test_no_secret_reaches_redis_by_whichever_way_it_was_written(starter: Starte
         )
         _, named, _ = worker.outcome("leak", "x", kwargs={"login": {"user": "anna", "api_token": "swordfish2"}})
         _, plain, text = worker.outcome("say", "nothing to hide")
+        _, emitted, _ = worker.outcome("leak_progress", *PARTS)
+        spooled = spool_files(starter.directory)
     finally:
         worker.stop()
     lines = output.decode().splitlines()
@@ -63,10 +74,37 @@ def test_no_secret_reaches_redis_by_whichever_way_it_was_written(starter: Starte
     assert named["kwargs"] == "{'login': {'user': 'anna', 'api_token': ***}}"
     assert named["call_not"] == "secret"
     stored = everything(starter)
+    assert HIDDEN in emitted["progress"]
+    assert HIDDEN.encode() in spooled
     for secret in (WHOLE, WHOLE[4:20], "correct horse", "hunter2two", "swordfish"):
         assert secret.encode() not in stored, secret
+        assert secret.encode() not in spooled, secret
     assert text == b"nothing to hide\n"
     assert "nothing to hide" in plain["call"]
+
+
+def test_what_python_writes_whole_never_lies_in_the_spool_and_the_rest_only_until_it_is_read(starter: Starter) -> None:
+    worker = starter.start("prefork")
+    try:
+        worker.outcome("say", "warm")
+        os.kill(worker.shipper_pid(), signal.SIGSTOP)
+        worker.send("say", f"whole {WHOLE}")
+        lies = wait_for("the print is in the spool", lambda: _with(spool_files(starter.directory), b"whole "))
+        assert WHOLE.encode() not in lies
+        assert f"whole {HIDDEN}".encode() in lies
+        task_id = worker.send("leak", *PARTS)
+        wait_for("a child's is there", lambda: _with(spool_files(starter.directory), f"child {WHOLE}".encode()))
+        os.kill(worker.shipper_pid(), signal.SIGCONT)
+        starter.stored.ended(task_id)
+        assert WHOLE.encode() not in spool_files(starter.directory)
+        wait_for("the console has it", lambda: f"child {HIDDEN}" in worker.log)
+    finally:
+        worker.stop()
+    assert WHOLE not in worker.log
+
+
+def _with(data: bytes, part: bytes) -> bytes | None:
+    return data if part in data else None
 
 
 def test_what_is_not_wanted_hidden_is_shown(starter: Starter) -> None:

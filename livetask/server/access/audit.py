@@ -176,17 +176,20 @@ class Audit:
     async def _write_all(self) -> None:
         while self._waiting:
             some = [self._waiting[number] for number in range(min(_AT_ONCE, len(self._waiting)))]
-            await self._ask([*(self._added(entry) for entry in _gathered(some)), *self._trimmed()])
+            added = [self._added(entry) for entry in _gathered(some)]
+            newest = text_of((await self._ask(added))[-1])
             for _ in some:
                 self._waiting.popleft()
+            await self._ask(self._trimmed(int(newest.partition("-")[0])))
         self._work.clear()
 
     def _added(self, entry: Entry) -> tuple[Any, ...]:
         fields = {name: str(value) for name, value in entry.as_json().items() if value and name != "id"}
         return ("XADD", self._key, "*", *(part for pair in fields.items() for part in pair))
 
-    def _trimmed(self) -> list[tuple[Any, ...]]:
-        oldest = int(time.time() * 1000) - self._keep_ms
+    def _trimmed(self, newest_ms: int) -> list[tuple[Any, ...]]:
+        # Redis numbers the entries by its own clock: what is too old by one of the two only stays.
+        oldest = max(0, min(int(time.time() * 1000), newest_ms) - self._keep_ms)
         return [
             ("XTRIM", self._key, "MAXLEN", "~", self._most),
             ("XTRIM", self._key, "MINID", "~", oldest),

@@ -80,8 +80,8 @@ class Lens:
         match told.event:
             case Emitted():
                 return None
-            case TaskChanged(task):
-                return Told(told.task_id, TaskChanged(_bare(task)))
+            case TaskChanged(task, listed):
+                return Told(told.task_id, TaskChanged(_bare(task), listed))
             case RunChanged(run):
                 return Told(told.task_id, RunChanged(_bare_run(run)))
         return told

@@ -148,7 +148,7 @@ class Archiver:
         """Have one task moved; when it fails of itself it is looked at again, later each time."""
         self._due.pop(task_id, None)
         try:
-            before_ms = int((time.time() - self._terms.after_s) * 1000)
+            before_ms = await self._store.clock_ms() - int(self._terms.after_s * 1000)
             await self._mover.move(task_id, step_bytes=self._terms.step_bytes, ended_before_ms=before_ms)
         except (RedisUnavailable, ArchiveUnavailable):
             self._look(task_id, 0.0)
@@ -173,8 +173,7 @@ class Archiver:
         for (task_id, _, _), (end, archived) in zip(runs, await self._store.commands(fields), strict=True):
             if _byte_of(end) - _byte_of(archived) >= self._terms.step_bytes:
                 self._look(task_id, 0.0)
-        now_ms = int(time.time() * 1000)
-        until_ms = now_ms - int(self._terms.after_s * 1000)
+        until_ms = await self._store.clock_ms() - int(self._terms.after_s * 1000)
         since = self._swept_ms
         for bucket in range(BUCKETS):
             command = ("ZRANGEBYSCORE", self._keys.recent(bucket), since, until_ms)
@@ -196,7 +195,7 @@ class Archiver:
 
 
 _OVERLAP_MS = 60_000
-"""Clocks differ: the scores are Redis' own, and this is the server's."""
+"""What was noted a moment ago may have been read before it was there."""
 
 
 def _byte_of(position: bytes | None) -> int:

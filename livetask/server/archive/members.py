@@ -3,7 +3,7 @@
 The text is what any ``zcat`` gives. The rest stands in the member's extra field (RFC 1952, 2.3.1.1), which others
 pass over: the position of the first byte and one row for each entry, compressed::
 
-    d <bytes> <at_ms> <sgr>              an entry with so many bytes of the text
+    d <bytes> <at_ms> <sgr> <stderr>     an entry with so many bytes of the text; the last only where it is known
     g <lines> <bytes> <at_ms> <reason>   a gap: bytes that are not in the text
 
 What is read back is exactly what Redis held. Reading is bounded by what the index promises: a member that would give
@@ -22,6 +22,7 @@ from livetask.archive_errors import ArchiveDamaged
 from livetask.errors import CursorInvalid
 from livetask.position import REASONS, Position
 from livetask.server.slices import RawEntry
+from livetask.turns import MOST_BYTES
 
 TEXT_BYTES = 128 * 1024
 """How much text a member holds before it is closed: a line costs one of them to read, 0.4 ms. Twice as much would save
@@ -79,7 +80,9 @@ def row_of(entry: RawEntry) -> bytes:
         reason = reason if reason in REASONS else "lost"
         return b"g %d %d %s %s" % (end.line - start.line, end.byte - start.byte, at_ms, reason.encode())
     sgr = fields.get(b"s", b"")
-    return b"d %d %s %s" % (len(fields.get(b"d", b"")), at_ms, sgr if _is_plain(sgr) else b"")
+    row = b"d %d %s %s" % (len(fields.get(b"d", b"")), at_ms, sgr if _is_plain(sgr) else b"")
+    turns = fields.get(b"x")
+    return row + b" " + turns[:MOST_BYTES].hex().encode() if turns else row
 
 
 def unpacked(data: bytes, text_bytes: int, name: str) -> list[RawEntry]:
@@ -116,7 +119,9 @@ def _entries(at: Position, text: bytes, rows: bytes) -> list[RawEntry]:
         data = text[offset : offset + int(first)]
         if len(data) != int(first):
             raise ValueError("the rows tell of more text than there is")
-        found.append((here, {b"d": data, b"t": second, **({b"s": third} if third else {})}))
+        told = {b"s": third} if third else {}
+        told |= {b"x": bytes.fromhex(more[0].decode())} if more else {}
+        found.append((here, {b"d": data, b"t": second, **told}))
         offset += len(data)
         at = at.after(data)
     return found

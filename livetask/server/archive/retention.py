@@ -60,7 +60,9 @@ class Retention:
     async def pass_once(self) -> None:
         """Take away what is to go now. Raises RedisUnavailable, ArchiveUnavailable."""
         marks = await self._archive.call(partial(_all_marks, self._archive.shelf))
-        going, staying = _chosen(marks, int((time.time() - self._keep_s) * 1000), self._cap_bytes)
+        # What is too old by one clock may be young by the other: a clock that jumps must not empty an archive.
+        now_ms = min(int(time.time() * 1000), await self._store.clock_ms())
+        going, staying = _chosen(marks, now_ms - int(self._keep_s * 1000), self._cap_bytes)
         for mark in going:
             try:
                 await self._eraser.expire(mark)

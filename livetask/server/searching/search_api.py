@@ -3,7 +3,7 @@
 | asked | answered |
 |---|---|
 | ``search?q=`` | matches from a position on: how many, which, and up to where it was looked |
-| ``marks`` | lines that look like errors and warnings, and groups, likewise |
+| ``marks`` | lines that look like errors and warnings, groups, and stderr's lines where they are known, likewise |
 
 An answer comes within about 0.2 s: ``done`` false means that there is more to look through, from
 ``to`` on. While a run lives, asking again from ``to`` tells what came since. A search that is not wanted any more ends
@@ -57,13 +57,14 @@ class SearchApi:
         return _answered(asked, walk, answer)
 
     async def get_marks(self, request: web.Request) -> web.Response:
-        """Errors, warnings and groups."""
+        """Errors, warnings, groups, and which lines are known to be stderr's."""
         asked, walk = await self._walked(request, "marks", None)
         answer: dict[str, Any] = {"more": any(found["more"] for found in walk.found)}
         for kind in ("errors", "warnings", "groups"):
             marks = [mark for found in walk.found for mark in found[kind]]
             answer[kind] = marks[:MARKS_MOST]
             answer["more"] = answer["more"] or len(marks) > MARKS_MOST
+        answer["stderr"] = walk.stderr
         return _answered(asked, walk, answer)
 
     async def _walked(self, request: web.Request, what: str, wanted: dict[str, Any] | None) -> tuple[Asked, Walk]:

@@ -6,7 +6,7 @@ It always gets at least one line further, so that whoever asks again and again a
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ Read = Callable[[str, Cursor, int, int], Awaitable[Slice]]
 _PIECE_BYTES = 256 * 1024
 _ENTRIES = 64
 _GAPS_MOST = 1000
+_RANGES_MOST = 10_000
 
 
 class Looks(Protocol):
@@ -34,7 +35,7 @@ class Walk:
 
     ``done``: the end, as it was known when it was read, is reached; while the run lives, its last, unfinished line lies
     beyond ``to``. ``end``: that end. ``how``: how the run ended, None while it has not. ``found``: the parts that the
-    finder told, in order.
+    finder told, in order. ``stderr``: the first and the last of lines that are known to be stderr's, in order.
     """
 
     start: Position
@@ -44,6 +45,7 @@ class Walk:
     done: bool = False
     gaps: list[Gap] = field(default_factory=list)
     found: list[dict[str, Any]] = field(default_factory=list)
+    stderr: list[tuple[int, int]] = field(default_factory=list)
 
 
 async def walked(read: Read, looks: Looks, task_id: str, cursor: Cursor, budget_s: float) -> Walk:
@@ -77,6 +79,16 @@ class _Path:
 
     async def along(self, entry: Entry) -> None:
         self._waiting += entry.data
+        if entry.stderr:
+            self._note(entry.stderr)
+
+    def _note(self, ranges: Sequence[tuple[int, int]]) -> None:
+        told = self._walk.stderr
+        for first, last in ranges:
+            if told and first <= told[-1][1] + 1:
+                told[-1] = (told[-1][0], max(told[-1][1], last))
+            elif len(told) < _RANGES_MOST:
+                told.append((first, last))
 
     async def fed(self) -> None:
         if self._waiting:

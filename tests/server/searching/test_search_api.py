@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from livetask.turns import turned
 from tests.server.serving import Client, Redis, Writer, a_redis, served, slow_callbacks
 
 
@@ -116,6 +117,15 @@ async def test_marks_are_told(client: Client, writer: Writer) -> None:
     assert status == 200
     assert (found["errors"], found["warnings"], found["more"]) == ([2], [4], False)
     assert found["groups"] == [[1, "start", "", "Load", None], [3, "end", "", "", None]]
+
+
+async def test_lines_of_stderr_are_told_as_ranges_whatever_entries_they_lie_in(client: Client, writer: Writer) -> None:
+    writer.write(b"out\nerr\nerr", stderr=turned([(1, 2)])).write(b" on\nerr\nout\n", stderr=turned([(0, 1)]))
+    writer.write(b"out\n").write(b"err\n", stderr=turned([(0, 0)])).finish()
+    _, found = await asked(client, writer, "marks")
+    assert found["stderr"] == [[2, 4], [7, 7]]
+    _, found = await asked(client, writer, "marks", **{"from": "4-15"})
+    assert found["stderr"][-1] == [7, 7]
 
 
 @pytest.mark.parametrize(
