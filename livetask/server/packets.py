@@ -18,7 +18,29 @@ packed_here: ContextVar[bool] = ContextVar("livetask_packed_here", default=False
 """Whether the connection whose message is being handled packs its packets."""
 
 
-class EitherPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+class TextPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+    """A packet that is not looked through for bytes before it is written: there are hardly ever any in an answer."""
+
+    def __init__(
+        self,
+        packet_type: int = EVENT,
+        data: Any = None,
+        namespace: str | None = None,
+        id: int | None = None,  # noqa: A002  # python-socketio's name for it
+        binary: bool | None = None,
+        encoded_packet: Any = None,
+    ) -> None:
+        super().__init__(packet_type, data, namespace, id, bool(binary), encoded_packet)
+
+    def encode(self) -> Any:
+        """The packet, as text, or as text and the bytes that belong to it."""
+        try:
+            return super().encode()
+        except TypeError:
+            return Packet(self.packet_type, self.data, self.namespace, self.id, True).encode()
+
+
+class EitherPacket(TextPacket):
     """A packet that is read in the form it has, and written in that of the connection."""
 
     def encode(self) -> Any:
@@ -49,7 +71,7 @@ class EitherPacket(Packet):  # type: ignore[misc]  # python-socketio has no type
 def serializer_named(name: str) -> Any:
     """What the Socket.IO server is given for 'default' or 'msgpack'; raises SettingInvalid if that is not installed."""
     if name != "msgpack":
-        return name
+        return TextPacket if name == "default" else name
     try:
         import msgpack  # noqa: F401
     except ImportError:

@@ -157,8 +157,10 @@ async def _as(caller: Caller, request: web.Request, handler: Handler) -> web.Str
 
 def presented_by(request: web.Request) -> Presented:
     """What a request brings along."""
-    names = {name.lower() for name in request.headers}
-    headers = {name: tuple(request.headers.getall(name)) for name in names}
+    headers: dict[str, tuple[str, ...]] = {}
+    for name, value in request.headers.items():
+        name = name.lower()
+        headers[name] = (*headers.get(name, ()), value)
     return Presented(request.remote or "", headers, dict(request.cookies))
 
 
