@@ -266,7 +266,7 @@ class Hub:
 
     def _heard(self, rung: Rung) -> None:
         news = [bell for bell in rung.bells if bell.what not in ("output", "event")]
-        for bell in rung.bells:
+        for bell in dict.fromkeys(rung.bells):  # a chatty task rings many times before it is heard
             feed = self._feeds.get(bell.task_id)
             if feed is not None:
                 self._rang(feed, bell)
@@ -289,13 +289,14 @@ class Hub:
                 self._unleased.add(bell.task_id)
                 self._ask.set()
             return
+        if len(feed.ends) < 2:  # else some may stand in other runs, which have nothing new
+            self._pump.kick(feed.followers)
+            return
         self._pump.kick(
             follower
             for follower in feed.followers
-            if follower.sub.reads and follower.sub.cursor is not None and follower.sub.cursor.run == bell.run
+            if follower.sub.cursor is not None and follower.sub.cursor.run == bell.run
         )
-        if any(follower.sub.wish.mode == "ends" for follower in feed.followers):
-            self._pump.look_later(feed)
 
     def _sweep(self) -> None:
         for feed in self._feeds.values():

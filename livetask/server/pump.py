@@ -21,6 +21,7 @@ from livetask.server.batches import Place, batches
 from livetask.server.events import Emitted, Ended, Event, Output, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
+from livetask.server.gathering import gathered
 from livetask.server.pieces import Pieces, cut, newest, until
 from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
@@ -244,24 +245,14 @@ class Pump:
 
     def _places(self, followers: set[Follower]) -> dict[Place, list[Follower]]:
         """Where to read, and for whom; those who cannot be given anything now are sorted out."""
-        places: dict[Place, list[Follower]] = defaultdict(list)
         now_s = time.monotonic()
-        for follower in followers:
-            sub = follower.sub
-            if follower.closed or sub.cursor is None or not sub.reads or not follower.may_see:
-                continue
-            if follower.due_s > now_s:
-                self._kick_later(follower, follower.due_s - now_s)
-                continue
-            drained = follower.sink.drained
-            room = sub.room(drained)
-            if room:
-                places[Place(follower.feed.task_id, sub.cursor, room)].append(follower)
-            elif not drained:
-                self.clogged.add(follower)
-            else:
-                follower.blocked = True
-        return places
+        found = gathered(followers, now_s)
+        self.clogged.update(found.clogged)
+        for follower in found.early:
+            self._kick_later(follower, follower.due_s - now_s)
+        for feed in found.ending:
+            self.look_later(feed)
+        return found.places
 
     async def _serve(self, places: dict[Place, list[Follower]]) -> None:
         wanted = [
@@ -311,22 +302,25 @@ class Pump:
         self.tally.add(pieces.pieces, len(followers))
         caught_up: Told | None = None
         now_s = time.monotonic()
+        behind: list[Follower] = []
         for follower in followers:
             if follower.closed:
                 continue
+            sub = follower.sub
             if told and not follower.sink.drained:
                 self.clogged.add(follower)  # its other tasks, or their news, were faster
                 continue
             for one in told:
                 self._tell(follower, one)
-            caught = follower.sub.took(pieces.pieces, pieces.reached)
+            caught = sub.took(pieces.pieces, pieces.reached)
             if caught is not None:
                 caught_up = caught_up or Told(feed.task_id, caught)
                 self._tell(follower, caught_up)
-            if follower.sub.wish.mode == "screen" and told:
-                follower.due_s = _next_tick(now_s, follower.sub.wish.rate)
-            if not pieces.reached and told:
-                self.kick([follower])
+            if told and sub.wish.mode == "screen":
+                follower.due_s = _next_tick(now_s, sub.wish.rate)
+            behind.append(follower)
+        if told and not pieces.reached:
+            self.kick(behind)
         if not pieces.reached and not told:
             self.look_later(feed)
         if pieces.reached and pieces.how is not None:
@@ -338,11 +332,13 @@ class Pump:
         """Tell one viewer. Whatever is wrong with it is its own affair."""
         if follower.closed or not _concerns(follower, told.event):
             return
-        shown = told if follower.lens is None else follower.lens.told(told)
-        if shown is None or not follower.may_see:
-            return
+        if follower.lens is not None:
+            shown = follower.lens.told(told) if follower.may_see else None
+            if shown is None:
+                return
+            told = shown
         try:
-            follower.sink.tell(shown)
+            follower.sink.tell(told)
             return
         except Gone:
             log.debug("a viewer of task %s has gone", told.task_id)
