@@ -9,6 +9,7 @@ Must never know: what is stored.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
@@ -17,8 +18,7 @@ from redis.backoff import NoBackoff
 
 from livetask.redis_places import Cluster, Sentinels, place_of
 from livetask.server.cluster import ClusterRedis
-
-Command = Sequence[Any]
+from livetask.server.straight import Command, Lines
 
 
 class Reached(Protocol):
@@ -50,12 +50,12 @@ def reached(url: str, timeout_s: float, connections: int) -> Reached:
     if isinstance(place, Cluster):
         return ClusterRedis(place, given, connections)
     if isinstance(place, Sentinels):
-        return OneRedis(_by_sentinel(place, given), _by_sentinel(place, given))
+        return OneRedis(_by_sentinel(place, given), _by_sentinel(place, given), timeout_s, connections)
     many, few = (
         BlockingConnectionPool.from_url(place.url, max_connections=most, timeout=timeout_s, **given)
         for most in (connections, 2)
     )
-    return OneRedis(Redis.from_pool(many), Redis.from_pool(few))
+    return OneRedis(Redis.from_pool(many), Redis.from_pool(few), timeout_s, connections)
 
 
 def _by_sentinel(place: Sentinels, given: dict[str, Any]) -> Redis:
@@ -66,26 +66,42 @@ def _by_sentinel(place: Sentinels, given: dict[str, Any]) -> Redis:
 
 
 class OneRedis:
-    """See Reached. ``client``: for commands. ``bell_reader``: its connection blocks."""
+    """See Reached. ``client``: for commands, over ``connections``. ``bell_reader``: its connection blocks.
 
-    def __init__(self, client: Redis, bell_reader: Redis) -> None:
+    The two know how to connect; what is sent goes over ``straight``.
+    """
+
+    def __init__(self, client: Redis, bell_reader: Redis, timeout_s: float, connections: int) -> None:
         self.client, self.bell_reader = client, bell_reader
-        client.response_callbacks.clear()
-        bell_reader.response_callbacks.clear()
+        self._commands = Lines(partial(_connected, client), connections, timeout_s)
+        self._bells = Lines(partial(_connected, bell_reader), 2, timeout_s)
 
     async def pipe(self, commands: Sequence[Command]) -> list[Any]:
-        pipe = self.client.pipeline(transaction=False)
-        for command in commands:
-            pipe.execute_command(*command)
-        return await pipe.execute(raise_on_error=False)  # otherwise the arguments come to stand in the error's text
+        return await self._commands.exchange(commands)
 
     async def load(self, text: str) -> None:
-        await self.client.script_load(text)
+        await _answered(self._commands, ("SCRIPT", "LOAD", text))
 
     async def bells(self, last_ids: dict[str, str], count: int, block_ms: int) -> list[Any]:
         names = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *last_ids, *last_ids.values())
-        return await self.bell_reader.execute_command(*names) or []  # type: ignore[no-untyped-call]
+        return await _answered(self._bells, names) or []
 
     async def close(self) -> None:
+        await self._commands.close()
+        await self._bells.close()
         await self.client.aclose()
         await self.bell_reader.aclose()
+
+
+async def _connected(client: Redis) -> Any:
+    """A connection of redis-py's that nobody else uses."""
+    connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
+    await connection.connect()
+    return connection
+
+
+async def _answered(lines: Lines, command: Command) -> Any:
+    (answer,) = await lines.exchange([command])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -158,7 +158,10 @@ class Hub:
             self._unleased.add(seen.task_id)
             self._ask.set()
         self._pump.catch_up(follower, seen.task)
-        self._pump.look(feed)
+        if feed is seen or feed.task is None:
+            self._pump.look(feed)
+        else:  # its bell is heard, so what is known of it is as new as it can be
+            self._pump.greet(follower)
 
     def ack(self, follower: Follower, cursor: Cursor) -> None:
         """The follower has taken over all up to ``cursor``."""
@@ -228,6 +231,8 @@ class Hub:
         run = task.run(cursor.run)
         if run is None or run.nonce != cursor.nonce or wish.run not in (None, cursor.run):
             raise PositionUnknown(str(cursor))
+        if cursor.position == START:
+            return  # every run begins there, whatever is still kept of it
         if cursor.position.byte <= run.end.byte:
             await self._reads.of((task_id, cursor), lambda: self.store.read(task_id, cursor, 1, 1))
         elif run.how not in (None, "LOST"):
@@ -261,7 +266,7 @@ class Hub:
 
     def _heard(self, rung: Rung) -> None:
         news = [bell for bell in rung.bells if bell.what not in ("output", "event")]
-        for bell in rung.bells:
+        for bell in dict.fromkeys(rung.bells):  # a chatty task rings many times before it is heard
             feed = self._feeds.get(bell.task_id)
             if feed is not None:
                 self._rang(feed, bell)
@@ -284,13 +289,14 @@ class Hub:
                 self._unleased.add(bell.task_id)
                 self._ask.set()
             return
+        if len(feed.ends) < 2:  # else some may stand in other runs, which have nothing new
+            self._pump.kick(feed.followers)
+            return
         self._pump.kick(
             follower
             for follower in feed.followers
-            if follower.sub.reads and follower.sub.cursor is not None and follower.sub.cursor.run == bell.run
+            if follower.sub.cursor is not None and follower.sub.cursor.run == bell.run
         )
-        if any(follower.sub.wish.mode == "ends" for follower in feed.followers):
-            self._pump.look_later(feed)
 
     def _sweep(self) -> None:
         for feed in self._feeds.values():

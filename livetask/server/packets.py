@@ -7,6 +7,7 @@ context variable: a message is decoded, handled and answered in one context, tha
 
 from __future__ import annotations
 
+import json
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,7 +19,49 @@ packed_here: ContextVar[bool] = ContextVar("livetask_packed_here", default=False
 """Whether the connection whose message is being handled packs its packets."""
 
 
-class EitherPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+def _bounded(digits: str) -> int:
+    if len(digits) > 100:
+        raise ValueError("a number of so many digits takes too long to read")
+    return int(digits)
+
+
+class _Json:
+    """JSON as python-socketio asks for it, by a reader and a writer that are made once in place of for each packet."""
+
+    loads = staticmethod(json.JSONDecoder(parse_int=_bounded).decode)
+    _encode = staticmethod(json.JSONEncoder(separators=(",", ":")).encode)
+
+    @classmethod
+    def dumps(cls, value: Any, **_: Any) -> str:
+        """The value as short as it can be."""
+        return cls._encode(value)
+
+
+class TextPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+    """A packet that is not looked through for bytes before it is written: there are hardly ever any in an answer."""
+
+    json = _Json
+
+    def __init__(
+        self,
+        packet_type: int = EVENT,
+        data: Any = None,
+        namespace: str | None = None,
+        id: int | None = None,  # noqa: A002  # python-socketio's name for it
+        binary: bool | None = None,
+        encoded_packet: Any = None,
+    ) -> None:
+        super().__init__(packet_type, data, namespace, id, bool(binary), encoded_packet)
+
+    def encode(self) -> Any:
+        """The packet, as text, or as text and the bytes that belong to it."""
+        try:
+            return super().encode()
+        except TypeError:
+            return Packet(self.packet_type, self.data, self.namespace, self.id, True).encode()
+
+
+class EitherPacket(TextPacket):
     """A packet that is read in the form it has, and written in that of the connection."""
 
     def encode(self) -> Any:
@@ -49,7 +92,7 @@ class EitherPacket(Packet):  # type: ignore[misc]  # python-socketio has no type
 def serializer_named(name: str) -> Any:
     """What the Socket.IO server is given for 'default' or 'msgpack'; raises SettingInvalid if that is not installed."""
     if name != "msgpack":
-        return name
+        return TextPacket if name == "default" else name
     try:
         import msgpack  # noqa: F401
     except ImportError:

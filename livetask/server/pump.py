@@ -13,14 +13,15 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from livetask.errors import PositionUnknown, RunUnknown
-from livetask.position import Cursor
+from livetask.server.batches import Place, batches
 from livetask.server.events import Emitted, Ended, Event, Output, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
+from livetask.server.gathering import gathered
 from livetask.server.pieces import Pieces, cut, newest, until
 from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
@@ -35,18 +36,7 @@ AGAIN_S = 0.25
 """When a task is looked at again whose output has gone back, and how far apart its news are told at least."""
 
 _DRAINED_S = 0.03
-_ROUND_BYTES = 2 * 1024 * 1024
-_LIVE_BYTES = 8 * 1024
 _REELED_AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What is read for all the viewers who stand there."""
-
-    task_id: str
-    cursor: Cursor
-    max_bytes: int
 
 
 class Pump:
@@ -59,6 +49,7 @@ class Pump:
         self._store = store
         self._work = asyncio.Event()
         self._stale: set[Feed] = set()
+        self._new: set[Follower] = set()
         self._ready: set[Follower] = set()
         self.clogged: set[Follower] = set()
         self._reeling: set[Follower] = set()
@@ -70,6 +61,11 @@ class Pump:
     def look(self, feed: Feed) -> None:
         """Anything of the task may have changed."""
         self._stale.add(feed)
+        self._work.set()
+
+    def greet(self, follower: Follower) -> None:
+        """A viewer joins others of its task, of which is known what there is to know."""
+        self._new.add(follower)
         self._work.set()
 
     def look_later(self, feed: Feed, wait_s: float = AGAIN_S) -> None:
@@ -99,6 +95,7 @@ class Pump:
     def drop(self, follower: Follower) -> None:
         """The viewer follows no more."""
         follower.closed = True
+        self._new.discard(follower)
         self._ready.discard(follower)
         self.clogged.discard(follower)
         self._reeling.discard(follower)
@@ -130,10 +127,11 @@ class Pump:
             self._stale |= stale
             self._work.set()
             raise
+        self._see_new()
         await self._reel_all()
         ready, self._ready = self._ready, set()
         try:
-            for places in _batches(self._places(ready)):
+            for places in batches(self._places(ready)):
                 await self._serve(places)
                 for followers in places.values():
                     ready.difference_update(followers)
@@ -156,7 +154,15 @@ class Pump:
             for follower in list(feed.followers):
                 for told in news:
                     self._tell(follower, told)
-            self._see(feed, now_s)
+            self._see(feed, feed.followers, now_s)
+
+    def _see_new(self) -> None:
+        new, self._new = self._new, set()
+        feeds: dict[Feed, list[Follower]] = defaultdict(list)
+        for follower in new:
+            feeds[follower.feed].append(follower)
+        for feed, followers in feeds.items():
+            self._see(feed, followers, time.monotonic())
 
     def _task_news(self, feed: Feed, now_s: float) -> list[Told]:
         """That the task has changed, at most four times a second."""
@@ -171,10 +177,10 @@ class Pump:
         feed.told_at_s = now_s
         return [Told(feed.task_id, TaskChanged(feed.task))]
 
-    def _see(self, feed: Feed, now_s: float) -> None:
+    def _see(self, feed: Feed, followers: Iterable[Follower], now_s: float) -> None:
         """Let each subscription draw its conclusions."""
         same: dict[tuple[type[Event], str], Told] = {}
-        for follower in list(feed.followers):
+        for follower in list(followers):
             if follower.reel is not None:
                 self._reeling.add(follower)
                 continue
@@ -239,24 +245,14 @@ class Pump:
 
     def _places(self, followers: set[Follower]) -> dict[Place, list[Follower]]:
         """Where to read, and for whom; those who cannot be given anything now are sorted out."""
-        places: dict[Place, list[Follower]] = defaultdict(list)
         now_s = time.monotonic()
-        for follower in followers:
-            sub = follower.sub
-            if follower.closed or sub.cursor is None or not sub.reads or not follower.may_see:
-                continue
-            if follower.due_s > now_s:
-                self._kick_later(follower, follower.due_s - now_s)
-                continue
-            drained = follower.sink.drained
-            room = sub.room(drained)
-            if room:
-                places[Place(follower.feed.task_id, sub.cursor, room)].append(follower)
-            elif not drained:
-                self.clogged.add(follower)
-            else:
-                follower.blocked = True
-        return places
+        found = gathered(followers, now_s)
+        self.clogged.update(found.clogged)
+        for follower in found.early:
+            self._kick_later(follower, follower.due_s - now_s)
+        for feed in found.ending:
+            self.look_later(feed)
+        return found.places
 
     async def _serve(self, places: dict[Place, list[Follower]]) -> None:
         wanted = [
@@ -306,22 +302,25 @@ class Pump:
         self.tally.add(pieces.pieces, len(followers))
         caught_up: Told | None = None
         now_s = time.monotonic()
+        behind: list[Follower] = []
         for follower in followers:
             if follower.closed:
                 continue
+            sub = follower.sub
             if told and not follower.sink.drained:
                 self.clogged.add(follower)  # its other tasks, or their news, were faster
                 continue
             for one in told:
                 self._tell(follower, one)
-            caught = follower.sub.took(pieces.pieces, pieces.reached)
+            caught = sub.took(pieces.pieces, pieces.reached)
             if caught is not None:
                 caught_up = caught_up or Told(feed.task_id, caught)
                 self._tell(follower, caught_up)
-            if follower.sub.wish.mode == "screen" and told:
-                follower.due_s = _next_tick(now_s, follower.sub.wish.rate)
-            if not pieces.reached and told:
-                self.kick([follower])
+            if told and sub.wish.mode == "screen":
+                follower.due_s = _next_tick(now_s, sub.wish.rate)
+            behind.append(follower)
+        if told and not pieces.reached:
+            self.kick(behind)
         if not pieces.reached and not told:
             self.look_later(feed)
         if pieces.reached and pieces.how is not None:
@@ -333,11 +332,13 @@ class Pump:
         """Tell one viewer. Whatever is wrong with it is its own affair."""
         if follower.closed or not _concerns(follower, told.event):
             return
-        shown = told if follower.lens is None else follower.lens.told(told)
-        if shown is None or not follower.may_see:
-            return
+        if follower.lens is not None:
+            shown = follower.lens.told(told) if follower.may_see else None
+            if shown is None:
+                return
+            told = shown
         try:
-            follower.sink.tell(shown)
+            follower.sink.tell(told)
             return
         except Gone:
             log.debug("a viewer of task %s has gone", told.task_id)
@@ -365,21 +366,6 @@ class Pump:
             self.clogged -= free
             self.kick(free)
             self.reel(free)
-
-
-def _batches(places: dict[Place, list[Follower]]) -> Iterator[dict[Place, list[Follower]]]:
-    """The places in parts, so that what is read at once stays small."""
-    part: dict[Place, list[Follower]] = {}
-    size = 0
-    for place, followers in places.items():
-        behind = followers[0].feed.ends.get(place.cursor.run, place.cursor.position).byte - place.cursor.position.byte
-        size += min(place.max_bytes, max(_LIVE_BYTES, behind))
-        part[place] = followers
-        if size >= _ROUND_BYTES:
-            yield part
-            part, size = {}, 0
-    if part:
-        yield part
 
 
 def _skipping(piece: Event, skipped_bytes: int) -> Event:

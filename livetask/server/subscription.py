@@ -102,8 +102,13 @@ class Subscription:
 
     def room(self, drained: bool) -> int:
         """How many bytes may be sent now: one of PIECE_SIZES, or 0. ``drained``: its transport holds little."""
-        free = self._window - self.under_way_bytes if self.acks else min(self._window, UNPROVEN_BYTES)
-        return next((size for size in PIECE_SIZES if size <= free), 0) if drained else 0
+        if not drained:
+            return 0
+        free = self._window - self._sent + self._acked if self.acks else min(self._window, UNPROVEN_BYTES)
+        for size in PIECE_SIZES:
+            if size <= free:
+                return size
+        return 0
 
     # ---- what happens
 

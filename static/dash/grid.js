@@ -66,12 +66,15 @@ export class Grid {
   arrange(tasks) {
     const wanted = new Set(tasks.map((task) => task.id));
     for (const [id, card] of this.cards) if (!wanted.has(id)) this.remove(id, card);
+    const focused = document.activeElement;
     let next = this.host.firstElementChild;
     for (const task of tasks) {
       const card = this.cards.get(task.id) ?? this.add(task);
       if (card.element === next) next = next.nextElementSibling;
       else this.host.insertBefore(card.element, next);
     }
+    // what is moved loses the focus
+    if (focused instanceof HTMLElement && focused !== document.activeElement && this.host.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   /** @param {Task} task */

@@ -6,8 +6,11 @@ const PAGES = {
   task: () => import('./task-page.js'),
   flow: () => import('./flow-page.js'),
   shared: () => import('./shared.js'),
+  plain: () => import('./plain.js'),
 };
 
+// cards and workflows show bars too
+await import('../log/terminal.js');
 await PAGES[document.body.dataset.page ?? '']?.();
 
 export {};

@@ -8,6 +8,7 @@ import { Marks } from './marks.js';
 import { Minimap } from './minimap.js';
 import { nearest, number, placeOf, plural } from './places.js';
 import { Ranges } from './ranges.js';
+import { written } from './raw.js';
 import { Search } from './search.js';
 import { Selection } from './select.js';
 import { shown } from './ansi.js';
@@ -63,6 +64,7 @@ export class Extras {
   close() {
     this.search.stop();
     this.marks.clear();
+    this.marks.told(false);
     this.minimap.watcher.disconnect();
     this.highlights.clear();
     this.selection.close();
@@ -76,7 +78,7 @@ export class Extras {
   // ---- its tools
 
   listen() {
-    const { input, cased, regex, before, after, stop, picks, levels, foldAll, announces } = this.tools;
+    const { input, cased, regex, before, after, stop, picks, levels, foldAll, raw, announces } = this.tools;
     for (const button of [cased, regex]) button.addEventListener('click', () => this.pressed(button) && this.ask());
     input.addEventListener('input', () => this.askSoon());
     input.addEventListener('keydown', (event) => this.typed(event));
@@ -86,6 +88,7 @@ export class Extras {
     picks.addEventListener('click', () => this.pick({ only: !this.only }));
     levels.addEventListener('change', () => this.pick({ level: levels.value }));
     foldAll.addEventListener('click', () => this.toggleAll());
+    raw.addEventListener('click', () => this.pressed(raw) && this.log.view.refresh());
     announces.addEventListener('click', () => this.announce());
     this.log.frame.scroller.addEventListener('click', (event) => this.clicked(event), { signal: this.ending.signal });
   }
@@ -250,11 +253,13 @@ export class Extras {
     this.say();
   }
 
-  /** @param {1 | -1} way */
-  goToError(way) {
-    const line = nearest(this.marks.errors, this.current, way);
-    if (line) this.choose(line);
-    return line > 0;
+  /** To an error, as soon as one is known. @param {1 | -1} way @returns {Promise<boolean>} whether there is one */
+  async goToError(way) {
+    for (;;) {
+      const line = nearest(this.marks.errors, this.current, way);
+      if (line) this.choose(line);
+      if (line || !(await this.marks.more())) return line > 0;
+    }
   }
 
   /** @param {number} line */
@@ -345,6 +350,7 @@ export class Extras {
     if (errors[placeOf(errors, line)] === line) item.tone = 'error';
     else if (warnings[placeOf(warnings, line)] === line) item.tone = 'warning';
     else if (stderr.around(line)) item.tone = 'stderr';
+    if (item.line && isOn(this.tools.raw)) item.runs = written(item.line.text);
     const fold = this.headings.get(line);
     if (fold && item.line) {
       const last = Math.min(fold.to, this.log.feed.finished);
@@ -387,7 +393,7 @@ export class Extras {
     const { query, lines } = this.search;
     if (!query || lines[placeOf(lines, line)] !== line) return [];
     // the server's columns hold where the row shows the line as it was written
-    const same = !/[\r\b]|\x1b\[[0-9;]*[A-HJKPX@]/.test(raw);
+    const same = !isOn(this.tools.raw) && !/[\r\b]|\x1b\[[0-9;]*[A-HJKPX@]/.test(raw);
     const known = same ? this.search.of(line) : [];
     if (known.length) return known.filter(([, from, to]) => from < to && from < text.length).map(([, from, to]) => [from, to]);
     if (query.regex) return [];

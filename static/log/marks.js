@@ -36,6 +36,9 @@ export class Marks {
   /** @type {{ outputs: import('./http.js').Outputs, run: number } | null} */
   source = null;
 
+  /** @type {((more: boolean) => void)[]} */
+  waiting = [];
+
   /** @param {() => void} changed */
   constructor(changed) {
     this.changed = changed;
@@ -61,6 +64,17 @@ export class Marks {
     this.clear();
     this.source = { outputs, run };
     this.go();
+  }
+
+  /** Wait until more of what is there has been looked at; false if all of it has, or cannot be. @returns {Promise<boolean>} */
+  more() {
+    if (this.complete) return Promise.resolve(false);
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** @param {boolean} more */
+  told(more) {
+    for (const tell of this.waiting.splice(0)) tell(more);
   }
 
   /** There is more output. */
@@ -90,9 +104,11 @@ export class Marks {
         groups = this.groups.length;
         this.complete = done;
         this.changed();
+        this.told(true);
       }
     } catch {
       // a log without marks can be read all the same; what comes asks again
+      if (!abort.signal.aborted) this.told(false);
     }
     if (this.abort === abort) this.abort = null;
   }

@@ -27,6 +27,7 @@ export function makeTools({ tools, body, foot, state }) {
   for (const [value, text] of Object.entries(LEVELS)) levels.append(make('option', { value }, text));
   const foldAll = tool('Fold', 'Fold or unfold all groups (z)', 'false');
   foldAll.hidden = true;
+  const raw = tool('Raw', 'Escape codes and control characters as text', 'false');
   const announces = tool('Announce', 'Read out what is new, every 5 seconds at most', 'false');
   const spoken = make('span', { class: 'hide', role: 'status' });
   const line = make('input', {
@@ -43,13 +44,13 @@ export function makeTools({ tools, body, foot, state }) {
   const map = make('canvas', { class: 'map', part: 'minimap', 'aria-hidden': 'true' });
   const pill = make('button', { type: 'button', class: 'pill', part: 'pill', hidden: '' });
   const where = make('span', { class: 'where' });
-  tools.replaceChildren(finds, line, levels, foldAll, time, wrap, follow, top, end, plain, coloured);
+  tools.replaceChildren(finds, line, levels, foldAll, raw, time, wrap, follow, top, end, plain, coloured);
   body.append(map, pill);
   state.before(where);
   foot.append(announces, spoken);
   const all = [map, pill, where, announces, spoken, ...tools.children];
   return {
-    input, cased, regex, count, before, after, picks, stop, step, levels, foldAll, announces, spoken, line, time, wrap, follow, top, end, plain, coloured, map, pill, where, all,
+    input, cased, regex, count, before, after, picks, stop, step, levels, foldAll, raw, announces, spoken, line, time, wrap, follow, top, end, plain, coloured, map, pill, where, all,
   };
 }
 

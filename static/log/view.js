@@ -19,6 +19,7 @@ import { PLAIN } from './style.js';
  * @property {string} [text] of a gap or of the end
  * @property {string} [tone] how a gap, the end or a line of some level is to look
  * @property {string} [time] when it was printed
+ * @property {import('./ansi.js').Run[]} [runs] what to show in place of the line as a terminal would
  * @property {{ open: boolean, text: string }} [fold] it is the heading of a group
  */
 /**
@@ -353,8 +354,8 @@ function isShown(row, index, item, marked) {
 }
 
 /** What else decides how a row looks. @param {Item} item @param {boolean} marked */
-function keyOf({ kind, number, tone, time, fold }, marked) {
-  return `${kind} ${number} ${tone} ${time} ${fold?.open} ${fold?.text} ${marked}`;
+function keyOf({ kind, number, tone, time, fold, runs }, marked) {
+  return `${kind} ${!runs} ${number} ${tone} ${time} ${fold?.open} ${fold?.text} ${marked}`;
 }
 
 /** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked @param {boolean} wrap */
@@ -383,7 +384,8 @@ function show(row, index, item, marked, wrap) {
 }
 
 /** @param {Item} item */
-function runsOf({ line, text, fold }) {
+function runsOf({ line, text, fold, runs }) {
+  if (runs) return runs;
   if (fold && text) return [{ text, style: PLAIN }];
   return line ? resolved(line.text, line.opening).runs : [];
 }

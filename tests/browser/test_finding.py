@@ -121,6 +121,21 @@ async def test_lines_of_stderr_have_a_bar_and_are_shown_alone(store: Redis, watc
     await watched.wait_for_rows("all lines", lambda rows: len(rows) == 21)
 
 
+async def test_escape_codes_can_be_shown_as_text(store: Redis, watched: Watched) -> None:
+    line = "50%\r\x1b[31mred\x1b[0m \x1b]8;;https://x.test/\x07link\x1b]8;;\x07 \u202eabc \U0001f600 \0"
+    Writer(store.url, "raw-1").begin().write(line.encode() + b"\nplain\n").finish()
+    await watched.task("raw-1")
+    await watched.wait_for_line(2, "plain")
+    raw = watched.page.get_by_role("button", name="Raw", exact=True)
+    await raw.click()
+    wanted = "50%␍␛[31mred␛[0m ␛]8;;https://x.test/␇link␛]8;;␇ <U+202E>abc \U0001f600 ␀"
+    await watched.wait_for_line(1, wanted)
+    await watched.wait_for_line(2, "plain")
+    assert await watched.page.locator("livetask-log .row a[href^=https]").count() == 0
+    await raw.click()
+    await expect(watched.page.locator("livetask-log .row a[href^=https]")).to_have_count(1)
+
+
 async def test_groups_fold_nested_and_unclosed(store: Redis, watched: Watched) -> None:
     run = (
         Writer(store.url, "folds-1")

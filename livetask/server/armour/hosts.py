@@ -11,6 +11,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 
 ANY = "*"
@@ -38,6 +39,7 @@ def is_known(host: str, allowed: tuple[str, ...]) -> bool:
     return name in allowed or _is_own(name) or any(_is_below(name, one) for one in allowed)
 
 
+@lru_cache(256)
 def _is_own(name: str) -> bool:
     """Browsers take localhost and what is below it to the own machine, whatever a name server says."""
     if name == "localhost" or name.endswith(".localhost"):
