@@ -95,8 +95,10 @@ async def test_a_socket_cut_twenty_times_shows_everything_once(rig: Rig, server:
         await assert_exact(watched, "all", lines, task.writer)
 
 
-async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(rig: Rig, firefox: Firefox) -> None:
-    url = rig_store(rig)
+async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(
+    rig: Rig, store: Redis, firefox: Firefox
+) -> None:
+    url = store.url
     own = rig.serve(url)
     with steady(url, "fox-killed") as task:
         watched = await opened(firefox, own.url, "fox-killed")
