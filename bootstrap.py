@@ -41,6 +41,12 @@ PLAIN = ("vendor", "theme.js")  # taken over as they are
 PAGE_TYPES = {"socket.io.esm.min.d.ts": "socket.io-client"}
 # what the pages are served from: the same files, each page's modules joined and made small
 BUILT = ROOT / "static" / "built"
+# gzip's format, 3 % smaller; it comes with the development set, and so with what makes the wheel
+ZOPFLI = """
+import sys, zopfli.gzip
+for name in sys.argv[1:]:
+    open(f"{name}.gz", "wb").write(zopfli.gzip.compress(open(name, "rb").read()))
+"""
 SOURCE_MAP = re.compile(r"\n//# sourceMappingURL=\S*")
 
 # pip's settings, and the environment variable that tells uv the same
@@ -269,9 +275,15 @@ def build_pages(into: Path = BUILT) -> None:
         if path.is_file() and name.parts[0] != "built" and (path.suffix != ".js" or name.parts[0] in PLAIN):
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, into / name)
-    for path in [*into.rglob("*.js"), *into.rglob("*.css")]:
-        # the server sends these to browsers that understand them; no time inside, so that they are the same each time
-        Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+    compress([*into.rglob("*.js"), *into.rglob("*.css")])
+
+
+def compress(files: list[Path]) -> None:
+    """Write each file again, gzipped, beside itself: the server sends that to browsers that understand it."""
+    if not works([str(PYTHON), "-c", ZOPFLI, *map(str, files)]):
+        for path in files:
+            # no time inside, so that they are the same each time
+            Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
 
 
 def entries() -> list[str]:

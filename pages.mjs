@@ -46,6 +46,7 @@ const takeFromCore = (entry, short) => ({
     build.onResolve({ filter: /^(\.|core$)/ }, ({ kind, path, resolveDir, namespace }) => {
       if (namespace === 'core') return outside;
       const name = relative(STATIC, join(resolveDir, path));
+      if (kind === 'dynamic-import' && late.has(name)) return { path: posix.relative(posix.dirname(`/${entry}`), `/${name}`), external: true };
       if (!core.has(name)) return null;
       return short === null || kind === 'dynamic-import' ? outside : { path: name, namespace: 'core' };
     });

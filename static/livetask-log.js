@@ -10,6 +10,7 @@
 // (network), feed (thinking), view (rows), frame (what stands around them). Everything that people do with it, and lines
 // that are asked for by number, comes with extras.js when these stand.
 
+import { ready } from './log/ansi.js';
 import { clientOf } from './log/client.js';
 import { Feed } from './log/feed.js';
 import { makeFrame } from './log/frame.js';
@@ -36,6 +37,8 @@ export class LivetaskLog extends HTMLElement {
     this.follower = null;
     /** @type {[number, number] | null} lines that are marked */
     this.marks = null;
+    /** @type {(() => void)[] | null} what waits for the terminal, in its order */
+    this.turns = null;
     this.jumpPending = false;
     this.newFrom = 0;
     this.switching = 0;
@@ -69,7 +72,7 @@ export class LivetaskLog extends HTMLElement {
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
-    const { Extras } = await import('./log/extras.js');
+    const [{ Extras }] = await Promise.all([import('./log/extras.js'), import('./log/terminal.js')]);
     waiting.abort();
     if (!this.isConnected || this.extras) return;
     this.extras = new Extras(this);
@@ -174,8 +177,8 @@ export class LivetaskLog extends HTMLElement {
     this.jumpPending = this.marks !== null;
     this.follower = {
       request: () => this.feed.request(),
-      answered: (answer) => this.answered(answer),
-      received: (event, message) => this.received(event, message),
+      answered: (answer) => this.inTurn(() => this.answered(answer)),
+      received: (event, message) => this.inTurn(() => this.received(event, message), event !== 'output' || canShow(message)),
       linked: () => this.view.refresh(),
     };
     this.extras?.turnTo();
@@ -191,7 +194,25 @@ export class LivetaskLog extends HTMLElement {
   close() {
     if (this.follower) this.client.unfollow(this.feed.taskId, this.follower);
     this.follower = null;
+    this.turns = null;
     this.extras?.ranges.stop();
+  }
+
+  /** Do what the server's word asks for; from what needs the terminal on, when that has come. @param {() => void} act @param {boolean} [can] */
+  inTurn(act, can = true) {
+    if (this.turns) this.turns.push(act);
+    else if (can) act();
+    else {
+      const turns = [act];
+      this.turns = turns;
+      const go = () => {
+        // another task may be shown by now
+        if (this.turns !== turns) return;
+        this.turns = null;
+        for (const turn of turns) turn();
+      };
+      import('./log/terminal.js').then(go, go);
+    }
   }
 
   /** @param {Message} answer */
@@ -311,6 +332,11 @@ export class LivetaskLog extends HTMLElement {
   tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+/** Whether what has come so far can show this output. @param {Message} message */
+function canShow({ text, data }) {
+  return ready('\r') || ready(text ?? new TextDecoder('latin1').decode(data));
 }
 
 customElements.define('livetask-log', LivetaskLog);

@@ -284,7 +284,8 @@ offerHelp();
 showLink(client);
 
 const query = new URLSearchParams(location.search);
-choose({ tab: query.get('show') ?? '', text: query.get('q') ?? '', order: query.get('sort') ?? '' });
+// what was written before this module was there counts
+choose({ tab: query.get('show') ?? '', text: filter.input.value || (query.get('q') ?? ''), order: query.get('sort') ?? '' });
 view(kept('view') === 'list');
 showTelling();
 setInterval(() => grid.tick(), 500);

@@ -9,6 +9,8 @@ const PAGES = {
   plain: () => import('./plain.js'),
 };
 
+// cards and workflows show bars too
+await import('../log/terminal.js');
 await PAGES[document.body.dataset.page ?? '']?.();
 
 export {};

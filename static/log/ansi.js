@@ -3,9 +3,11 @@
 //
 // A line is resolved by itself; only the style in force at its beginning comes from the lines before it. Sequences
 // that move to other lines are for screen.js; those that mean something else (titles, modes) are left out. Control
-// characters become visible symbols, as do those that turn the direction of the text around. Pure: no DOM.
+// characters become visible symbols, as do those that turn the direction of the text around. Most logs are only ever
+// appended to: what writes again over what is written, columns.js and screen.js, comes with terminal.js when it is
+// needed. Pure: no DOM.
 
-import { PLAIN, SYMBOL, linked, parameters, same, styled } from './style.js';
+import { PLAIN, SYMBOL, linked, same, styled } from './style.js';
 
 /** @typedef {import('./style.js').Style} Style */
 /** @typedef {{ text: string, style: Style }} Run */
@@ -22,13 +24,32 @@ import { PLAIN, SYMBOL, linked, parameters, same, styled } from './style.js';
 export const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/;
 // what needs a cursor: a line without any of these is only ever appended to
 const MOVES = /[\r\b]|\x1b\[[0-9;]*[CDGKPX@`]/;
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
-const JOINS = /[\p{M}\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]/u;
+/** Escape sequences that reach beyond their line. */
+export const REACHES = /\x1b(?:\[[0-9;]*[ABEFHJLMfsu]|[78DEM])/;
+/** What may need a terminal: whatever is neither plain nor a colour, and what has only begun. */
+const REWRITES = /[\r\b]|\x1b(?!\[[0-9;:]*m)/;
 const STRING_END = /\x07|\x1b\\|\x9c/;
 /** The longest escape sequence that is believed to be one. */
 const MOST_SEQUENCE = 4096;
-/** Columns of a line that is rewritten; a cursor does not go beyond it. */
-const MOST_COLUMNS = 65536;
+/** @typedef {{ Columns: typeof import('./columns.js').Columns, Screen: typeof import('./screen.js').Screen }} Terminal */
+
+/** @type {Terminal | null} what writes over what is written, once it has come */
+let terminal = null;
+
+/** @param {Terminal} come */
+export function equip(come) {
+  terminal = come;
+}
+
+/** Whether a text can be shown as it should without what has not come yet. @param {string} text */
+export function ready(text) {
+  return terminal !== null || !REWRITES.test(text);
+}
+
+/** What writes rows again, if the text says so. @param {string} text */
+export function screenFor(text) {
+  return terminal && REACHES.test(text) ? terminal.Screen : null;
+}
 
 /**
  * Resolve one line.
@@ -38,7 +59,7 @@ const MOST_COLUMNS = 65536;
  */
 export function resolved(text, opening = PLAIN) {
   if (!SPECIAL.test(text)) return { runs: text ? [{ text, style: opening }] : [], closing: opening };
-  const screen = MOVES.test(text) ? new Columns(opening) : new Tape(opening);
+  const screen = terminal && MOVES.test(text) ? new terminal.Columns(opening) : new Tape(opening);
   read(text, screen);
   return { runs: screen.runs(), closing: screen.style };
 }
@@ -61,8 +82,8 @@ export function closing(text, opening) {
  * @param {string} text @param {Style} opening
  */
 export function compacted(text, opening) {
-  if (!MOVES.test(text)) return text;
-  const screen = new Columns(opening);
+  if (!terminal || !MOVES.test(text)) return text;
+  const screen = new terminal.Columns(opening);
   read(text, screen);
   return screen.encoded(opening);
 }
@@ -100,146 +121,6 @@ class Tape {
 
   runs() {
     return this.done;
-  }
-}
-
-/** A line whose columns can be written again. */
-export class Columns {
-  /** @param {Style} style */
-  constructor(style) {
-    this.style = style;
-    this.at = 0;
-    /** @type {string[]} */
-    this.signs = [];
-    /** @type {Style[]} */
-    this.styles = [];
-  }
-
-  /** @param {string} text */
-  write(text) {
-    for (const sign of text) {
-      if (sign === '\t') this.at = Math.min(MOST_COLUMNS, (Math.floor(this.at / 8) + 1) * 8);
-      else if (sign > '\u02ff' && JOINS.test(sign) && this.at > 0) this.join(sign);
-      else this.put(sign, this.style);
-    }
-  }
-
-  /** @param {string} text */
-  symbol(text) {
-    const style = { ...this.style, flags: this.style.flags | SYMBOL };
-    for (const sign of text) this.put(sign, style);
-  }
-
-  /** @param {string} sign */
-  join(sign) {
-    const at = this.signs[this.at - 1] === '' ? this.at - 2 : this.at - 1;
-    const held = this.signs[at] ?? ' ';
-    if (held.length < 32) this.signs[at] = held + sign;
-  }
-
-  /** @param {string} sign @param {Style} style */
-  put(sign, style) {
-    if (this.at >= MOST_COLUMNS) return;
-    this.fill();
-    // writing over the second half of a wide sign leaves a blank where its first half was
-    if (this.signs[this.at] === '' && this.at > 0) this.signs[this.at - 1] = ' ';
-    this.signs[this.at] = sign;
-    this.styles[this.at++] = style;
-    if (sign > '\u10ff' && WIDE.test(sign)) {
-      this.signs[this.at] = '';
-      this.styles[this.at++] = style;
-    }
-    if (this.signs[this.at] === '') this.signs[this.at] = ' ';
-  }
-
-  copy() {
-    const other = new Columns(this.style);
-    return Object.assign(other, { at: this.at, signs: [...this.signs], styles: [...this.styles] });
-  }
-
-  fill() {
-    while (this.signs.length < this.at) {
-      this.signs.push(' ');
-      this.styles.push(PLAIN);
-    }
-  }
-
-  /** @param {string} final the letter of the sequence, or '\r' or '\b' @param {number} count @param {string} [given] */
-  move(final, count, given = '') {
-    if (final === '\r') this.at = 0;
-    else if (final === '\b' || final === 'D') this.at = Math.max(0, this.at - count);
-    else if (final === 'C') this.at = Math.min(MOST_COLUMNS, this.at + count);
-    else if (final === 'G' || final === '`') this.at = Math.min(MOST_COLUMNS, count - 1);
-    else if (final === 'P') this.cut(this.at, count);
-    else if (final === '@') this.insert(count);
-    else if (final === 'X') this.blank(this.at, Math.min(this.signs.length, this.at + count));
-    else if (final === 'K') this.erase(Number.parseInt(given, 10) || 0);
-  }
-
-  /** @param {number} mode 0 from here to the end, 1 up to here, 2 all */
-  erase(mode) {
-    if (mode === 1) this.blank(0, Math.min(this.signs.length, this.at + 1));
-    else this.cut(mode === 2 ? 0 : this.at, Infinity);
-  }
-
-  /** @param {number} from @param {number} count */
-  cut(from, count) {
-    this.signs.splice(from, count);
-    this.styles.splice(from, count);
-  }
-
-  /** @param {number} count */
-  insert(count) {
-    if (this.at >= this.signs.length) return;
-    const blanks = Math.min(count, MOST_COLUMNS - this.signs.length);
-    for (let i = 0; i < blanks; i++) {
-      this.signs.splice(this.at, 0, ' ');
-      this.styles.splice(this.at, 0, PLAIN);
-    }
-  }
-
-  /** @param {number} from @param {number} to */
-  blank(from, to) {
-    for (let i = from; i < to; i++) {
-      this.signs[i] = ' ';
-      this.styles[i] = PLAIN;
-    }
-  }
-
-  /** @returns {Run[]} */
-  runs() {
-    /** @type {Run[]} */
-    const runs = [];
-    this.signs.forEach((sign, i) => {
-      const style = this.styles[i] ?? PLAIN;
-      const last = runs.at(-1);
-      if (last && same(last.style, style)) last.text += sign;
-      else runs.push({ text: sign, style });
-    });
-    return runs;
-  }
-
-  /** The line as text that resolves to it and leaves the cursor and the style as they are. @param {Style} opening */
-  encoded(opening) {
-    const text = this.drawn(opening, this.style);
-    return `${text}\r${this.at ? `\x1b[${this.at}C` : ''}`;
-  }
-
-  /** The same without the cursor. @param {Style} [opening] @param {Style} [closing] */
-  drawn(opening = PLAIN, closing = PLAIN) {
-    let text = '';
-    let style = opening;
-    const turn = (/** @type {Style} */ next) => {
-      if (next.link !== style.link) text += `\x1b]8;;${next.link ?? ''}\x07`;
-      if (!same({ ...next, link: style.link }, style)) text += `\x1b[${parameters(next) ? '0;' : ''}${parameters(next)}m`;
-      style = next;
-    };
-    for (const run of this.runs()) {
-      turn({ ...run.style, flags: run.style.flags & ~SYMBOL });
-      text += run.text;
-    }
-    turn(closing);
-    return text;
   }
 }
 

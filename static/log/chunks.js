@@ -1,8 +1,7 @@
 // The lines of a run that are held here: a cache of aligned pieces of 500 lines, bounded in characters, and the text that
 // comes now. What is not held can be asked for again, so the oldest used piece may always go. Pure.
 
-import { closing } from './ansi.js';
-import { REACHES } from './screen.js';
+import { REACHES, closing } from './ansi.js';
 import { Spans } from './spans.js';
 import { Strand, kept } from './strand.js';
 import { PLAIN } from './style.js';

@@ -3,7 +3,8 @@
 // into rows that were there has no row of its own: it is absorbed. Rows further up are final, as they are on a terminal
 // of this height. Rows have no greatest width. Pure.
 
-import { Columns, read } from './ansi.js';
+import { read } from './ansi.js';
+import { Columns } from './columns.js';
 import { PLAIN } from './style.js';
 
 /** @typedef {import('./style.js').Style} Style */
@@ -17,8 +18,6 @@ import { PLAIN } from './style.js';
 
 /** The greatest number of rows that can be written again. */
 export const MOST_ROWS = 100;
-/** Escape sequences that reach beyond their line. */
-export const REACHES = /\x1b(?:\[[0-9;]*[ABEFHJLMfsu]|[78DEM])/;
 /** A sequence that has only begun. */
 const UNFINISHED = /\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4000}\x1b?|[ -/]*)$/;
 

@@ -1,12 +1,12 @@
 // A text that follows itself, line by line, on its way to the shelf of lines: it holds the line that has not ended, and,
 // while a program writes rows again, the screen on which it does. Pure.
 
-import { closing, compacted } from './ansi.js';
-import { REACHES, Screen } from './screen.js';
+import { closing, compacted, screenFor } from './ansi.js';
 import { PLAIN } from './style.js';
 
 /** @typedef {import('./style.js').Style} Style */
 /** @typedef {import('./chunks.js').Line} Line */
+/** @typedef {import('./screen.js').Screen} Screen */
 
 /** Of one line no more is held; the rest is read when somebody asks for it. */
 export const MOST_STORED = 16_384;
@@ -73,9 +73,10 @@ export class Strand {
   /** @param {string} text without a newline @param {boolean} escapes whether there may be any */
   extend(text, escapes) {
     const { tail } = this;
+    const Screen = escapes && !this.screen && !tail.cut && screenFor(tail.text.slice(-SEQUENCE) + text);
     if (this.screen) this.screen.feed(text);
     else if (tail.cut) tail.cut += text.length;
-    else if (escapes && REACHES.test(tail.text.slice(-SEQUENCE) + text)) {
+    else if (Screen) {
       this.screen = new Screen(this.shelf, tail.line, tail.opening);
       this.screen.feed(tail.text + text);
     } else {

@@ -33,8 +33,8 @@ export function same(a, b) {
   return a === b || (a.flags === b.flags && a.ink === b.ink && a.ground === b.ground && a.link === b.link);
 }
 
-/** @type {Record<number, number>} */
-const ON = { 1: BOLD, 2: DIM, 3: ITALIC, 4: UNDERLINE, 7: INVERSE, 9: STRIKE, 21: UNDERLINE };
+/** @type {Record<number, number>} the flag that a code sets */
+export const ON = { 1: BOLD, 2: DIM, 3: ITALIC, 4: UNDERLINE, 7: INVERSE, 9: STRIKE, 21: UNDERLINE };
 /** @type {Record<number, number>} */
 const OFF = { 22: BOLD | DIM, 23: ITALIC, 24: UNDERLINE, 27: INVERSE, 29: STRIKE };
 
@@ -110,24 +110,6 @@ function extended(codes, at) {
   const [r = 0, g = 0, b = 0] = codes.slice(at + 1, at + 4);
   const whole = [r, g, b].every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
   return [whole ? TRUE_COLOUR + (r << 16) + (g << 8) + b : null, 4];
-}
-
-/**
- * The parameters of an SGR sequence that sets this style from the default; '' for the default itself.
- * @param {Style} style
- */
-export function parameters(style) {
-  const codes = [];
-  for (const [code, flag] of Object.entries(ON)) if (style.flags & flag && code !== '21') codes.push(code);
-  if (style.ink !== DEFAULT) codes.push(`38;${colourCodes(style.ink)}`);
-  if (style.ground !== DEFAULT) codes.push(`48;${colourCodes(style.ground)}`);
-  return codes.join(';');
-}
-
-/** @param {number} colour */
-function colourCodes(colour) {
-  if (colour < TRUE_COLOUR) return `5;${colour}`;
-  return `2;${(colour >> 16) & 255};${(colour >> 8) & 255};${colour & 255}`;
 }
 
 /**

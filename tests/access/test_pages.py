@@ -87,7 +87,7 @@ async def test_the_login_fits_a_phone_and_needs_no_script(guarded: Client, brows
     await context.close()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1400)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1400), ("light", 1400), ("dark", 390)])
 async def test_axe_finds_nothing_in_the_login_and_in_the_menu_of_who_one_is(
     guarded: Client, browser: Browser, scheme: str, width: int
 ) -> None:

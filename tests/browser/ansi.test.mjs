@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { closing, compacted, resolved, shown } from '../../static/log/ansi.js';
-import { BOLD, PLAIN, TRUE_COLOUR, parameters, styled } from '../../static/log/style.js';
+import { parameters } from '../../static/log/columns.js';
+import { BOLD, PLAIN, TRUE_COLOUR, styled } from '../../static/log/style.js';
+import '../../static/log/terminal.js';
 
 const styleOf = (text) => resolved(`${text}x`).runs.at(-1).style;
 

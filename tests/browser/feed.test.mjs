@@ -9,6 +9,7 @@ import { Feed } from '../../static/log/feed.js';
 import { marked } from '../../static/log/places.js';
 import { Rows } from '../../static/log/rows.js';
 import { PLAIN } from '../../static/log/style.js';
+import '../../static/log/terminal.js';
 
 const NONCE = 'abcdefghijkl';
 const cursor = (at, run = 1) => `${run}.${NONCE}.${at}`;

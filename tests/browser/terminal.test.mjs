@@ -11,6 +11,7 @@ import headless from '@xterm/headless';
 import { resolved, shown } from '../../static/log/ansi.js';
 import { CHUNK, Lines } from '../../static/log/chunks.js';
 import { BOLD, DEFAULT, PLAIN, TRUE_COLOUR } from '../../static/log/style.js';
+import '../../static/log/terminal.js';
 
 const COLUMNS = 100;
 const HERE = process.env.LIVETASK_TEST_RECORDINGS ? pathToFileURL(`${process.env.LIVETASK_TEST_RECORDINGS}/`) : new URL('./terminal/', import.meta.url);

@@ -59,10 +59,10 @@ async def test_following_lets_go_when_scrolled_up_and_the_view_stays_still(store
 async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come(
     store: Redis, watched: Watched
 ) -> None:
-    Writer(store.url, "early-1").begin().write(numbered(1, 300)).finish()
+    Writer(store.url, "pressed-1").begin().write(numbered(1, 300)).finish()
     held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
     await watched.page.route("**/log/extras.js", lambda route: held.set_result(route))
-    await watched.task("early-1")
+    await watched.task("pressed-1")
     await watched.wait_for_line(300, line_of(300))
     route = await asyncio.wait_for(held, 30)
     await watched.page.locator("livetask-log .row[data-line='295'] .no").click()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.browser.test_access_for_all import axe_faults
 from tests.browser.watching import Watched, wait_until
 from tests.system.rig import Dashboard
 
@@ -160,12 +161,13 @@ async def test_a_task_is_started_with_the_keyboard_alone(small: Dashboard, brows
 async def test_the_form_fits_its_screen_in_both_themes(
     small: Dashboard, browser: Browser, scheme: str, width: int, tmp_path: Path
 ) -> None:
-    watched = await Watched.open(browser, small.url, viewport={"width": width, "height": 844})
+    watched = await Watched.open(browser, small.url, viewport={"width": width, "height": 844}, bypass_csp=True)
     await watched.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     dialog = await opened(watched)
     await shown_call(dialog, "curl")
     await dialog.get_by_role("button", name="Start", exact=True).click()
     await expect(error(dialog, "target")).to_have_text("a value is needed")
+    assert await axe_faults(watched.page) == []
     await watched.page.screenshot(path=tmp_path / "form.png")
     box = await dialog.bounding_box()
     assert box

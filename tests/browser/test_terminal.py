@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route
 
 from tests.browser.test_modules import HERE, node
-from tests.browser.watching import Watched
+from tests.browser.watching import Watched, wait_until
 from tests.real.terminal_programs import FIXTURES, PROGRAMS, recorded
 from tests.server.serving import Writer
 from tests.system.rig import Redis
@@ -43,6 +45,25 @@ async def test_bars_that_are_drawn_again_keep_their_rows(store: Redis, watched: 
     await watched.page.reload()
     again = await watched.wait_for_rows("the end again", lambda rows: rows[-1]["kind"] == "end" and len(rows) == 5)
     assert [row["text"] for row in again[:-1]] == ["before", "one 100%", "two 100%", "after"]
+
+
+async def test_rows_that_are_written_again_wait_for_what_draws_them(store: Redis, watched: Watched) -> None:
+    run = Writer(store.url, "bars-3").begin().write(b"before\none 0%\ntwo 0%\n")
+    held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+    await watched.page.route("**/log/terminal.js", lambda route: held.set_result(route))
+    await watched.task("bars-3")
+    await watched.wait_for_line(3, "two 0%")
+    route = await asyncio.wait_for(held, 30)
+    run.write(b"\x1b[2A\r\x1b[2Kone 50%\n\x1b[2Ktwo 50%\n").write(b"after\nspin /\rspin -\n").finish()
+
+    async def waits() -> bool:
+        return bool(await watched.page.evaluate("document.querySelector('livetask-log').turns?.length > 0"))
+
+    await wait_until("output waits", waits)
+    assert [row["text"] for row in await watched.rows()] == ["before", "one 0%", "two 0%"]
+    await route.continue_()
+    rows = await watched.wait_for_rows("the end", lambda rows: rows[-1]["kind"] == "end")
+    assert [row["text"] for row in rows[:-1]] == ["before", "one 50%", "two 50%", "after", "spin -"]
 
 
 async def test_a_long_recording_joined_late_shows_its_last_screen(store: Redis, watched: Watched) -> None:
