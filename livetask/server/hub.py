@@ -231,6 +231,8 @@ class Hub:
         run = task.run(cursor.run)
         if run is None or run.nonce != cursor.nonce or wish.run not in (None, cursor.run):
             raise PositionUnknown(str(cursor))
+        if cursor.position == START:
+            return  # every run begins there, whatever is still kept of it
         if cursor.position.byte <= run.end.byte:
             await self._reads.of((task_id, cursor), lambda: self.store.read(task_id, cursor, 1, 1))
         elif run.how not in (None, "LOST"):

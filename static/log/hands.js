@@ -149,7 +149,9 @@ export class Hands {
       { keys: 'y', does: 'copy the link to the marked lines', run: () => this.copyLink() },
       { keys: 'Escape', does: 'leave the search, the selection, the mark', run: () => extras.escape() },
     ]);
-    const help = { keys: '?', does: 'this list', run: () => bound.some((one) => one.keys === '?' && one !== help) || this.help() };
+    // a page has a list of its own, and it may be bound later than this
+    const left = () => bound.some((one) => one.keys === '?' && one !== help);
+    const help = { keys: '?', does: 'this list', run: () => this.help(), left };
     const unbindHelp = bind([help]);
     // the first time it opens this search, the second time the browser's own
     document.addEventListener('keydown', (event) => {

@@ -1,6 +1,6 @@
 // Keys without modifiers, also two in a row (`g g`). Off while somebody types.
 
-/** @typedef {{ keys: string, does: string, run: () => void }} Binding */
+/** @typedef {{ keys: string, does: string, run: () => void, left?: () => boolean }} Binding  `left`: to another binding of the page */
 
 const SECOND_WITHIN_MS = 900;
 
@@ -22,7 +22,7 @@ export function bind(bindings) {
     const both = performance.now() - at < SECOND_WITHIN_MS ? `${first} ${event.key}` : '';
     const binding = bindings.find(({ keys }) => keys === both) ?? bindings.find(({ keys }) => keys === event.key);
     [first, at] = binding ? ['', 0] : [event.key, performance.now()];
-    if (!binding) return;
+    if (!binding || binding.left?.()) return;
     event.preventDefault();
     binding.run();
   };
