@@ -260,11 +260,13 @@ class Mask:
 
     def text(self, text: str) -> str:
         """The same for a text that is whole."""
+        if len(text) < LEAST_CHARACTERS:
+            return text
         try:
             data = text.encode()
         except UnicodeEncodeError:
             return text  # half a surrogate pair: Redis takes it no more than we do
-        found = self.hidden(data)
+        found = self.hidden_at_once(data)
         return text if found is data else found.decode("utf-8", "replace")
 
     def decided(self, data: bytes) -> int:

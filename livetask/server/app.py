@@ -49,6 +49,7 @@ from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
 from livetask.server.places import static_dir, templates_dir
+from livetask.server.process import room_for, settled
 from livetask.server.published import Published
 from livetask.server.reach import LOUD, check_reach, is_loopback
 from livetask.server.reconciling import Asks, Reconciler
@@ -114,6 +115,7 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     SettingInvalid if others could reach the address and that is not wanted, AddressRefused if it cannot be had.
     """
     check_address(settings)
+    room_for(settings.max_viewers)
     app = make_app(settings, celery_app)
     stopping = app[STOPPING]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -122,6 +124,7 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
         settings.host, settings.port, settings.path_prefix, settings.tls_cert, settings.tls_key, stop_s=_STOP_S
     )
     runner = await place.open(app)
+    settled()
     try:
         if not is_loopback(settings.host) and not _ways(settings).asks:
             print(LOUD, file=sys.stderr, flush=True)

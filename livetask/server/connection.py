@@ -16,6 +16,7 @@ Must never know: Socket.IO, viewers.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import re
 from collections.abc import Callable, Coroutine
@@ -30,8 +31,6 @@ from livetask.server.link import Link, Switched, switch
 from livetask.server.wire import error_json
 
 if TYPE_CHECKING:
-    import asyncio
-
     from aiohttp import web
 
     from livetask.server.engine import Engine
@@ -49,7 +48,8 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
 
     ``link``: its WebSocket, when that is what it uses. ``queue``: what waits for the next poll.
     ``pinged_s``: since when it owes the answer to a ping, on the loop's clock; None when it owes none.
-    ``heard``: is given each text first; what it says True to goes no further.
+    ``work``: handles its messages, and its end. ``heard``: is given each text first; what it says True to goes no
+    further.
     """
 
     def __init__(self, server: Engine, sid: str, polls: bool) -> None:
@@ -63,7 +63,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
         self.pinged_s: float | None = None
         self.heard: Callable[[str], bool] | None = None
         self._context: contextvars.Context | None = None
-        self._work: asyncio.Task[None] | None = None
+        self.work: asyncio.Task[None] | None = None
 
     # ---- a WebSocket
 
@@ -140,13 +140,16 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
 
     def received(self) -> None:
         """As the holder of a link: what came is handled now, or when what came before it has been."""
-        if self._work is None and (todo := self._next()) is not None:
-            self._work = self.server.run(self._handle(todo), self._context)
+        if self.work is None and (todo := self._next()) is not None:
+            self._begin(todo)
 
     def lost(self) -> None:
         """As the holder of a link."""
-        if self._work is None and not self.closed:
-            self._work = self.server.run(self._handle(None), self._context)
+        if self.work is None and not self.closed:
+            self._begin(None)
+
+    def _begin(self, todo: Coroutine[Any, Any, None] | None) -> None:
+        self.work = asyncio.get_running_loop().create_task(self._handle(todo), context=self._context)
 
     async def _handle(self, todo: Coroutine[Any, Any, None] | None) -> None:
         """Handle messages until there are none; and the end of the connection, after the last of them."""
@@ -158,7 +161,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
                 await link.room()
                 todo = self._next()
         finally:
-            self._work = None
+            self.work = None
         if link.transport.is_closing():
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
 
@@ -171,13 +174,13 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
                 self._refuse(said)
             elif isinstance(said, bytes):
                 return self.server.heard(self.sid, said)
+            elif said == "3":
+                if self.pinged_s is not None:
+                    self.schedule_ping()
             elif self.heard is not None and self.heard(said):
                 continue
             elif said.startswith("4"):
                 return self.server.heard(self.sid, said[1:])
-            elif said == "3":
-                if self.pinged_s is not None:
-                    self.schedule_ping()
             elif said == "1":
                 return self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
             # anything else is nothing that a client has to say, and is passed over

@@ -10,7 +10,6 @@ Must never know: who connects, and what is said.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -117,12 +116,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no typ
 
     # ---- what connections need
 
-    def run(self, todo: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
+    def run(self, todo: Coroutine[Any, Any, None]) -> None:
         """Do something for a connection; ``shutdown`` waits for it."""
-        task = asyncio.get_running_loop().create_task(todo, context=context)
+        task = asyncio.get_running_loop().create_task(todo)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def heard(self, sid: str, data: str | bytes) -> None:
         """A client has said something. What is wrong with it never ends the connection."""
@@ -142,11 +140,13 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no typ
         """Cut all connections, and return when their ends have been handled."""
         for rounds in (self.pings, self._patience, self._mute):
             rounds.stop()
-        for connection in list(self.sockets.values()):
+        connections = list(self.sockets.values())
+        for connection in connections:
             connection.cut()
         await asyncio.sleep(0)  # the event loop tells of lost connections in its next turn
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_LAST_S)
+        ends = {*self._tasks, *(connection.work for connection in connections if connection.work is not None)}
+        if ends:
+            await asyncio.wait(ends, timeout=_LAST_S)
 
     # ---- rounds
 

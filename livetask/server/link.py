@@ -33,6 +33,8 @@ _READ_AHEAD_BYTES = 64 * 1024
 _FULL_BYTES = 1024 * 1024
 """Beyond this, what the other end says waits until it has taken what it was told."""
 _CLOSE, _PONG = 0x8, 0xA
+_read_into = memoryview(bytearray(64 * 1024))
+"""One for all: what is read into it is taken out before anything else is read."""
 
 
 class Holder(Protocol):
@@ -45,7 +47,7 @@ class Holder(Protocol):
         """The connection has ended. Called once."""
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """See the module's docstring. ``holder``: see there. ``most_bytes``: a longer message ends the connection."""
 
     __slots__ = ("_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "transport")
@@ -119,7 +121,14 @@ class Link(asyncio.Protocol):
 
     # ---- from the event loop
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _read_into
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.take(bytes(_read_into[:nbytes]))
+
+    def take(self, data: bytes) -> None:
+        """Bytes have come."""
         broken, _ = self._reader.feed_data(data)
         if broken:
             error = self._queue.exception()
@@ -180,7 +189,7 @@ def switch(request: web.Request, holder: Holder, most_bytes: int, first: bytes =
     http.transport = None  # it is not to be closed with what ends here
     http.connection_lost(None)
     if early.data:
-        asyncio.get_running_loop().call_soon(link.data_received, early.data)
+        asyncio.get_running_loop().call_soon(link.take, early.data)
     return link
 
 

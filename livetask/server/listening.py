@@ -25,6 +25,9 @@ BASE = web.AppKey("BASE", str)
 IDLE_S = 75.0
 """How long a connection may be silent between two requests: more than the 60 s that proxies keep theirs."""
 
+_BACKLOG = 1024
+"""Connections that wait to be accepted: viewers come back all at once; the system may allow fewer."""
+
 HEADERS_BYTES = 8190
 """The longest line of a request and the longest header; aiohttp allows 128 headers."""
 
@@ -66,7 +69,7 @@ class Place:
 
     async def _listen(self, runner: web.AppRunner, context: ssl.SSLContext | None) -> None:
         try:
-            await web.TCPSite(runner, self.host, self.port, ssl_context=context).start()
+            await web.TCPSite(runner, self.host, self.port, ssl_context=context, backlog=_BACKLOG).start()
         except OSError as error:
             raise AddressRefused(self.host, self.port, error) from error
 

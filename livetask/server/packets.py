@@ -7,6 +7,7 @@ context variable: a message is decoded, handled and answered in one context, tha
 
 from __future__ import annotations
 
+import json
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,8 +19,28 @@ packed_here: ContextVar[bool] = ContextVar("livetask_packed_here", default=False
 """Whether the connection whose message is being handled packs its packets."""
 
 
+def _bounded(digits: str) -> int:
+    if len(digits) > 100:
+        raise ValueError("a number of so many digits takes too long to read")
+    return int(digits)
+
+
+class _Json:
+    """JSON as python-socketio asks for it, by a reader and a writer that are made once in place of for each packet."""
+
+    loads = staticmethod(json.JSONDecoder(parse_int=_bounded).decode)
+    _encode = staticmethod(json.JSONEncoder(separators=(",", ":")).encode)
+
+    @classmethod
+    def dumps(cls, value: Any, **_: Any) -> str:
+        """The value as short as it can be."""
+        return cls._encode(value)
+
+
 class TextPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
     """A packet that is not looked through for bytes before it is written: there are hardly ever any in an answer."""
+
+    json = _Json
 
     def __init__(
         self,

@@ -21,19 +21,24 @@ class Sharing(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, asyncio.Future[T | None]] = {}
+        self._under_way: dict[Hashable, list[asyncio.Future[T | None]]] = {}
 
     async def of(self, key: Hashable, ask: Callable[[], Awaitable[T | None]]) -> T | None:
         """The answer to the question ``key``, which ``ask`` would get."""
-        while (under_way := self._under_way.get(key)) is not None:
-            answer = await asyncio.shield(under_way)
+        loop = asyncio.get_running_loop()
+        while (others := self._under_way.get(key)) is not None:
+            mine: asyncio.Future[T | None] = loop.create_future()
+            others.append(mine)
+            answer = await mine
             if answer is not None:
                 return answer
-        mine = self._under_way[key] = asyncio.get_running_loop().create_future()
+        waiting = self._under_way[key] = []
         answer = None
         try:
             answer = await ask()
             return answer
         finally:
             del self._under_way[key]
-            mine.set_result(answer)
+            for one in waiting:
+                if not one.done():  # it may have given up
+                    one.set_result(answer)

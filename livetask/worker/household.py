@@ -19,8 +19,9 @@ from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_
 from livetask.worker.facts import exit_detail, now_ms
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
+from livetask.worker.room import RUN_RESERVED_BYTES, reserve
 from livetask.worker.shipping import Shipping, Terms
-from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_end, read_json, runs_in
+from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_end, read_file, read_json, runs_in
 from livetask.worker.teeing import Tee
 
 _FIND_S = 0.5
@@ -36,7 +37,8 @@ _QUIET_S = 0.1
 
 @dataclass(slots=True)
 class _Watch:
-    """What is seen of one run. Times are monotonic. ``gone_s``: since when its process is known to have left it."""
+    """What is seen of one run. Times are monotonic. ``gone_s``: since when its process is known to have left it.
+    ``has_room``: what it says at its end has room on the disk."""
 
     run_fd: int
     seen_s: float
@@ -47,6 +49,7 @@ class _Watch:
     told_end: dict[str, Any] | None = None
     finished_s: float | None = None
     progress: str = ""
+    has_room: bool = False
 
 
 class Household:
@@ -110,7 +113,10 @@ class Household:
             return
         paths = RunPaths(self.directory, nonce)
         try:
-            facts = RunFacts.parse(Path(paths.of("run")).read_bytes())
+            data = read_file(paths.of("run"))
+            if b"\n" not in data and self.main_is_alive:
+                return  # it is about to be written
+            facts = RunFacts.parse(data)
             run = Shipping(paths, facts, self._terms)
             fd = os.open(paths.of("run"), os.O_RDWR | os.O_CLOEXEC)
         except (OSError, ValueError, KeyError):
@@ -171,6 +177,8 @@ class Household:
                     self._set_end(run, end, is_stored=stored is not None)
                     return
             if alive and written is None:
+                if not watch.has_room:
+                    watch.has_room = reserve(watch.run_fd, 0, RUN_RESERVED_BYTES)
                 return
             watch.gone_s = watch.gone_s or now_s
         self._seek_cause(run, watch, now_s)
@@ -231,7 +239,7 @@ class Household:
             return now_ms()
         files = ("run",) if is_stored else ("run", "out")
         try:
-            return max(Path(paths.of(file)).stat().st_mtime_ns for file in files) // 1_000_000
+            return max(os.stat(paths.of(file)).st_mtime_ns for file in files) // 1_000_000  # noqa: PTH116 - as there
         except OSError:
             return now_ms()
 

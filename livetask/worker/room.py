@@ -13,6 +13,9 @@ from functools import cache
 from typing import cast
 
 RESERVED_BYTES = 256 * 1024
+RUN_RESERVED_BYTES = 32 * 1024
+"""For how a run ends, in the file that says what it is. The shipper reserves it, at its first look at the run: where
+there is none, the end is told another way."""
 
 _KEEP_SIZE = 1
 _PUNCH_HOLE = 2

@@ -160,7 +160,8 @@ class Shipper:
             if run.following.held_bytes > order.spool_cap_bytes * 9 // 8:
                 self._free_run(run, order.spool_cap_bytes)
         excess = sum(run.following.held_bytes for run in runs) - order.spool_host_cap_bytes
-        for run in sorted(runs, key=lambda run: (not run.is_finished, -run.following.held_bytes)):
+        largest = sorted(runs, key=lambda run: (not run.is_finished, -run.following.held_bytes)) if excess > 0 else ()
+        for run in largest:
             if excess <= 0:
                 break
             before = run.following.held_bytes

@@ -17,6 +17,8 @@ from typing import Any
 
 from livetask.worker.spool import BELL
 
+_encoded = json.JSONEncoder(default=repr).encode
+
 LINE_BYTES = min(4096, getattr(select, "PIPE_BUF", 512))
 
 
@@ -34,7 +36,7 @@ class Teller:
 
     def tell(self, what: str, **facts: Any) -> bool:
         """Tell it; whether it was told. Never waits, never raises OSError."""
-        line = json.dumps({"what": what, **facts}, default=repr).encode() + b"\n"
+        line = _encoded({"what": what, **facts}).encode() + b"\n"
         try:
             if len(line) <= LINE_BYTES and posix.write(self._open(), line) == len(line):
                 return True

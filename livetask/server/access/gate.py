@@ -31,6 +31,7 @@ from livetask.server.access.standing import AGAIN_S, Loss, Standing
 from livetask.server.listening import BASE
 
 CALLER = web.RequestKey("CALLER", Caller)
+PRESENTED = web.RequestKey("PRESENTED", Presented)
 GATE: web.AppKey[Gate] = web.AppKey("GATE")
 LOST = web.RequestKey("LOST", Loss)
 """Set when a request is ended because its caller is not recognised any more."""
@@ -157,11 +158,14 @@ async def _as(caller: Caller, request: web.Request, handler: Handler) -> web.Str
 
 def presented_by(request: web.Request) -> Presented:
     """What a request brings along."""
+    if PRESENTED in request:
+        return request[PRESENTED]
     headers: dict[str, tuple[str, ...]] = {}
     for name, value in request.headers.items():
         name = name.lower()
         headers[name] = (*headers.get(name, ()), value)
-    return Presented(request.remote or "", headers, dict(request.cookies))
+    found = request[PRESENTED] = Presented(request.remote or "", headers, dict(request.cookies))
+    return found
 
 
 def _route_of(request: web.Request) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from livetask.access_errors import Forbidden
 from livetask.errors import TaskNotAllowed, TaskUnknown
@@ -38,6 +39,7 @@ def may(caller: Caller, ability: str, facts: TaskFacts) -> bool:
     return ability in ("view", "start") or _allowed(caller, "view", facts)
 
 
+@lru_cache(1024)
 def may_everywhere(caller: Caller, ability: str) -> bool:
     """Whether the caller may do it with every task there is, so that no task needs to be looked at."""
     wanted = {ability} if ability == "start" else {ability, "view"}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 MOST = 20_000
@@ -48,6 +49,7 @@ class Rates:
         return len(self._full_at_s)
 
 
+@lru_cache(4096)
 def place_of(address: str) -> str:
     """What stands for an address: of IPv6 the network that one household is given, since it has 2**64 of them."""
     try:

@@ -1,0 +1,107 @@
+"""What it costs to ship a million lines: ``python -m tests.bench.ship_cost [lines] [rounds]``.
+
+A spool with lines of 100 bytes is shipped by the shipper as a worker starts it; user and system time of its process,
+less that of one that finds nothing to ship. Beside it, in the same run: redis-py alone, which reads the same file and
+adds it to a stream, an entry for each line and one for each 16 KiB. Interleaved, the least of the rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+
+from livetask.worker.order import Order
+from livetask.worker.spool import RunFacts, RunSpool, make_directory, new_nonce
+from tests.bench.processes import Valkey, python, valkey
+
+LINES = 1_000_000
+ROUNDS = 3
+_LINE = b"2026-01-02 03:04:05 INFO worker: step 1234 of 5678 took 0.123 s, 3 failed, 55 rows written, go on!!\n"
+_CHUNK_BYTES = 16 * 1024
+_TOGETHER_BYTES = 32 * _CHUNK_BYTES
+_CAP_BYTES = 1 << 30
+
+
+def shipper_s(store: Valkey, place: Path, lines: int, *, mask: bool) -> float:
+    """Seconds of CPU of a shipper that ships one run of that many lines, from its start to its end."""
+    directory, lock_fd = make_directory(place / new_nonce())
+    facts = RunFacts(new_nonce(), "bench.ship", new_nonce(), "first", "q", "", "", "()", "{}", 1, "h", "w", 1, False)
+    if lines:
+        spool = RunSpool(directory, facts)
+        for _ in range(0, lines, 1000):
+            os.write(spool.out_fd, _LINE * 1000)
+        spool.end({"how": "SUCCESS", "size": spool.size_bytes()})
+        spool.close()
+    order = Order(
+        *(str(directory), os.getpid(), store.url, new_nonce(), False, 25, _CHUNK_BYTES, 8 << 20, _CAP_BYTES),
+        *(_CAP_BYTES, 3600, 20, 1000, 10, 1000, mask),
+    )
+    before = _children_s()
+    process = subprocess.Popen(python("livetask.worker.shipper"), stdin=subprocess.PIPE)
+    bell = os.open(directory / "bell", os.O_RDWR | os.O_NONBLOCK)
+    os.write(bell, b'{"what": "stop"}\n')
+    process.communicate(order.as_bytes(), timeout=300)
+    os.close(bell)
+    os.close(lock_fd)
+    return _children_s() - before
+
+
+def bare_s(store: Valkey, place: Path, lines: int, entry_bytes: int) -> float:
+    """Seconds of CPU that redis-py takes to add the same lines to a stream."""
+    file = place / "lines"
+    with file.open("wb") as out:
+        for _ in range(0, lines, 1000):
+            out.write(_LINE * 1000)
+    with redis.Redis.from_url(store.url) as client, file.open("rb", buffering=0) as source:
+        client.delete("bench")
+        began = time.process_time()
+        while data := source.read(_TOGETHER_BYTES // entry_bytes * entry_bytes):
+            pipeline = client.pipeline(transaction=False)
+            for at in range(0, len(data), entry_bytes):
+                pipeline.execute_command("XADD", "bench", "MAXLEN", "~", "1000", "*", "d", data[at : at + entry_bytes])
+            pipeline.execute()
+        return time.process_time() - began
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(lines: int, rounds: int) -> dict[str, float]:
+    """The least seconds of CPU, by what was run."""
+    best: dict[str, float] = {}
+    with valkey() as store, tempfile.TemporaryDirectory(prefix="livetask-bench-") as name:
+        place = Path(name)
+        ways: dict[str, Callable[[], float]] = {
+            "start": lambda: shipper_s(store, place, 0, mask=True),
+            "shipper, known secrets hidden": lambda: shipper_s(store, place, lines, mask=True),
+            "shipper, nothing to hide": lambda: shipper_s(store, place, lines, mask=False),
+            "redis-py, an entry for 16 KiB": lambda: bare_s(store, place, lines, _CHUNK_BYTES),
+            "redis-py, an entry for a line": lambda: bare_s(store, place, lines, len(_LINE)),
+        }
+        for _ in range(rounds):
+            for way, run in ways.items():
+                best[way] = min(best.get(way, float("inf")), run())
+    start = best.pop("start")
+    return {way: took - start * way.startswith("shipper") for way, took in best.items()}
+
+
+def main() -> None:
+    lines, rounds = (int(text) for text in (*sys.argv[1:], *(str(LINES), str(ROUNDS))[len(sys.argv) - 1 :]))
+    print(f"| {lines:,} lines of 100 bytes | s of CPU |\n| --- | --- |")
+    for way, took in measure(lines, rounds).items():
+        print(f"| {way} | {took:.2f} |")
+    print("\nat most 0.3 s for a million are wanted of the shipper")
+
+
+if __name__ == "__main__":
+    main()
