@@ -51,7 +51,7 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
             pieces.append(Missing(item, replace(cursor, position=item.end)))
             start = at = item.end
             continue
-        if len(item.data) > room and room < max_bytes:
+        if len(item.data) > room and room < max_bytes and (pieces or _is_something(waiting, text)):
             break  # the next read begins where this entry does: one round trip, not two
         data = item.data[:room]
         sgr = sgr if waiting else item.sgr
@@ -67,6 +67,12 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     held = incomplete(data) if text and not is_final else 0
     flush(data[: len(data) - held])
     return Pieces(tuple(pieces), at == found.end, found.end, found.how)
+
+
+def _is_something(waiting: list[bytes], text: bool) -> bool:
+    """There is more than the beginning of a character, which would be held back, and nothing sent, for ever."""
+    data = b"".join(waiting)
+    return len(data) > (incomplete(data) if text else 0)
 
 
 def incomplete(data: bytes) -> int:

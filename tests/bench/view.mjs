@@ -1,5 +1,7 @@
 // The log views that are compared: each puts itself into the page and says what it shows. `window.way` has newest(), the
-// text of the last row that is shown; jump(line); shows(line). All are given the same output by the same server.
+// text of the last row that is shown; jump(line); shows(line); top(), the number of the first line that is shown; count(),
+// how many lines it knows of; held(), the characters of the log that it holds, NaN where it does not say. livetask alone
+// has search(text). All are given the same output by the same server.
 
 const query = new URLSearchParams(location.search);
 const server = query.get('server');
@@ -11,6 +13,7 @@ const DECODER = new TextDecoder();
 /** All of the output, piece by piece, as a program would take it. @param {(text: string) => void} took */
 async function followed(took) {
   const { io } = await import(`${server}/static/vendor/socket.io.esm.min.js`);
+  window.loaded = performance.now();
   const socket = io(server, { transports: ['websocket'] });
   socket.on('output', ({ data, cursor }) => {
     took(DECODER.decode(data, { stream: true }));
@@ -21,6 +24,7 @@ async function followed(took) {
 
 async function livetask() {
   await import(`${server}/static/livetask-log.js`);
+  window.loaded = performance.now();
   const log = document.createElement('livetask-log');
   log.setAttribute('task-id', task);
   place.replaceWith(log);
@@ -29,6 +33,17 @@ async function livetask() {
     newest: () => rows().at(-1)?.text.textContent ?? '',
     jump: (line) => log.jump(line),
     shows: (line) => rows().some(({ item }) => item.number === line),
+    top: () => log.extras.lineAt(log.view.top),
+    count: () => log.feed.finished,
+    held: () => log.feed.lines.size,
+    search: async (text) => {
+      const begun = performance.now();
+      await log.search(text);
+      const { search } = log.extras;
+      const first = await window.until(() => search.total > 0, 30_000);
+      await window.until(() => search.state === 'done', 60_000);
+      return { first_ms: first, all_ms: performance.now() - begun, matches: search.total };
+    },
   };
 }
 
@@ -88,6 +103,9 @@ async function tanstack() {
       later();
     },
     shows: (line) => shown.some(({ index }) => index === line - 1 && seen(index)),
+    top: () => Math.floor(place.scrollTop / ROW_PX) + 1,
+    count: () => lines.length,
+    held: () => lines.reduce((sum, line) => sum + line.length, 0),
   };
 }
 
@@ -102,6 +120,9 @@ async function xterm() {
     newest: () => text(active.viewportY + terminal.rows - 1) || text(active.viewportY + terminal.rows - 2),
     jump: (line) => terminal.scrollToLine(Math.max(0, line - 20)),
     shows: (line) => line - 1 >= active.viewportY && line - 1 < active.viewportY + terminal.rows && text(line - 1) !== '',
+    top: () => active.viewportY + 1,
+    count: () => active.length,
+    held: () => NaN,
   };
 }
 
@@ -135,5 +156,16 @@ window.tailShown = (line, withinMs) => window.until(() => window.way?.newest().s
 window.jumped = (line, withinMs) => {
   window.way.jump(line);
   return window.until(() => window.way.shows(line), withinMs);
+};
+/** How many lines a view that was scrolled up moves while so many lines come, at most, as each frame shows it. */
+window.moved = async (lines, withinMs) => {
+  const [top, count, begun] = [window.way.top(), window.way.count(), performance.now()];
+  let most = 0;
+  while (window.way.count() < count + lines) {
+    if (performance.now() - begun > withinMs) return NaN;
+    await new Promise(requestAnimationFrame);
+    most = Math.max(most, Math.abs(window.way.top() - top));
+  }
+  return most;
 };
 window.way = await { livetask, tanstack, xterm }[query.get('way')]();

@@ -1,10 +1,11 @@
-"""The same in Firefox: what the page shows is what the task wrote, through reloads, cuts and a killed server; and a log
-of a hundred thousand lines is shown through a window."""
+"""The same in Firefox: what the page shows is what the task wrote, through reloads, cuts, a killed server and a killed
+store; and a log of a hundred thousand lines is shown through a window."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -19,7 +20,7 @@ from tests.real.firefox import Firefox, a_firefox, find_firefox
 from tests.server.serving import Writer
 from tests.system.rig import Dashboard, Redis, Rig
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 _FUNCTION = re.compile(r"\s*(?:async\s*)?\([^)]*\)\s*=>")
 
@@ -55,14 +56,23 @@ class WatchedInFirefox(Watched):
         return []  # the browser's own log is not read here; Chromium's tests look at it
 
 
-@pytest_asyncio.fixture
-async def firefox() -> AsyncIterator[Firefox]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started() -> AsyncIterator[Firefox]:
+    """It takes longer to start than most of these tests."""
     program = find_firefox()
     if program is None:
         pytest.skip("no Firefox on the PATH (firefox-esr or firefox, or LIVETASK_TEST_FIREFOX): Chromium was tested")
     async with a_firefox(program) as found:
         yield found
-        assert [text for text in found.errors if "/socket.io/" not in text] == []  # these were cut on purpose
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def firefox(started: Firefox) -> AsyncIterator[Firefox]:
+    """A tab that shows nothing yet."""
+    await started.go("about:blank")
+    started.errors.clear()
+    yield started
+    assert [text for text in started.errors if "/socket.io/" not in text] == []  # these were cut on purpose
 
 
 async def opened(firefox: Firefox, url: str, task_id: str) -> Watched:
@@ -83,20 +93,24 @@ async def test_a_reload_in_mid_run_shows_everything_once(rig: Rig, server: Dashb
         await assert_exact(watched, "screen", lines, task.writer)
 
 
-async def test_a_socket_cut_twenty_times_shows_everything_once(rig: Rig, server: Dashboard, firefox: Firefox) -> None:
+async def test_a_socket_cut_fifty_times_shows_everything_once(rig: Rig, server: Dashboard, firefox: Firefox) -> None:
+    rng = random.Random(51)
     with FaultProxy(server.port) as proxy, steady(rig_store(rig), "fox-cut") as task:
         watched = await opened(firefox, f"http://127.0.0.1:{proxy.port}", "fox-cut")
         await watched.page.evaluate("document.querySelector('livetask-log').setAttribute('mode', 'all')")
         cuts = 0
-        while cuts < 20:
+        while cuts < 50:
             await reached(watched, task.lines)
+            await asyncio.sleep(rng.random() * 0.1)  # the cut comes at any moment of the delivery
             cuts += 1 if proxy.cut() else 0
         lines = await asyncio.to_thread(task.end)
         await assert_exact(watched, "all", lines, task.writer)
 
 
-async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(rig: Rig, firefox: Firefox) -> None:
-    url = rig_store(rig)
+async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(
+    rig: Rig, store: Redis, firefox: Firefox
+) -> None:
+    url = store.url
     own = rig.serve(url)
     with steady(url, "fox-killed") as task:
         watched = await opened(firefox, own.url, "fox-killed")
@@ -108,6 +122,20 @@ async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(rig: Ri
         await reached(watched, task.lines + 100)
         lines = await asyncio.to_thread(task.end)
         await assert_exact(watched, "screen", lines, task.writer)
+
+
+async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(rig: Rig, firefox: Firefox) -> None:
+    own_store = rig.redis("always")
+    own = rig.serve(own_store.url)
+    writer = Writer(own_store.url, "fox-store").begin().write(numbered(1, 500))
+    watched = await opened(firefox, own.url, "fox-store")
+    await watched.wait_for_line(500)
+    await asyncio.to_thread(own_store.kill)
+    await watched.wait_for_foot("store unreachable", within_s=60)
+    await asyncio.to_thread(own_store.start, "always")
+    await watched.wait_for_foot("live", within_s=60)
+    writer.write(numbered(501, 900)).finish()
+    await assert_exact(watched, "screen", 900, writer)
 
 
 async def test_a_long_log_is_shown_through_a_window_that_stays_where_it_is(

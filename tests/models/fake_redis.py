@@ -24,7 +24,11 @@ _KEPT_BELLS = 1000
 
 
 class FakeRedis:
-    """See livetask.server.connecting.Reached. ``away``: it answers nobody. ``slow_s``: the most it takes to answer."""
+    """See livetask.server.connecting.Reached.
+
+    ``away``: it answers nobody. ``slow_s``: the most it takes to answer. ``hiccups``: so many of its next answers get
+    lost.
+    """
 
     def __init__(self, chance: random.Random) -> None:
         self.hashes: dict[str, dict[bytes, bytes]] = {}
@@ -32,6 +36,7 @@ class FakeRedis:
         self.watched: dict[str, float] = {}
         self.away = False
         self.slow_s = 0.0
+        self.hiccups = 0
         self._chance = chance
         self.number = 0
         self._rang = asyncio.Event()
@@ -39,6 +44,9 @@ class FakeRedis:
     async def pipe(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         await self._answering()
         answers = [self._done([str(word) for word in command]) for command in commands]
+        if self.hiccups and commands[0][0] != "PING":
+            self.hiccups -= 1
+            raise Unreachable("the answer was lost")
         await self._answering()
         return answers
 
@@ -135,7 +143,8 @@ def _text(at: Id) -> bytes:
 class FakeRun:
     """A worker's writes of one run. ``journal``: all that the task printed, whatever became of it.
 
-    ``base``: before it the spool holds nothing any more. ``how``: how it is to end, once all is shipped.
+    ``base``: before it the spool holds nothing any more. ``how``: how it is to end, once all is shipped. ``gone``: what
+    is before it may be missing in Redis, now or earlier. ``ended``: how often it came to an end.
     """
 
     def __init__(self, fake: FakeRedis, task_id: str, nonce: str) -> None:
@@ -149,10 +158,13 @@ class FakeRun:
         self.cuts: list[tuple[Position, Position, str]] = []
         self.how: str | None = None
         self.base = START
+        self.gone = START
+        self.ended = 0
 
     # ---- as the scripts do it
 
     def begin(self, first: Position = START, first_why: str = "") -> None:
+        self.gone = max(self.gone, first)
         fields = self.fake.hashes.setdefault(self.task, {b"runs": b"0", b"open": b"0"})
         self.ordinal = self.ordinal or int(fields[b"runs"]) + 1
         runs = max(self.ordinal, int(fields[b"runs"]))
@@ -197,6 +209,7 @@ class FakeRun:
             return "ENDED"
         if how != "LOST" and self.stored_end != self.end:
             return "GAP"
+        self.ended += 1
         self._of_run(how=how)
         if not known:
             self._set(open=int(self.fake.hashes[self.task][b"open"]) - 1)
@@ -260,6 +273,7 @@ class FakeRun:
         stream = self.fake.streams.get(self.output, [])
         if self.is_stored and len(stream) > entries:
             del stream[:entries]
+            self.gone = max(self.gone, Position(*stream[0][0]))
             self._of_run(first=Position(*stream[0][0]), first_why="trimmed")
 
     def _held(self, name: str) -> bytes | None:

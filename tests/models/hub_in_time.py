@@ -1,14 +1,17 @@
 """The hub in simulated time: workers print, viewers come, stall, acknowledge and go, Redis trims, forgets and is away.
 
 ``simulate`` draws so many steps from a seed. Each viewer checks what it is told as it is told it: pieces and gaps join
-without a hole and without an overlap, bytes are those that the task printed at that position, and an end comes only
-where the run's output ends. When all is over, everybody has everything but what was announced as missing.
+without a hole and without an overlap, bytes are those that the task printed at that position, what is said to be
+missing is missing, no more is under way than the window allows, and an end comes once, where the run's output ends.
+When all is over, everybody has everything but what was announced as missing, knows that it has, and knows how the task
+and each of its runs stand.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +19,9 @@ from dataclasses import dataclass, field
 from unittest import mock
 
 from livetask.errors import PositionUnknown, RedisUnavailable, RunUnknown, TaskUnknown
-from livetask.position import START, Cursor, Position
+from livetask.position import START, Cursor, Gap, Position
 from livetask.server import backoff, hub, pump
-from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset
+from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset, RunChanged, TaskChanged
 from livetask.server.feed import Follower
 from livetask.server.frames import Told
 from livetask.server.hub import Hub
@@ -30,6 +33,11 @@ TASKS = 6
 VIEWERS = 14
 RUNS = 3
 HOLD_S = 60.0
+CALM_S, SOON_S = 50.0, 5.0
+"""Longer than any lease, and much shorter than what is swept."""
+
+WINDOW_BYTES = 4096
+"""The smallest that there is; what is under way is one piece of it."""
 
 
 @dataclass
@@ -62,6 +70,13 @@ class FakeViewer:
         self.at: Cursor | None = None
         self.over: Cursor | None = None
         self.held: list[Cursor] = []
+        self.under_way: list[tuple[Cursor, int]] = []
+        self.text = False
+        self.was_given = False
+        self.caught_up: Cursor | None = None
+        self.ends: Counter[str] = Counter()
+        self.runs: dict[str, str | None] = {}
+        self.state = ""
 
     @property
     def drained(self) -> bool:
@@ -79,21 +94,52 @@ class FakeViewer:
             self._goes_on(event.start, event.cursor)
             run = self.house.run_of(self.task_id, event.cursor)
             assert event.data == run.data(event.start, event.cursor.position)
+            self._is_text(event, run)
+            self._bounded(event.cursor, len(event.data))
             self.house.counts["output"] += 1
         elif isinstance(event, Missing):
             self._goes_on(event.gap.start, event.cursor)
+            self._is_true(event.gap, self.house.run_of(self.task_id, event.cursor))
             self.house.counts[f"gap: {event.gap.reason}"] += 1
         elif isinstance(event, CaughtUp):
             if self.at is None or self.at.nonce != event.cursor.nonce:
                 assert event.cursor.position == START, "a later run begins at its start"
                 self.at = event.cursor
             assert event.cursor == self.at
+            self.caught_up = event.cursor
+        elif isinstance(event, RunChanged):
+            self.runs[event.run.nonce] = event.run.how
+        elif isinstance(event, TaskChanged):
+            self.state = event.task.state
         elif isinstance(event, Reset):
-            self.at = event.cursor
-            self.over = None
-            self.house.counts[f"reset: {event.reason}"] += 1
+            raise AssertionError(f"{event.reason}: all is sent again long before a viewer has to begin anew")
         elif isinstance(event, Ended):
             self._ended(event)
+
+    def _is_text(self, event: Output, run: FakeRun) -> None:
+        """Who is sent text is sent whole characters, but before a gap and at the end."""
+        end = event.cursor.position
+        decoder = getincrementaldecoder("utf-8")("replace")
+        decoder.decode(event.data)
+        if self.text and decoder.getstate()[0]:
+            rest = run.data(end, run.end)
+            over = run.ended or end.byte <= run.gone.byte or end.byte in [start for start, _ in run.gaps]
+            assert over or (rest and not 0x80 <= rest[0] < 0xC0), f"a character is cut at {end}"
+
+    def _bounded(self, cursor: Cursor, size: int) -> None:
+        """One who acknowledges has no more under way than the window, or one piece that fits into it."""
+        self.under_way.append((cursor, size))
+        if self.follower is not None and self.acks:
+            total = sum(size for _, size in self.under_way)
+            assert total <= WINDOW_BYTES, f"{total} bytes are under way, the window is {WINDOW_BYTES}"
+
+    def _is_true(self, gap: Gap, run: FakeRun) -> None:
+        """What is announced as missing has been given up by the worker, or has left Redis."""
+        if gap.reason == "dropped":
+            parts = [(start, end) for start, end in run.gaps if start <= gap.start.byte and gap.end.byte <= end]
+            assert parts, f"{gap} was not dropped"
+        else:
+            assert gap.end.byte <= run.gone.byte, f"{gap} is there: only what is before {run.gone} has ever left"
 
     def _goes_on(self, start: Position, cursor: Cursor) -> None:
         assert not self.stalls, "told although it stalls"
@@ -102,6 +148,7 @@ class FakeViewer:
         else:
             assert start == START, "a later run begins at its start"
         self.at = cursor
+        self.was_given = True
         self.held.append(cursor)
 
     def _ended(self, event: Ended) -> None:
@@ -111,6 +158,9 @@ class FakeViewer:
         else:
             assert self.at == cursor, f"told of the end at {self.at}, which is {cursor}"
         assert event.run.how is not None
+        self.ends[cursor.nonce] += 1
+        ended = self.house.run_of(self.task_id, cursor).ended
+        assert self.ends[cursor.nonce] <= ended, f"told more often of an end than it came, which is {ended} times"
         self.at = self.over = cursor
         self.house.counts["end"] += 1
 
@@ -118,6 +168,7 @@ class FakeViewer:
         if self.follower is not None and self.held:
             self.house.hub.ack(self.follower, self.held[-1])
             self.held.clear()
+            self.under_way.clear()
 
 
 def simulate(seed: int, steps: int) -> Counter[str]:
@@ -143,7 +194,7 @@ def _measured_by(loop: SimulatedLoop, seed: int) -> Iterator[None]:
 async def _simulated(chance: random.Random, steps: int) -> Counter[str]:
     fake = FakeRedis(chance)
     wrong: list[BaseException] = []
-    centre = Hub(store_on(fake), window_bytes=4096, sweep_s=15.0, hold_s=HOLD_S, on_failure=wrong.append)
+    centre = Hub(store_on(fake), window_bytes=WINDOW_BYTES, sweep_s=15.0, hold_s=HOLD_S, on_failure=wrong.append)
     house = House(chance, fake, centre, wrong=wrong)
     await house.hub.start()
     names = [name for name, weight in _WEIGHTS.items() for _ in range(weight)]
@@ -242,7 +293,8 @@ async def _join(house: House) -> None:
 
 
 async def _follow(house: House, viewer: FakeViewer, whence: str | Cursor) -> None:
-    follower = await house.hub.subscribe(viewer.task_id, viewer, Wish(binary=house.chance.random() < 0.5), whence)
+    viewer.text = house.chance.random() < 0.5
+    follower = await house.hub.subscribe(viewer.task_id, viewer, Wish(binary=not viewer.text), whence)
     viewer.follower, viewer.at = follower, follower.sub.cursor
     viewer.follower.sub.acks = viewer.acks
     house.viewers.append(viewer)
@@ -324,6 +376,48 @@ async def _slow(house: House) -> None:
     house.fake.slow_s = house.chance.choice((0.0, 0.001, 0.05, 0.5))
 
 
+async def _calm(house: House) -> None:
+    """Nothing is wrong for a while, and from then on what happens is told long before anything is swept."""
+    house.fake.away, house.fake.slow_s, house.fake.hiccups = False, 0.0, 0
+    for viewer in house.viewers:
+        viewer.stalls = False
+    for run in [run for runs in house.tasks.values() for run in runs]:
+        run.ship()
+    await _acknowledging(house, CALM_S, 1.0)
+    stalling = [viewer for viewer in house.viewers if house.chance.random() < 0.3]
+    for viewer in stalling:
+        viewer.stalls = True
+    for task_id in list(house.tasks):
+        house.fake.hiccups = house.chance.choice((0, 0, 0, 1))
+        _something(house, task_id)
+        await asyncio.sleep(house.chance.choice((0.0, 0.3)))
+    for viewer in stalling:
+        viewer.stalls = False
+    await _acknowledging(house, SOON_S, 0.05)
+    house.fake.hiccups = 0
+    for viewer in house.viewers:
+        last = house.tasks[viewer.task_id][-1]
+        assert viewer.at == Cursor(last.ordinal, last.nonce, last.end), f"late at {viewer.at}, the end is {last.end}"
+        assert last.how is None or viewer.over == viewer.at, "late with an end"
+
+
+def _something(house: House, task_id: str) -> None:
+    """Another run begins, or the last one goes on, is given up and lives, or ends."""
+    runs = house.tasks[task_id]
+    if runs[-1].how is not None and house.chance.random() < 0.5:
+        runs.append(FakeRun(house.fake, task_id, f"nonce{house.number:05}{len(runs)}"))
+        runs[-1].begin()
+    run = runs[-1]
+    if run.how is None:
+        if house.chance.random() < 0.3:
+            run.finish("LOST")
+        run.write(b"a line\n" * house.chance.choice((1, 1, 900)))
+        run.ship()
+        if house.chance.random() < 0.3:
+            run.how = "SUCCESS"
+            run.ship()
+
+
 async def _wait(house: House) -> None:
     await asyncio.sleep(house.chance.choice((0.0, 0.001, 0.03, 0.3, 2.0, 20.0)))
 
@@ -331,11 +425,11 @@ async def _wait(house: House) -> None:
 _STEPS = {
     "print": _print, "drop": _drop, "begin": _begin, "finish": _end, "lose the lease": _lost, "join": _join,
     "leave": _leave, "come back": _come_back, "stall": _stall, "ack": _ack, "trim": _trim, "fail over": _fail_over,
-    "flush": _flush, "away": _away, "slow": _slow, "wait": _wait,
+    "flush": _flush, "away": _away, "slow": _slow, "wait": _wait, "calm": _calm,
 }  # fmt: skip
 _WEIGHTS = {
     "print": 30, "drop": 1, "begin": 5, "finish": 3, "lose the lease": 1, "join": 8, "leave": 2, "come back": 4,
-    "stall": 3, "ack": 12, "trim": 2, "fail over": 1, "flush": 1, "away": 1, "slow": 1, "wait": 20,
+    "stall": 3, "ack": 12, "trim": 2, "fail over": 1, "flush": 1, "away": 1, "slow": 1, "wait": 20, "calm": 1,
 }  # fmt: skip
 
 
@@ -370,3 +464,7 @@ async def _settled(house: House) -> None:
         last = house.tasks[viewer.task_id][-1]
         wanted = Cursor(last.ordinal, last.nonce, last.end)
         assert viewer.over == wanted, f"{viewer.task_id}: a viewer is told of {viewer.over}, the end is {wanted}"
+        assert viewer.caught_up or not viewer.was_given, f"{viewer.task_id}: nobody said that this is all"
+        known = {run.nonce: viewer.runs.get(run.nonce, run.how) for run in house.tasks[viewer.task_id]}
+        assert known == {run.nonce: run.how for run in house.tasks[viewer.task_id]}, "a run's end was not told"
+        assert viewer.state in ("", last.how), f"{viewer.task_id}: {viewer.state} was told, it is {last.how}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import tempfile
 from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,13 +26,17 @@ from hypothesis.stateful import (
 
 from livetask.errors import PositionUnknown
 from livetask.keys import Keys
-from livetask.position import START, Cursor, Entry, Gap, Position
+from livetask.position import START, Cursor, Gap, Position
+from livetask.server.events import Output
+from livetask.server.pieces import cut
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.store import Store
+from livetask.server.subscription import PIECE_SIZES, Subscription, Wish
 from tests.models.fake_redis import FakeRedis, FakeRun, store_on
 from tests.models.hub_in_time import simulate
 from tests.models.simulated import SimulatedLoop
 from tests.real.writer import RunWriter
+from tests.server.archiving import Archiving
 
 STEPS, PARTS = 10_000, 8
 SEED = 20_000
@@ -205,8 +212,22 @@ def test_hours_pass_in_simulated_time_and_waiting_for_nothing_is_an_error() -> N
 # ---------------------------------------------------------------- a run's life on a real Redis
 
 
+WINDOW_BYTES = 8192
+
+
+@dataclass
+class Reader:
+    """``given``: the cursors behind each piece. ``text``: with question marks where something is missing."""
+
+    sub: Subscription
+    at: Position = START
+    text: bytearray = field(default_factory=bytearray)
+    gaps: list[Gap] = field(default_factory=list)
+    given: list[Cursor] = field(default_factory=list)
+
+
 class RunLife(RuleBasedStateMachine):
-    """One run and its readers, by the real scripts and the real store. ``url``: where."""
+    """One run, its archive and its readers, by the real scripts and the real store. ``url``: where."""
 
     url = ""
 
@@ -214,9 +235,11 @@ class RunLife(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.client = redis.Redis.from_url(self.url)
-        self.store = Store(self.url)
+        self.place = tempfile.TemporaryDirectory()
+        self.archiving = Archiving(self.url, "livetask", Path(self.place.name))
+        self.store = self.archiving.store
         self.writer = RunWriter(self.client, f"life-{secrets.token_hex(6)}", cap_bytes=512)
-        self.readers: list[tuple[Position, bytearray, list[Gap]]] = []
+        self.readers: list[Reader] = []
         self.how: str | None = None
         self.printed = bytearray()
         self.dropped: list[Gap] = []
@@ -226,16 +249,28 @@ class RunLife(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     def teardown(self) -> None:
-        self.do(self.store.close())
+        """Whatever has become of it, in the end everybody comes to the end, also who reads from the start."""
+        try:
+            self.join()
+            for reader in self.readers:
+                self._catch_up(reader)
+            self.what_readers_have_is_what_was_printed_minus_gaps()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self.do(self.archiving.__aexit__())
+        self.place.cleanup()
         self.runner.close()
         self.client.close()
 
     @initialize()
     def begin(self) -> None:
         assert self.writer.begin() == self.writer.begin() == 1
+        self.join()
 
     @precondition(lambda self: self.how in (None, "LOST"))
-    @rule(data=DATA, many=st.integers(1, 6))
+    @rule(data=DATA, many=st.sampled_from([1, 2, 6, 200]))
     def append(self, data: bytes, many: int) -> None:
         """A LOST run that prints is taken back."""
         self._heal()
@@ -291,27 +326,63 @@ class RunLife(RuleBasedStateMachine):
         self.how = how if wins else self.how
 
     @rule()
+    def archive(self) -> None:
+        """What there is moves to the shelf; if it has ended, Redis gives it up."""
+        self._heal()
+        self.do(self.archiving.move(self.writer.task_id))
+
+    @rule()
+    def come(self) -> None:
+        self.join()
+
     def join(self) -> None:
-        self.readers.append((START, bytearray(), []))
+        """A reader begins at the start."""
+        self.readers.append(Reader(Subscription(Wish(), Cursor(1, self.writer.nonce, START), WINDOW_BYTES)))
 
     @precondition(lambda self: self.readers)
-    @rule(who=st.integers(0, 99), at_once=st.integers(1, 5))
-    def read(self, who: int, at_once: int) -> None:
-        """A reader goes on from its cursor: what it is given follows on what it has."""
-        at, text, gaps = self.readers[who % len(self.readers)]
-        found = self.do(
-            self.store.read(self.writer.task_id, Cursor(1, self.writer.nonce, at), max_bytes=50, count=at_once)
-        )
-        for item in found.items:
-            assert item.start == at
-            if isinstance(item, Entry):
-                assert item.data == self.printed[at.byte : item.end.byte]
-                text += item.data
+    @rule(who=st.integers(0, 99), at_once=st.integers(1, 5), most=st.sampled_from([50, WINDOW_BYTES]))
+    def read(self, who: int, at_once: int, most: int) -> None:
+        """A reader goes on from its cursor, as far as its window allows: what it is given follows on what it has."""
+        self._read(self.readers[who % len(self.readers)], at_once, most)
+
+    def _catch_up(self, reader: Reader) -> None:
+        self._heal()
+        while reader.at != self.writer.end:
+            before = reader.at
+            if reader.given:
+                reader.sub.ack(reader.given[-1])
+            self._read(reader, 64, WINDOW_BYTES)
+            assert reader.at != before, f"nothing is given at {before}, and the end is {self.writer.end}"
+
+    def _read(self, reader: Reader, at_once: int, most: int) -> None:
+        room = reader.sub.room(True)
+        if not room:
+            assert reader.sub.under_way_bytes > WINDOW_BYTES - PIECE_SIZES[-1], "it has room and is given nothing"
+            return
+        cursor = reader.sub.cursor
+        assert cursor is not None
+        found = self.do(self.store.read(self.writer.task_id, cursor, max_bytes=min(most, room), count=at_once))
+        pieces = cut(found, cursor, text=False, max_bytes=room)
+        for piece in pieces.pieces:
+            if isinstance(piece, Output):
+                assert piece.start == reader.at
+                assert piece.data == self.printed[reader.at.byte : piece.cursor.position.byte]
+                reader.text += piece.data
             else:
-                gaps.append(item)
-                text += b"?" * item.size_bytes
-            at = item.end
-        self.readers[who % len(self.readers)] = (at, text, gaps)
+                assert piece.gap.start == reader.at
+                reader.gaps.append(piece.gap)
+                reader.text += b"?" * piece.gap.size_bytes
+            reader.at = piece.cursor.position
+            reader.given.append(piece.cursor)
+        reader.sub.took(pieces.pieces, pieces.reached)
+
+    @precondition(lambda self: self.readers)
+    @rule(who=st.integers(0, 99), which=st.integers(0, 99))
+    def acknowledge(self, who: int, which: int) -> None:
+        """Up to anything that it was given, also once more and out of order; or all of it."""
+        reader = self.readers[who % len(self.readers)]
+        if reader.given:
+            reader.sub.ack(reader.given[which % len(reader.given)] if which < 50 else reader.given[-1])
 
     @rule(who=st.integers(0, 99))
     def leave(self, who: int) -> None:
@@ -319,11 +390,18 @@ class RunLife(RuleBasedStateMachine):
             self.readers.pop(who % len(self.readers))
 
     @invariant()
+    def windows_are_kept_and_open_again(self) -> None:
+        for reader in self.readers:
+            if reader.sub.acks:
+                assert 0 <= reader.sub.under_way_bytes <= WINDOW_BYTES + PIECE_SIZES[-1]
+
+    @invariant()
     def what_readers_have_is_what_was_printed_minus_gaps(self) -> None:
-        for at, text, gaps in self.readers:
+        for reader in self.readers:
+            at, text = reader.at, bytes(reader.text)
             assert at == START.after(bytes(self.printed[: at.byte]))
-            for gap in gaps:
-                assert gap.reason in ("trimmed", "lost")
+            for gap in reader.gaps:
+                assert gap.reason == "trimmed", "all else was sent again"
                 text = text[: gap.start.byte] + self.printed[gap.start.byte : gap.end.byte] + text[gap.end.byte :]
             assert text == self.printed[: at.byte]
 
@@ -337,9 +415,14 @@ class RunLife(RuleBasedStateMachine):
             assert self.writer.append(stored, bytes(self.printed[stored.byte :]))[0] == "OK"
 
 
+def live(url: str, examples: int) -> None:
+    """Live through so many runs; raises what is wrong."""
+    machine = type("RunLifeHere", (RunLife,), {"url": url})
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))  # type: ignore[no-untyped-call]
+
+
 def test_whatever_becomes_of_a_run_its_readers_have_what_it_printed_or_know_what_they_miss(redis_server: Any) -> None:
-    machine = type("RunLifeHere", (RunLife,), {"url": redis_server.url})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))  # type: ignore[no-untyped-call]
+    live(redis_server.url, 25)
 
 
 def test_keys_of_the_simulated_redis_are_those_of_the_real_one() -> None:

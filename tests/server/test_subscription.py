@@ -241,6 +241,13 @@ def test_any_order_of_events_gives_the_text_minus_told_gaps_and_one_end(
     assert not client.pull(stored, 3)
 
 
+def test_half_a_character_before_an_entry_that_does_not_fit_does_not_wait_for_ever() -> None:
+    first, second = Entry(START, b"\xc3"), Entry(Position(1, 1), b"\xa9" + b"x" * 4095)
+    found = Slice(START, (first, second), second.end, None)
+    pieces = cut(found, Cursor(1, NONCE, START), text=True, max_bytes=4096).pieces
+    assert [piece.data for piece in pieces if isinstance(piece, Output)] == ["é".encode() + b"x" * 4094]
+
+
 @given(data=st.binary(max_size=12), cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_text_cut_anywhere_decodes_to_the_same(data: bytes, cuts: list[int]) -> None:
     bounds = sorted({0, len(data), *(min(one, len(data)) for one in cuts)})
