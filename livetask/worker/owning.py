@@ -1,4 +1,6 @@
-"""Handing on to the tasks that a task starts who owns them, and of which group's workflow they are."""
+"""What a run hands on to the tasks that it starts: who owns them, and of which group's workflow they are.
+
+And that a task with the run's own id was sent: the run is not the task's last."""
 
 from __future__ import annotations
 
@@ -15,6 +17,8 @@ def hand_on_owner(headers: Any = None, **_: Any) -> None:
     run = current_run()
     if run is None or not isinstance(headers, dict):
         return
+    if headers.get("id") == run.task_id:
+        run.replaced = True
     if run.facts.owner:
         headers.setdefault(OWNER_HEADER, run.facts.owner)
     if run.facts.root_id.startswith(GROUP):

@@ -14,13 +14,18 @@ from typing import Any
 
 import redis
 
-from tests.bench import append, fanout, machine, replay, table
+from tests.bench import append, fanout, machine, native_programs, raw_read, replay, table
 from tests.bench.fanout import Cell
 from tests.bench.processes import Valkey, valkey
 from tests.bench.ways import WAYS, Way, way
 
-USUAL = ((1, 1_000.0), (10, 1_000.0), (100, 1_000.0), (100, 10_000.0))
-QUICK = ((10, 1_000.0), (100, 1_000.0))
+USUAL = (
+    (1, 1.0), (1, 1_000.0), (1, 100_000.0), (10, 1_000.0), (10, 100_000.0), (100, 1_000.0), (100, 10_000.0),
+    (1_000, 10.0), (1_000, 1_000.0),
+)  # fmt: skip
+QUICK = ((100, 10_000.0),)
+MOST_FOR_LINES = 10_000
+"""Above so many lines a second the ways that bring a line at a time only show how they fall behind."""
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -61,14 +66,20 @@ def measured(chosen: argparse.Namespace, store: Valkey) -> list[str]:
                 rounds["append", one.name].append(append.measure(one, store, chosen.lines))
                 _told(number, "append", one)
         for cell in chosen.cells if "fanout" in want else ():
-            for one in (one for one in chosen.ways if one.there):
+            for one in _taking_part(chosen, cell):
                 rounds[cell, one.name].append(fanout.measure(one, cell, store))
                 _told(number, f"{cell.viewers} x {cell.rate:g}/s", one)
         for one in chosen.ways if "replay" in want else ():
             if one.keeps:
                 rounds["replay", one.name].append(replay.measure(one, store, int(chosen.backlog_mb * 1e6)))
                 _told(number, "replay", one)
+        if "replay" in want:
+            rounds["replay", "raw"].append(raw_read.measure(store, int(chosen.backlog_mb * 1e6)))
     return _tables(chosen, rounds, want)
+
+
+def _taking_part(chosen: argparse.Namespace, cell: Cell) -> list[Way]:
+    return [one for one in chosen.ways if one.there and (one.chunked or cell.rate <= MOST_FOR_LINES)]
 
 
 def _tables(chosen: argparse.Namespace, rounds: dict[Any, list[Any]], want: Sequence[str]) -> list[str]:
@@ -84,8 +95,8 @@ def _tables(chosen: argparse.Namespace, rounds: dict[Any, list[Any]], want: Sequ
             )
         )
     if "replay" in want:
-        results = [(one, rounds["replay", one.name]) for one in chosen.ways]
-        tables.append(table.replay_table(results, chosen.backlog_mb))
+        results = [(one, rounds["replay", one.name]) for one in chosen.ways if one.keeps]
+        tables.append(table.replay_table(results, rounds["replay", "raw"], chosen.backlog_mb))
     return tables
 
 
@@ -106,7 +117,8 @@ def main(arguments: Sequence[str]) -> int:
         tables = measured(chosen, store)
     command = shlex.join(["python", "-m", "tests.bench", *arguments])
     took = f"`{command}`, {chosen.rounds} round(s) in {time.monotonic() - begun:.0f} s."
-    text = "\n\n".join([*tables, table.NOTE, f"{about} {took}"])
+    viewers = f"The viewers are {native_programs.viewers_named()}."
+    text = "\n\n".join([*tables, table.NOTE, f"{about} {viewers} {took}"])
     print(text)
     if chosen.write:
         table.write_between_markers(chosen.write, text)

@@ -68,27 +68,28 @@ def fanout_table(results: Sequence[tuple[Cell, Way, Sequence[Shown]]]) -> str:
     return _table(head, rows)
 
 
-def replay_table(results: Sequence[tuple[Way, Sequence[Replayed]]], megabytes: float) -> str:
-    """One row a way; one that keeps nothing has nothing to replay."""
+def replay_table(
+    results: Sequence[tuple[Way, Sequence[Replayed]]], raw_mb_per_s: Sequence[float], megabytes: float
+) -> str:
+    """One row a way. ``raw_mb_per_s``: what a bare socket reads of the same by XRANGE, in the same rounds."""
     rows = []
     for way, rounds in results:
-        if not rounds:
-            rows.append([way.title, "keeps nothing", *["-"] * 5])
-            continue
         rows.append(
             [
                 way.title,
                 _spread([r.delivered * 100 for r in rounds], _share),
                 _spread([r.mb_per_s for r in rounds], _fine),
+                f"{median(r.mb_per_s for r in rounds) / median(raw_mb_per_s):.0%}",
                 _spread([r.mb_cpu_ms for r in rounds], _fine),
                 _spread([r.first_ms for r in rounds], _fine),
                 f"{max(r.peak_bytes for r in rounds) / 1e6:.0f}",
                 _client([r.client_share for r in rounds]),
             ]
         )
+    rows.append(["a bare socket reads XRANGE, for nobody", "-", _spread(raw_mb_per_s, _fine), "100%", *["-"] * 4])
     head = [
-        f"replay of {megabytes:g} MB", "delivered", "MB/s", "server CPU, ms/MB", "first line, ms", "server peak, MB",
-        "viewer's CPU",
+        f"replay of {megabytes:g} MB", "delivered", "MB/s", "of a bare socket", "server CPU, ms/MB", "first line, ms",
+        "server peak, MB", "viewer's CPU",
     ]  # fmt: skip
     return _table(head, rows)
 

@@ -33,6 +33,11 @@ class Way:
     keeps: bool = True
 
     @property
+    def chunked(self) -> bool:
+        """It brings many lines in one piece."""
+        return self.writer not in ("tutorial", "stirfried", "node")
+
+    @property
     def there(self) -> bool:
         """It can be measured here."""
         return self.server != "floor-c" or native_programs.built("floor") is not None
