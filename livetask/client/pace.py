@@ -17,7 +17,7 @@ WINDOW_BYTES = 16 * 1024
 """Until the server has told its window: less than any sensible one."""
 
 SILENT_S = 20.0
-"""A line without a sign for this long is dead; the server's heartbeat comes every 5 s by default."""
+"""A line without a sign for this long is dead; the server's heartbeat comes every 5 s, or 15 s where nothing moves."""
 
 RETRY_LEAST_S = 0.1
 RETRY_MOST_S = 5.0

@@ -47,7 +47,7 @@ if open <= 0 then
   if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
   if state == 'KILLED' then state = 'FAILURE' end
   redis.call('HSET', task, 'state', state)
-  if state ~= 'RETRY' then
+  if state ~= 'RETRY' and state ~= 'QUEUED' then
     redis.call('HSET', task, 'ended_at', whole(ended))
     stopped(task, state)
   end

@@ -174,13 +174,13 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
                 self._refuse(said)
             elif isinstance(said, bytes):
                 return self.server.heard(self.sid, said)
+            elif said == "3":
+                if self.pinged_s is not None:
+                    self.schedule_ping()
             elif self.heard is not None and self.heard(said):
                 continue
             elif said.startswith("4"):
                 return self.server.heard(self.sid, said[1:])
-            elif said == "3":
-                if self.pinged_s is not None:
-                    self.schedule_ping()
             elif said == "1":
                 return self.close(wait=False, abort=True, reason=self.server.reason.CLIENT_DISCONNECT)
             # anything else is nothing that a client has to say, and is passed over

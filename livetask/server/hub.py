@@ -177,13 +177,6 @@ class Hub:
         if not follower.feed.followers and self._feeds.get(follower.feed.task_id) is follower.feed:
             del self._feeds[follower.feed.task_id]
 
-    def end_of(self, follower: Follower) -> Cursor | None:
-        """The last known end of the run that the follower is in."""
-        cursor = follower.sub.cursor
-        if cursor is None or not follower.may_see:
-            return None
-        return Cursor(cursor.run, cursor.nonce, follower.feed.ends.get(cursor.run, cursor.position))
-
     def lags(self) -> Lags:
         """How far viewers are behind."""
         followers = (follower for feed in self._feeds.values() for follower in feed.followers)

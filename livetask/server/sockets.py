@@ -3,7 +3,7 @@
 | from the client | answer | | to the client | when |
 |---|---|---|---|---|
 | subscribe | task, run, cursor | | output, gap, caught_up, reset, end, grown, run, task | see ``events`` |
-| ack, unsubscribe | ok | | heartbeat | every ``heartbeat_ms`` |
+| ack, unsubscribe | ok | | heartbeat | see ``beats`` |
 | watch, unwatch | tasks, counts, total, next | | store | Redis went away or came back |
 | join, leave | room, cursor | | bye | the server stops |
 | the events given | theirs | | on_progress, ... | a task emits them: see ``reels`` and ``rooms`` |
@@ -35,7 +35,7 @@ from livetask.server.access.rules import Rules
 from livetask.server.access.standing import Loss
 from livetask.server.acks import Acks
 from livetask.server.armour.meter import Meter
-from livetask.server.beats import heartbeats
+from livetask.server.beats import Beats
 from livetask.server.calls import Sender
 from livetask.server.catalog import Catalog
 from livetask.server.engine import socketio_server
@@ -135,9 +135,11 @@ class Sockets:
 
     async def beat(self) -> None:
         """Send heartbeats, for ever."""
+        beats = Beats(self._heartbeat_s)
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            for number, (viewer, packet) in enumerate(heartbeats(list(self._viewers.values()), self._hub)):
+            due = beats.due(list(self._viewers.values()), self._hub.store_state)
+            for number, (viewer, packet) in enumerate(due):
                 self._send(viewer, packet)
                 if number % _BEATS_AT_ONCE == 0:
                     await asyncio.sleep(0)

@@ -17,18 +17,21 @@ from livetask.server.feed import Follower
 from livetask.server.frames import Told
 from livetask.server.transport import Transport
 
+Ends = tuple[tuple[str, str], ...]
+"""(task id, the last known end of the run that is followed, as a cursor)."""
+
 
 class Viewer:
     """One connection. ``inbound_per_s``: how many messages a second it may send. ``presented``: what it came with.
     ``caller``: who it is. ``stay``: has it looked at again while it is here; None where nobody is asked.
 
     ``followers``: what it subscribed to. ``sent``: the tasks it has sent and not subscribed to, whose
-    events it is told.
+    events it is told. ``beat_ends``: the ends at the last heartbeat; ``still``: for how many they have been those.
     """
 
     __slots__ = (
-        "_allowance", "_counted_at_s", "_limit", "_presented", "caller", "followers", "sent", "sid", "stay",
-        "transport", "watcher", "watches",
+        "_allowance", "_counted_at_s", "_limit", "_presented", "beat_ends", "caller", "followers", "sent", "sid",
+        "stay", "still", "transport", "watcher", "watches",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +46,8 @@ class Viewer:
         self.sent: dict[str, Follower] = {}
         self.watcher: Watcher | None = None
         self.watches = 0
+        self.beat_ends: Ends | None = None
+        self.still = 0
         self._limit = inbound_per_s
         self._allowance = float(inbound_per_s)
         self._counted_at_s = time.monotonic()

@@ -56,6 +56,7 @@ class OpenRun:
     ``size_bytes``: how much it has written, once it has ended. ``has_commands``: commands were started in it that must
     not outlive it. ``stop_seen``: it is known to be cancelled; ``stop_looked_s``: when that was last looked for.
     ``events``: where a LiveTask's events are written, else None. ``notes``: where stderr's output is noted.
+    ``replaced``: it has sent a task with its own id, which takes its place or is its retry.
     ``mask``: hides secrets in all that is written down of it, None for nothing to hide.
     """
 
@@ -72,6 +73,7 @@ class OpenRun:
         self.events: EventLog | None = None
         self.ended = False
         self.has_commands = False
+        self.replaced = False
         self.stop_seen = False
         self.stop_looked_s = 0.0
         self.size_bytes = 0

@@ -21,6 +21,9 @@ WORD_GRACE_S = 0.8
 """How long to wait for the main process' word. It comes by a FIFO as soon as Celery knows; what Celery itself says
 of a lost process comes 10 seconds late, so the exit code, which is told at once, must do."""
 
+REPLACED = "replaced"
+"""The reason of a run that was ignored because another one takes its place, under the same id."""
+
 _OWN_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS)
 _REMEMBERED = 1000
 _REMEMBERED_S = 30.0
@@ -37,6 +40,8 @@ class End:
     @property
     def state(self) -> str:
         """The state of the task after this end, if no other run of it goes on."""
+        if self.how == "IGNORED" and self.detail.get("reason") == REPLACED:
+            return "QUEUED"
         return "FAILURE" if self.how == "KILLED" else self.how
 
 

@@ -36,6 +36,7 @@ from livetask.settings import Settings
 from livetask.worker import facts
 from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
+from livetask.worker.ending import REPLACED
 from livetask.worker.forms import write_forms
 from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs, mark_children
@@ -346,6 +347,8 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
         return
     end: dict[str, Any] = {"how": state if state in facts.STRONG else None, "at_ms": facts.now_ms()}
     end["detail"] = run.detail if end["how"] else {**run.detail, **facts.leaving_detail()}
+    if state == "IGNORED" and run.replaced:
+        end["detail"] = {**end["detail"], "reason": REPLACED}
     if isinstance(retval, Cancelled):
         end |= {"how": "REVOKED", "detail": {"reason": str(retval)}}
     elif "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:

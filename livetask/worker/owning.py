@@ -1,4 +1,6 @@
-"""Handing on who owns a task to the tasks that it starts: they belong to whoever started it by livetask."""
+"""What a run hands on to the tasks that it starts: they belong to whoever started it by livetask.
+
+And that a task with the run's own id was sent: the run is not the task's last."""
 
 from __future__ import annotations
 
@@ -13,5 +15,7 @@ from livetask.worker.guard import guarded
 def hand_on_owner(headers: Any = None, **_: Any) -> None:
     """Celery's signal before_task_publish: names the owner of the run in whose context this is called."""
     run = current_run()
+    if run is not None and isinstance(headers, dict) and headers.get("id") == run.task_id:
+        run.replaced = True
     if run is not None and run.facts.owner and isinstance(headers, dict):
         headers.setdefault(OWNER_HEADER, run.facts.owner)

@@ -30,8 +30,8 @@ IDLE = ("stirfried", "node", "aiohttp", "livetask")
 STORM = ("livetask", "livetask-binary")
 IDLE_VIEWERS, STORM_VIEWERS = 2000, 1000
 STORM_BYTES = 1_000_000
-QUIET_S = 26.0
-"""Longer than the ping intervals: python-socketio and node 25 s, livetask 20 s, aiohttp none."""
+SETTLED_S, QUIET_S = 20.0, 60.0
+"""Several of the ping intervals: python-socketio and node 25 s, livetask 20 s, aiohttp none; and of its heartbeats."""
 ROUNDS = 3
 
 
@@ -44,7 +44,13 @@ class Idle:
     accepted: float
 
 
-def idle(one: Way, store: Valkey, viewers: int = IDLE_VIEWERS, quiet_s: float = QUIET_S) -> Idle:
+def idle(
+    one: Way,
+    store: Valkey,
+    viewers: int = IDLE_VIEWERS,
+    quiet_s: float = QUIET_S,
+    settled_s: float = SETTLED_S,
+) -> Idle:
     """Viewers of one way that are told nothing."""
     _emptied(store)
     with started("server", one.server_command(store.url), limit_s=600) as server:
@@ -54,6 +60,7 @@ def idle(one: Way, store: Valkey, viewers: int = IDLE_VIEWERS, quiet_s: float = 
         before, cpu = _rss_bytes(server.pid), cpu_s(server.pid)
         with _crowd(one.viewers(port, viewers, 1, 300)):
             accepting = cpu_s(server.pid) - cpu
+            time.sleep(settled_s)
             kib = (_rss_bytes(server.pid) - before) / viewers / 1024
             cpu = cpu_s(server.pid)
             time.sleep(quiet_s)

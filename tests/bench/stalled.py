@@ -1,9 +1,12 @@
 """What viewers who do not read cost the server, and everybody else: ``python -m tests.bench.stalled``.
 
 Stalled viewers subscribe to a long log from its start and then read nothing, as a tab does that sleeps. Others follow
-a task that prints all the time, and measure how late each line is. By turns without the stalled ones and with them, on
-the same server; with them once all that the kernel takes for them is sent. The memory is the server's own, of the
-first round, since Python gives little of it back; what the kernel holds in its buffers is not part of it.
+a task that prints all the time, and measure how late each line is: in each round without the stalled ones, with them,
+once all that the kernel takes for them is sent, and without them again, on the same server. Each part is cut into
+phases of a second, and what is told is the median of the phases, so that what else the machine does in some of them
+moves nothing. How much the parts without them differ from one another says what the measurement can tell. The memory
+is the server's own, of the first round, since Python gives little of it back; what the kernel holds in its buffers is
+not part of it.
 """
 
 from __future__ import annotations
@@ -39,12 +42,17 @@ PRINTS_A_SECOND = 100
 _PING = b"\x81\x012"
 
 
+Phases = list[list[float]]
+"""By phase, how late each line was, in ms and in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
-    """``p50_ms``, ``p99_ms``: without and with the stalled viewers. ``grown_bytes``: of the server's memory by them."""
+    """``before``, ``beside``, ``after``: the stalled viewers. ``grown_bytes``: of the server's memory by them."""
 
-    p50_ms: tuple[float, float]
-    p99_ms: tuple[float, float]
+    before: Phases
+    beside: Phases
+    after: Phases
     grown_bytes: int
     connected: int
 
@@ -187,7 +195,7 @@ def _warmed(port: int, viewers: list[Viewer]) -> None:
 
 
 def _round(port: int, pid: int, viewers: list[Viewer], stalled: int, seconds: float) -> Round:
-    alone = delays_ms(viewers, seconds)
+    alone = _phases(viewers, seconds)
     before = rss_bytes(pid)
     some = []
     for number in range(stalled):
@@ -198,14 +206,17 @@ def _round(port: int, pid: int, viewers: list[Viewer], stalled: int, seconds: fl
     _filled_up(port, viewers)
     for viewer in some:
         viewer.pong()
-    beside = delays_ms(viewers, seconds)
+    beside = _phases(viewers, seconds)
     grown = rss_bytes(pid) - before
     for viewer in some:
         viewer.close()
-    delays_ms(viewers, 2.0)
-    return Round(
-        (_share(alone, 0.5), _share(beside, 0.5)), (_share(alone, 0.99), _share(beside, 0.99)), grown, len(some)
-    )
+    delays_ms(viewers, 3.0)
+    return Round(alone, beside, _phases(viewers, seconds), grown, len(some))
+
+
+def _phases(viewers: list[Viewer], seconds: float) -> Phases:
+    """Measured for so long, second by second."""
+    return [delays_ms(viewers, min(1.0, seconds)) for _ in range(max(1, round(seconds)))]
 
 
 def _filled_up(port: int, viewers: list[Viewer], within_s: float = 25.0) -> None:
@@ -226,18 +237,33 @@ def _share(values: list[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
 
 
+def middle_ms(phases: Phases, share: float) -> float:
+    """The median of what that share of the lines of each phase was not later than."""
+    return median(_share(phase, share) for phase in phases)
+
+
+def _told(ratios: list[float]) -> str:
+    ratios = sorted(ratios)
+    return f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, {len(ratios)} rounds)"
+
+
 def table(rounds: list[Round], log_bytes: int) -> str:
-    """The medians as Markdown, with the least and the most of the ratio."""
-    ratios = sorted(one.p99_ms[1] / one.p99_ms[0] for one in rounds)
-    count = rounds[0].connected
-    grown = rounds[0].grown_bytes
+    """The medians as Markdown, with the least and the most of the ratios of the rounds."""
+    count, grown = rounds[0].connected, rounds[0].grown_bytes
+    without = [phase for one in rounds for phase in (*one.before, *one.after)]
+    beside = [phase for one in rounds for phase in one.beside]
+    ratio = [middle_ms(one.beside, 0.99) / middle_ms([*one.before, *one.after], 0.99) for one in rounds]
+    control = [middle_ms(one.after, 0.99) / middle_ms(one.before, 0.99) for one in rounds]
     rows = [
         ("stalled viewers, each of the whole log", f"{count} x {log_bytes / 1e6:.0f} MB"),
         ("memory that they cost the server", f"{grown / 1e6:.1f} MB, {grown / count / 1000:.0f} kB each"),
-        ("others, p50 without / with", " / ".join(f"{median(r.p50_ms[i] for r in rounds):.2f} ms" for i in (0, 1))),
-        ("others, p99 without / with", " / ".join(f"{median(r.p99_ms[i] for r in rounds):.2f} ms" for i in (0, 1))),
-        ("p99 with : without", f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, {len(rounds)} rounds)"),
+        ("phases without / with", f"{len(without)} / {len(beside)}"),
     ]
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        both = f"{middle_ms(without, share):.2f} / {middle_ms(beside, share):.2f} ms"
+        rows.append((f"others, {name} without / with", both))
+    rows.append(("p99 with : without", _told(ratio)))
+    rows.append(("the same, after : before, without them both times", _told(control)))
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 

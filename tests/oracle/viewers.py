@@ -24,8 +24,8 @@ from livetask.position import START, Cursor, Position
 from tests.oracle.record import Again, Back, End, Given, Hole, Lines, Record
 
 AGAIN_S = 0.1
-SILENCE_S = 12.0
-"""Heartbeats come every 5 s: a connection without one for so long is given up."""
+SILENCE_S = 20.0
+"""Heartbeats come every 5 s, or 15 while nothing moves: a connection without one for so long is given up."""
 
 _LINES_AT_ONCE = 1000
 

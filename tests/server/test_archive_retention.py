@@ -118,6 +118,26 @@ async def test_a_task_under_way_is_not_taken_away(archiving: Archiving, writer: 
     assert await read_all(archiving.store, run) == (bytes(run.text), [])
 
 
+async def test_what_an_archiver_left_that_died_after_its_first_part_goes_with_its_age(
+    archiving: Archiving, writer: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = writer()
+    run.begin()
+    lines_written(run, 300)
+    run.finish()
+
+    async def dies(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(Mover, "_note", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        await archiving.move(run.task_id)
+    assert archiving.parts()
+    run.client.delete(run.task, run.output, run.recent)  # and Redis has forgotten the task
+    await _retention(archiving, keep_s=-60).pass_once()
+    assert [path for path in archiving.root.rglob("*") if path.is_file()] == []
+
+
 async def test_a_mark_that_a_dead_archiver_left_goes_alone(archiving: Archiving, writer: Write) -> None:
     run = await _archived(archiving, writer, "task")
     (mark,) = archiving.root.glob("ended/*/*")

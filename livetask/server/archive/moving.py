@@ -2,6 +2,7 @@
 
 | step | after a crash here |
 |---|---|
+| put the snapshot and the mark of a task that has none | it is kept as long as archived tasks are |
 | read entries, from where the archive ends | nothing has happened |
 | put the part | it is found when the task is looked at again, and not written twice |
 | read it back: same entries, and the same CRC-32 as the worker's when the run has ended | the same |
@@ -107,6 +108,8 @@ class Mover:
         if not await self._shelving.take(task_id):
             return
         try:
+            if await self._archive.snapshot(task_id) is None:
+                await self._record(task, shrink=False, first=True)
             for run in task.runs:
                 if _is_due(run, step_bytes, ended_before_ms):
                     await self._move_run(task, run)
@@ -200,8 +203,11 @@ class Mover:
 
     # ---- the task
 
-    async def _record(self, task: Task, *, shrink: bool) -> None:
-        """Put what is known of the task beside its output; then Redis gives up the output of runs that have ended."""
+    async def _record(self, task: Task, *, shrink: bool, first: bool = False) -> None:
+        """Put what is known of the task beside its output; then Redis gives up the output of runs that have ended.
+
+        ``first``: before there is any output: what is put then has a mark, by which it is found if this process dies.
+        """
         task_id = task.task_id
         (flat,) = await self._store.commands([("HGETALL", self._store.key_of(task_id))])
         now = await self._store.stored_task(task_id)
@@ -210,7 +216,7 @@ class Mover:
         held = [part for run in now.runs for part in await self._archive.parts(task_id, run.nonce)]
         await self._archive.forget(task_id, ())
         before = await self._archive.snapshot(task_id)
-        if before is None and not held and not shrink:
+        if before is None and not held and not shrink and not first:
             return
         at_ms = now.ended_at_ms if now.has_ended and now.ended_at_ms else now.changed_at_ms
         size = sum(_on_disk(part.size) for part in held) + 2 * _BLOCK_BYTES
