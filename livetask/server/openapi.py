@@ -308,11 +308,13 @@ def _pages() -> Json:
 
 
 def _asked(paths: Json) -> Json:
-    """The paths, each with the answer to those who are not recognised; a browser is led from a page to the login."""
+    """The paths, each with the answers that any request may get: to those who are not recognised (a browser is led from
+    a page to the login), who ask for another server, or whose body does not come."""
     for path, methods in paths.items():
-        if path == "/healthz":
-            continue
-        said = failures(401) if path.startswith("/task/") or path == "/task" else errors(401)
+        told = failures if path.startswith("/task/") or path == "/task" else errors
         for one in methods.values():
-            one["responses"] |= {"401": said[401]}
+            said = {**errors(421), **({} if path == "/healthz" else told(401))}
+            if "requestBody" in one:
+                said |= errors(408)
+            one["responses"] |= {str(status): answer for status, answer in said.items()}
     return paths

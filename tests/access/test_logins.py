@@ -56,6 +56,25 @@ async def test_the_cookie_is_for_encrypted_connections_where_a_trusted_proxy_say
                 assert ("Secure" in answer.headers["Set-Cookie"]) is secure
 
 
+async def test_under_the_path_of_a_proxy_one_is_led_to_the_login_and_back(stored: Stored) -> None:
+    await stored.users.make("anna", "viewer", PASSWORD)
+    async with served(stored.url, auth="required", path_prefix="/ops") as client:
+        browser = {"Accept": "text/html"}
+        async with client.get("/ops/tasks/a", headers=browser, allow_redirects=False) as answer:
+            goal = answer.headers["Location"]
+            assert answer.status in (302, 303)
+            assert goal.startswith("/ops/login?next=")
+        async with client.get(goal) as answer:
+            assert answer.status == 200
+            assert 'href="/ops/"' in await answer.text()
+        form = {"name": "anna", "password": PASSWORD, "next": "/ops/tasks/a"}
+        async with client.post("/ops/login", data=form, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/ops/tasks/a")
+            assert "Path=/ops" in answer.headers["Set-Cookie"]
+        async with client.get("/ops/api/me") as answer:
+            assert (await answer.json())["name"] == "anna"
+
+
 async def test_a_wrong_password_and_an_unknown_user_are_answered_alike(client: Client, stored: Stored) -> None:
     await stored.users.make("anna", "viewer", PASSWORD)
     pages = []
