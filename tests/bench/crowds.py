@@ -1,9 +1,9 @@
 """Crowds: what viewers cost that only stand there, and what it takes when all come back at once.
 
 ``python -m tests.bench.crowds idle [viewers] [rounds]`` connects viewers of one quiet task and lets them be for several
-of any way's ping intervals. ``python -m tests.bench.crowds storm [viewers] [rounds]`` connects viewers whose cursors are
-a megabyte behind; the trial writes the same megabyte as frames kept ready to aiohttp's WebSockets, the floor to bare
-sockets. Medians of the rounds, all ways by turns.
+of any way's ping intervals. ``python -m tests.bench.crowds storm [viewers] [rounds]`` connects viewers whose cursors
+are a megabyte behind; the trial writes the same megabyte as frames kept ready to aiohttp's WebSockets, the floor to
+bare sockets. Medians of the rounds, all ways by turns.
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     what, given = sys.argv[1], [int(text) for text in sys.argv[2:]]
-    print(f"{what} {' '.join(map(str, given))}, {ROUNDS} rounds; load before it {os.getloadavg()[0]:.1f}\n", flush=True)
+    rounds = given[1] if len(given) > 1 else ROUNDS
+    print(f"{what} {' '.join(map(str, given))}, {rounds} rounds; load before it {os.getloadavg()[0]:.1f}\n", flush=True)
     print(idle_table(measure_idle(*given)) if what == "idle" else storm_table(measure_storm(*given)))
 
 
