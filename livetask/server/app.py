@@ -126,7 +126,7 @@ async def serve(settings: Settings, celery_app: Celery | None) -> int:
     runner = await place.open(app)
     settled()
     try:
-        if not is_loopback(settings.host) and not _ways(settings).asks:
+        if (settings.allowed_hosts or not is_loopback(settings.host)) and not _ways(settings).asks:
             print(LOUD, file=sys.stderr, flush=True)
         print(f"livetask is at {place.url(runner)}", flush=True)
         await stopping.asked.wait()
@@ -200,7 +200,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
 
     app[BASE] = settings.path_prefix
-    pages.setup_jinja(app, templates_dir(), settings.path_prefix)
+    pages.setup_jinja(app, templates_dir(), settings.path_prefix, has_archive=keeping is not None)
     app.add_routes(
         [
             *tasks.routes(),

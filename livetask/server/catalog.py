@@ -15,12 +15,12 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from livetask.errors import RedisUnavailable
-from livetask.server.access.sight import Sight
+from livetask.server.access.sight import Sight, without_kin
 from livetask.server.answers import Bell
 from livetask.server.backoff import Backoff
 from livetask.server.events import CountsChanged, TaskChanged, TaskUnlisted
@@ -127,7 +127,7 @@ class Catalog:
             return sees(row) and wish.wanted.holds(row) and wish.wants_state(row.state)
 
         read = (stored[row.task_id] for row in found.rows if row.task_id in stored)
-        tasks = tuple(task for task in read if fits(row_of(task)))
+        tasks = tuple(self._shown(task, sees) for task in read if fits(row_of(task)))
         return Listing(tasks, found.counts, found.total, found.after, now_ms)
 
     async def watch(self, sink: Sink, wish: Wish = ALL) -> tuple[Watcher, Listing]:
@@ -147,6 +147,12 @@ class Catalog:
         except BaseException:
             self.leave(watcher)
             raise
+
+    def _shown(self, task: Task, sees: Sees) -> Task:
+        """The task without the ids of others that may not be viewed."""
+        if sees is everything:
+            return task
+        return without_kin(task, lambda one: (row := self.roster.row(one)) is not None and sees(row))
 
     def _sees(self) -> Sees:
         """What the one may see who asks in this context."""
@@ -246,7 +252,7 @@ class Catalog:
 
     def _tell(self, tasks: dict[str, Task], read: set[str]) -> None:
         """Tell of what was read; what has changed since then waits for the next time."""
-        letters = _Letters(tasks)
+        letters = _Letters(tasks, self._shown)
         for watcher in [watcher for watcher in self._watchers if watcher.sink.drained]:
             owed = {task_id: was for task_id, was in watcher.owed.items() if task_id in read}
             watcher.owed = {task_id: was for task_id, was in watcher.owed.items() if task_id not in read}
@@ -277,11 +283,12 @@ class Catalog:
 
 
 class _Letters:
-    """What watchers are told, each made once. ``tasks``: as they are now."""
+    """What watchers are told, each made once. ``tasks``: as they are now. ``shown``: to one who sees so much."""
 
-    def __init__(self, tasks: dict[str, Task]) -> None:
+    def __init__(self, tasks: dict[str, Task], shown: Callable[[Task, Sees], Task]) -> None:
         self._tasks = tasks
-        self._made: dict[tuple[str, bool], Told] = {}
+        self._shown = shown
+        self._made: dict[tuple[str, bool, Sees], Told] = {}
         self._gone: dict[str, Told] = {}
         self._rows: dict[str, Row] = {}
 
@@ -301,7 +308,8 @@ class _Letters:
         listed = watcher.lists(watcher.view.listed(self._row(task)))
         if not (listed or was_listed or task_id in watcher.wish.also):
             return None
-        letter = self._made.get((task_id, listed))
+        view = (task_id, listed, watcher.view.sees)
+        letter = self._made.get(view)
         if letter is None:
-            letter = self._made[task_id, listed] = Told(task_id, TaskChanged(task, listed))
+            letter = self._made[view] = Told(task_id, TaskChanged(self._shown(task, watcher.view.sees), listed))
         return letter

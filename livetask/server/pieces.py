@@ -37,17 +37,15 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     start, sgr = at, b""
     times: list[tuple[int, int]] = []
 
-    def flush(data: bytes) -> Position:
-        end = start.after(data)
+    def flush(data: bytes, end: Position) -> None:
         if data:
             pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr, times=tuple(times)))
         waiting.clear()
         times.clear()
-        return end
 
     for item in found.items:
         if isinstance(item, Gap):
-            flush(b"".join(waiting))
+            flush(b"".join(waiting), at)
             pieces.append(Missing(item, replace(cursor, position=item.end)))
             start = at = item.end
             continue
@@ -65,7 +63,7 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     data = b"".join(waiting)
     is_final = found.how is not None and at == found.end
     held = incomplete(data) if text and not is_final else 0
-    flush(data[: len(data) - held])
+    flush(data[: len(data) - held], Position(at.line, at.byte - held))  # no line ends within a character
     return Pieces(tuple(pieces), at == found.end, found.end, found.how)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.server.batches import Place, batches
+from livetask.server.clogged import Clogged
 from livetask.server.events import Emitted, Ended, Event, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 AGAIN_S = 0.25
 """When a task is looked at again whose output has gone back, and how far apart its news are told at least."""
 
-_DRAINED_S = 0.03
 _REELED_AT_ONCE = 8
 
 
@@ -51,7 +51,7 @@ class Pump:
         self._stale: set[Feed] = set()
         self._new: set[Follower] = set()
         self._ready: set[Follower] = set()
-        self.clogged: set[Follower] = set()
+        self.clogged = Clogged()
         self._reeling: set[Follower] = set()
         self._recent = Recent()
         self._reeler = Reeler(store.events, self._tell)
@@ -110,10 +110,12 @@ class Pump:
                 await self._work.wait()
                 break
             try:
-                async with asyncio.timeout(_DRAINED_S):
+                async with asyncio.timeout_at(self.clogged.due_s):
                     await self._work.wait()
             except TimeoutError:
                 self._unclog()
+        if self.clogged and time.monotonic() >= self.clogged.due_s:
+            self._unclog()  # there may be other work every time
         self._work.clear()
 
     async def round(self) -> None:
@@ -217,7 +219,7 @@ class Pump:
         """Tell one viewer the events that are due, and let its subscription draw its conclusions between them."""
         while not follower.closed and follower.may_see:
             if not await self._reeler.tell_due(follower):
-                self.clogged.add(follower)
+                self.clogged.add([follower], time.monotonic())
                 return
             event = follower.sub.step(follower.feed.task, time.monotonic())
             if event is None:
@@ -230,7 +232,7 @@ class Pump:
     async def _give_exactly(self, place: Place, follower: Follower, found: Slice) -> None:
         """Give the output up to the next event of the task, so that the event comes just after it."""
         if not await self._reeler.tell_due(follower):
-            self.clogged.add(follower)
+            self.clogged.add([follower], time.monotonic())
             return
         stop = follower.reel.stop if follower.reel is not None else None
         part = found if stop is None else until(found, stop)
@@ -248,7 +250,7 @@ class Pump:
         """Where to read, and for whom; those who cannot be given anything now are sorted out."""
         now_s = time.monotonic()
         found = gathered(followers, now_s)
-        self.clogged.update(found.clogged)
+        self.clogged.add(found.clogged, now_s)
         for follower in found.early:
             self._kick_later(follower, follower.due_s - now_s)
         for feed in found.ending:
@@ -318,7 +320,7 @@ class Pump:
                 continue
             sub = follower.sub
             if told and not follower.sink.drained:
-                self.clogged.add(follower)  # its other tasks, or their news, were faster
+                self.clogged.add([follower], now_s)  # its other tasks, or their news, were faster
                 continue
             for one in told:
                 self._tell(follower, one)
@@ -371,9 +373,8 @@ class Pump:
 
     def _unclog(self) -> None:
         """Those whose transport holds little again are ready; the others go on waiting."""
-        free = {follower for follower in self.clogged if follower.sink.drained}
+        free = self.clogged.freed(time.monotonic())
         if free:
-            self.clogged -= free
             self.kick(free)
             self.reel(free)
 

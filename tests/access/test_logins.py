@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import aiohttp
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from livetask.errors import ArgumentInvalid
 from livetask.server.access.next_page import login_address, next_checked
 from livetask.server.access.passwords import Passwords
 from tests.access.conftest import PASSWORD, Stored
-from tests.server.serving import Client, served
+from tests.server.serving import Client, a_server, served
 
 
 async def _log_in(client: Client, name: str = "anna", password: str = PASSWORD, **more: str) -> tuple[int, str, str]:
@@ -54,6 +55,29 @@ async def test_the_cookie_is_for_encrypted_connections_where_a_trusted_proxy_say
             headers = {"X-Forwarded-Proto": "https"}
             async with client.post("/login", data=form, headers=headers, allow_redirects=False) as answer:
                 assert ("Secure" in answer.headers["Set-Cookie"]) is secure
+
+
+async def test_under_the_path_of_a_proxy_one_is_led_to_the_login_and_back(stored: Stored) -> None:
+    await stored.users.make("anna", "viewer", PASSWORD)
+    words = ["--redis-url", stored.url, "--auth", "required", "--path-prefix", "/ops"]
+    jar = aiohttp.CookieJar(unsafe=True)  # takes the cookies of addresses, too
+    async with (
+        a_server(*words) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{server.port}", cookie_jar=jar) as client,
+    ):
+        browser = {"Accept": "text/html"}
+        async with client.get("/ops/tasks/a", headers=browser, allow_redirects=False) as answer:
+            goal = answer.headers["Location"]
+            assert answer.status in (302, 303)
+            assert goal.startswith("/ops/login?next=")
+        async with client.get(goal) as answer:
+            assert 'action="/ops/login"' in await answer.text()
+        form = {"name": "anna", "password": PASSWORD, "next": "/ops/tasks/a"}
+        async with client.post("/ops/login", data=form, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/ops/tasks/a")
+            assert "Path=/ops" in answer.headers["Set-Cookie"]
+        async with client.get("/ops/api/me") as answer:
+            assert (await answer.json())["name"] == "anna"
 
 
 async def test_a_wrong_password_and_an_unknown_user_are_answered_alike(client: Client, stored: Stored) -> None:

@@ -45,6 +45,25 @@ async def test_the_server_looks_by_itself(stored: Stored, monkeypatch: pytest.Mo
     loop.cancel()
 
 
+async def test_a_stream_of_a_revoked_token_ends_when_the_server_looks_again(
+    client: Client, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Writer(stored.url, "task-1").begin().write(b"one\n")
+    text, token = await stored.tokens.make("ci", "viewer")
+    standing = client.app[GATE].standing
+    monkeypatch.setattr(standing, "_again_s", 0.05)
+    looking = asyncio.ensure_future(standing.run())
+    try:
+        async with client.get("/api/tasks/task-1/runs/1/log?live=sse", headers=bearer(text)) as answer:
+            async with asyncio.timeout(20):
+                while b"event: output" not in await answer.content.readline():
+                    pass
+                await stored.tokens.revoke(token.token_id)
+                assert b"login_needed" in await answer.content.read()
+    finally:
+        looking.cancel()
+
+
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]])
 async def test_a_socket_of_a_revoked_token_is_told_and_ended(
     client: Client, stored: Stored, transports: list[str]

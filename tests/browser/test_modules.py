@@ -55,12 +55,13 @@ def weight(built: Path, *names: str) -> int:
 
 
 def test_what_is_served_stays_light(built: Path) -> None:
+    """Bounds lie 2 % above what was reached."""
     # to show a log; with what comes behind its first lines: tools, search, folds, minimap, selecting; bars drawn again
-    assert weight(built, "livetask-log.js") < 15_100
-    assert weight(built, "livetask-log.js", "log/extras.js", "log/terminal.js") < 29_000
+    assert weight(built, "livetask-log.js") < 14_800
+    assert weight(built, "livetask-log.js", "log/extras.js", "log/terminal.js") < 28_400
     # all pages; and with what they have from others: the Socket.IO client
-    assert weight(built, "*.js", "log/*.js", "dash/*.js") < 49_500
-    assert weight(built, "**/*.js") < 62_500
+    assert weight(built, "*.js", "log/*.js", "dash/*.js") < 48_600
+    assert weight(built, "**/*.js") < 61_300
 
 
 def test_each_module_is_in_one_file_that_is_served(built: Path) -> None:

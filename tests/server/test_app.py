@@ -6,6 +6,8 @@ import asyncio
 import logging
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -18,7 +20,7 @@ from livetask.server.store import Store
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server import small_app
-from tests.server.serving import Client, Writer, a_redis, a_server, served, until
+from tests.server.serving import Client, Writer, a_redis, a_server, clean_environ, served, until
 from tests.system.rig import Redis
 
 
@@ -121,6 +123,28 @@ def test_an_address_that_others_reach_must_be_wanted(host: str, insecure: bool, 
         return
     with pytest.raises(SettingInvalid, match=r"--auth required.*reverse proxy.*--insecure"):
         check_address(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_loud"),
+    [
+        (["--host", "0.0.0.0", "--insecure"], True),
+        (["--allowed-hosts", "ops.example.org", "--insecure"], True),
+        (["--host", "0.0.0.0", "--auth", "required"], False),
+    ],
+)
+async def test_a_server_that_others_reach_and_that_asks_nobody_says_so_loudly(words: list[str], is_loud: bool) -> None:
+    command = ["-m", "livetask", "serve", "--redis-url", "redis://127.0.0.1:1", "--port", "0", *words]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environ()
+    )
+    try:
+        assert process.stdout is not None
+        assert b"livetask is at" in await asyncio.wait_for(process.stdout.readline(), 60)
+    finally:
+        process.terminate()
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert (b"INSECURE" in said) is is_loud
 
 
 # ---- what it gives away

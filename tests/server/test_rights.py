@@ -7,6 +7,7 @@ import json
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from livetask.server.access.caller import ABILITIES
 from livetask.server.access.needs import EVENTS, ROUTES
 from livetask.server.app import LIVE, make_app
 from livetask.settings import Settings
+from tests.server.archiving import Archiving
 from tests.server.callers import as_caller, connected, guarded
 from tests.server.serving import Client, Writer, a_redis
 from tests.system.rig import Redis
@@ -96,6 +98,40 @@ async def test_a_hidden_task_is_answered_as_an_unknown_one_by_every_route(client
                     assert "hush" not in text
                     answers.append((status, text.replace(task_id, "THE-TASK")))
                 assert answers[0] == answers[1], (name, method, path, query)
+
+
+async def test_a_hidden_task_of_the_archive_is_answered_as_an_unknown_one_by_every_route(
+    store: Redis, tmp_path: Path
+) -> None:
+    Writer(store.url, "put-away", "nonceofarchi").begin("hidden").write(b"hush\n").finish()
+    async with Archiving(store.url, "livetask", tmp_path) as moving:
+        await moving.move("put-away")
+    with redis.Redis.from_url(store.url) as raw:
+        raw.delete(Keys().output("put-away", "nonceofarchi"))
+    async with guarded(store.url, archive_dir=str(tmp_path)) as client:
+        _, text = await asked(client, "GET", "/api/tasks/put-away/runs/1/log.txt", "admin")
+        assert text == "hush\n", "it is read from the archive"
+        for method, path in OF_ONE_TASK:
+            for query in QUERIES:
+                answers = []
+                for task_id in ("put-away", UNKNOWN):
+                    status, text = await asked(client, method, place(path, task_id) + query, "says")
+                    assert "hush" not in text
+                    answers.append((status, text.replace(task_id, "THE-TASK")))
+                assert answers[0] == answers[1], (method, path, query)
+
+
+async def test_ids_of_tasks_that_may_not_be_viewed_are_not_told_by_those_that_may(client: Client, store: Redis) -> None:
+    Writer(store.url, "child-1", "nonceofchild").begin("say").write(b"x\n").finish()
+    with redis.Redis.from_url(store.url) as raw:
+        raw.hset(Keys().task("child-1"), mapping={"root_id": HIDDEN, "parent_id": HIDDEN})
+    for name, told in (("admin", HIDDEN), ("says", None)):
+        _, text = await asked(client, "GET", "/api/tasks/child-1", name)
+        listed = json.loads((await asked(client, "GET", "/api/tasks", name))[1])["tasks"]
+        for task in (json.loads(text), next(one for one in listed if one["id"] == "child-1")):
+            assert (task["root_id"], task["parent_id"]) == (told, told), name
+    assert HIDDEN not in (await asked(client, "GET", "/tasks/child-1", "says"))[1]
+    assert HIDDEN not in (await asked(client, "GET", "/tasks/child-1/workflow", "says"))[1]
 
 
 async def test_an_administrator_reaches_what_others_may_not(client: Client) -> None:

@@ -118,17 +118,29 @@ class Sight:
         lens = self.lens()
         if not lens.is_clear and not await self._is_visible(lens.caller, task_id):
             return None
-        return lens.shown(await self._store.task(task_id))
+        task = lens.shown(await self._store.task(task_id))
+        return task if task is None else (await self._without_hidden_kin(lens, [task]))[0]
 
     async def glance(self, task_id: str) -> Task | None:
         """The same of a task that was not asked for by its id, as in a list: that it is hidden is no refusal."""
-        return self.lens().shown(await self._store.task(task_id))
+        lens = self.lens()
+        task = lens.shown(await self._store.task(task_id))
+        return task if task is None else (await self._without_hidden_kin(lens, [task]))[0]
 
     async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """Those of the tasks that are stored for this caller."""
         lens = self.lens()
         found = await self._store.tasks(task_ids)
-        return {task_id: shown for task_id, task in found.items() if (shown := lens.shown(task)) is not None}
+        seen = [shown for task in found.values() if (shown := lens.shown(task)) is not None]
+        return {task.task_id: task for task in await self._without_hidden_kin(lens, seen)}
+
+    async def _without_hidden_kin(self, lens: Lens, tasks: Sequence[Task]) -> Sequence[Task]:
+        """The tasks without the ids of those that started them, where these may not be viewed."""
+        kin = {one for task in tasks for one in (task.root_id, task.parent_id) if one and one != task.task_id}
+        if lens.is_clear or not kin:
+            return tasks
+        facts = await self.facts(sorted(kin))
+        return [without_kin(task, lambda one: one in facts and may(lens.caller, "view", facts[one])) for task in tasks]
 
     async def require(self, task_id: str, ability: str) -> None:
         """Raise TaskUnknown or Forbidden unless the caller may do this with the task; see policy.
@@ -174,6 +186,14 @@ class Sight:
 def facts_of(task: Seen) -> TaskFacts:
     """What rights ask of a task."""
     return TaskFacts(task.task_id, task.name or "", task.queue or "", task.owner or "")
+
+
+def without_kin(task: Task, is_seen: Callable[[str], bool]) -> Task:
+    """The task without the ids of those that started it, where these may not be viewed; it may name itself."""
+    root, parent = (
+        None if one and one != task.task_id and not is_seen(one) else one for one in (task.root_id, task.parent_id)
+    )
+    return task if (root, parent) == (task.root_id, task.parent_id) else replace(task, root_id=root, parent_id=parent)
 
 
 def _bare(task: Task) -> Task:

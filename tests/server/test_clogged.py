@@ -1,0 +1,62 @@
+"""Who has just been given much is looked at soon, and who has stalled seldom, but never never."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livetask.server.clogged import LOOKS, SELDOM_S, Clogged
+from livetask.server.feed import Feed, Follower
+from livetask.server.frames import Told
+from livetask.server.subscription import Subscription, Wish
+
+
+class _Sink:
+    """``looked``: how often it was asked."""
+
+    def __init__(self) -> None:
+        self.holds_little = False
+        self.looked = 0
+
+    @property
+    def drained(self) -> bool:
+        self.looked += 1
+        return self.holds_little
+
+    def tell(self, told: Told) -> None:
+        raise AssertionError("nobody tells it anything")
+
+
+def _follower() -> tuple[Follower, _Sink]:
+    sink = _Sink()
+    return Follower(Feed("task"), Subscription(Wish(), None, 1000), sink), sink
+
+
+def test_one_that_drains_at_once_is_free_within_milliseconds() -> None:
+    clogged = Clogged()
+    follower, sink = _follower()
+    clogged.add([follower], 100.0)
+    sink.holds_little = True
+    assert clogged.due_s <= 100.002
+    assert clogged.freed(clogged.due_s) == {follower}
+    assert not clogged
+
+
+@given(st.lists(st.floats(0.0001, 0.02), min_size=100, max_size=200))
+def test_a_stalled_one_is_looked_at_seldom_however_many_come_and_go_and_is_freed_in_the_end(
+    pauses: list[float],
+) -> None:
+    clogged, now_s = Clogged(), 10.0
+    stalled, sink = _follower()
+    clogged.add([stalled], now_s)
+    for pause in pauses:
+        other, quick = _follower()
+        clogged.add([other], now_s)
+        quick.holds_little = True
+        now_s += pause
+        assert stalled not in clogged.freed(now_s)
+    assert sink.looked <= LOOKS + 1 + (now_s - 10.0) / SELDOM_S
+    sink.holds_little = True
+    assert clogged.due_s <= now_s + SELDOM_S
+    assert stalled in clogged.freed(now_s + SELDOM_S)
+    assert not clogged
