@@ -200,7 +200,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     )
 
     app[BASE] = settings.path_prefix
-    pages.setup_jinja(app, templates_dir(), settings.path_prefix)
+    pages.setup_jinja(app, templates_dir(), settings.path_prefix, has_archive=keeping is not None)
     app.add_routes(
         [
             *tasks.routes(),

@@ -94,10 +94,7 @@ def _tasks() -> Json:
         "/api/archived": {
             "get": operation(
                 "Archived tasks, those that ended last first.",
-                [
-                    query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
-                    query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "next_before of an answer"),
-                ],
+                _ARCHIVED,
                 {
                     200: json_answer("Them.", shape(tasks=listed(ref("Task")), next_before=TIME)),
                     **errors(400, 500, 503),
@@ -273,11 +270,18 @@ def _machines() -> Json:
     }
 
 
+_ARCHIVED = [
+    query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
+    query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "next_before of an answer"),
+]
+
+
 def _pages() -> Json:
     page = {200: text_answer("A page.", "text/html")}
     lines = [query("run", STRING), query("line", STRING, "the first line to show")]
     return {
         "/": {"get": operation("The dashboard.", [], page)},
+        "/archived": {"get": operation("The archived tasks.", _ARCHIVED, {**page, **wrong(400, 500, 503)})},
         "/tasks/{task_id}": {
             "get": operation("A task's page.", [ONE_TASK, query("run", STRING)], {**page, **wrong(400, 404, 500, 503)})
         },

@@ -53,8 +53,11 @@ class Sources:
 SOURCES = web.AppKey("SOURCES", Sources)
 
 
-def setup_jinja(app: web.Application, templates_dir: Path, base: str = "") -> None:
-    """Let the pages of ``app`` be rendered from ``templates_dir``, everything escaped. ``base``: their links' path."""
+def setup_jinja(app: web.Application, templates_dir: Path, base: str = "", *, has_archive: bool = False) -> None:
+    """Let the pages of ``app`` be rendered from ``templates_dir``, everything escaped. ``base``: their links' path.
+
+    ``has_archive``: they lead to the archive.
+    """
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(templates_dir),
@@ -64,6 +67,7 @@ def setup_jinja(app: web.Application, templates_dir: Path, base: str = "") -> No
         lstrip_blocks=True,
     )
     environment.globals["base"] = base
+    environment.globals["has_archive"] = has_archive
     environment.globals["version"] = livetask.__version__
     environment.globals["caller_now"] = caller_now
     environment.globals["able"] = lambda: sorted(one for one in ABILITIES if may_somewhere(caller_now(), one))

@@ -72,7 +72,7 @@ _TASK = shape(
     queue=maybe("string"),
     worker=maybe("string"),
     owner=maybe("string", description="the caller who started it by livetask"),
-    root_id=maybe("string"),
+    root_id=maybe("string", description="a task's id, or group:ID for a group that no task has sent"),
     parent_id=maybe("string"),
     args=maybe("string", description="the repr, shortened"),
     kwargs=maybe("string"),

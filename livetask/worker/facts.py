@@ -21,11 +21,18 @@ from livetask.worker.spool import RunFacts, new_nonce
 OWNER_HEADER = "livetask_owner"
 """The header of a task's message that says who sent it by livetask."""
 
+ROOT_HEADER = "livetask_root"
+"""The header that says of which group's workflow a task is; Celery says it only of what comes of one task."""
+
+GROUP = "group:"
+"""What the root of a workflow begins with that is no task but a group, sent from outside any task."""
+
 SHOWN_CHARACTERS = 1000
 """How much of a repr of arguments or of a result is kept; one told to the shipper must fit into a pipe's buffer."""
 
 _TRACEBACK_BYTES = 8 * 1024
 _OWNER_CHARACTERS = 200
+_ROOT_CHARACTERS = 220
 _LOST = re.compile(r"(?:signal|exitcode) (-?\d+)")
 
 STRONG = ("SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED")
@@ -47,7 +54,7 @@ def run_facts(
         nonce=new_nonce(),
         why=_why(request, delivery),
         queue=str(delivery.get("routing_key") or ""),
-        root_id=str(getattr(request, "root_id", None) or ""),
+        root_id=root_of(task_id, request),
         parent_id=_parent(task_id, request),
         args=shown.text(_arguments(request, "args")) if shown else "",
         kwargs=shown.text(_arguments(request, "kwargs")) if shown else "",
@@ -72,7 +79,7 @@ def queued_facts(request: Any, worker: str, shown: Hiding | None) -> dict[str, s
         "queued_at": str(now_ms()),
         "queue": str(delivery.get("routing_key") or ""),
         "worker": worker,
-        "root_id": str(getattr(context, "root_id", None) or ""),
+        "root_id": root_of(request.id, context),
         "parent_id": _parent(request.id, context),
         "owner": owner_of(context),
     }
@@ -81,6 +88,15 @@ def queued_facts(request: Any, worker: str, shown: Hiding | None) -> dict[str, s
         fields["kwargs"] = shown.text(shortened(getattr(request, "kwargsrepr", None) or ""))
         fields["call"] = shown.kept(request.args, request.kwargs, _TOLD_BYTES).get("call", "")
     return {key: value for key, value in fields.items() if value}
+
+
+def root_of(task_id: str, request: Any) -> str:
+    """What the workflow of a task began with: a task's id, or GROUP and a group's; '' for the task itself."""
+    handed_on = getattr(request, ROOT_HEADER, None)
+    if isinstance(handed_on, str) and handed_on.startswith(GROUP):
+        return handed_on[:_ROOT_CHARACTERS]
+    root, group = (str(getattr(request, name, None) or "") for name in ("root_id", "group"))
+    return f"{GROUP}{group}"[:_ROOT_CHARACTERS] if group and root in ("", task_id) else root
 
 
 def owner_of(request: Any) -> str:

@@ -77,8 +77,10 @@ export class TaskHead {
     if (stop.at) facts.push([stop.word, clock(stop.at, now), [stop.by && `by ${stop.by}`, stop.note].filter(Boolean).join(': ')]);
     element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, plain(value)))));
     if (task.root_id && task.root_id !== task.id) {
-      const link = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.root_id)}` }, task.root_id.slice(0, 8));
-      element.append(make('div', {}, make('dt', {}, 'started by'), make('dd', {}, link)));
+      // a group that no task has sent has no page of its own
+      const [, group] = /^group:(.*)/.exec(task.root_id) ?? [];
+      const link = make('a', { href: `${BASE}/tasks/${encodeURIComponent(group ? task.id : task.root_id)}${group ? '/workflow' : ''}` }, (group ?? task.root_id).slice(0, 8));
+      element.append(make('div', {}, make('dt', {}, group ? 'group' : 'started by'), make('dd', {}, link)));
     }
     if (task.rerun_of) element.append(linked('repeats', [task.rerun_of]));
     if (task.reruns?.length) element.append(linked('run again', task.reruns));

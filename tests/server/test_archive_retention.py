@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from livetask.archive_errors import TaskUnderWay
 from livetask.errors import TaskUnknown
@@ -221,6 +223,34 @@ async def test_what_was_deleted_is_answered_410_with_the_reason(redis_url: str) 
             assert (answer.status, (await answer.json())["code"]) == (404, "task_unknown")
         async with client.get("/api/archived") as answer:
             assert await answer.json() == {"tasks": [], "next_before": None}
+
+
+async def test_a_page_lists_archived_tasks_that_redis_has_forgotten(redis_url: str, tmp_path: Path) -> None:
+    async with Archiving(redis_url, "livetask", tmp_path) as archiving:
+        for number in range(3):
+            with redis.Redis.from_url(redis_url) as client:
+                run = RunWriter(client, f"task-{number}", name="<b>mail</b>")
+                run.begin()
+                lines_written(run, 3)
+                run.finish()
+                _ended_at(run, int(time.time() * 1000) - 60_000 + number)
+                await archiving.move(run.task_id)
+                client.delete(run.task, run.output, run.recent)
+    async with served(redis_url, archive_dir=str(tmp_path)) as client:
+        async with client.get("/") as answer:
+            assert 'href="/archived"' in await answer.text()
+        async with client.get("/archived", params={"limit": "2"}) as answer:
+            page = await answer.text()
+        assert re.findall(r'href="/tasks/([^"]+)">&lt;b&gt;mail', page) == ["task-2", "task-1"]
+        assert "<b>mail" not in page
+        (older,) = re.findall(r'rel="next" href="([^"]+)"', page)
+        async with client.get(older) as answer:
+            page = await answer.text()
+        assert re.findall(r'href="/tasks/([^"]+)">', page) == ["task-0"]
+        async with client.get("/archived", params={"before": "1"}) as answer:
+            assert "Nothing is archived before that." in await answer.text()
+    async with served(redis_url) as client, client.get("/") as answer:
+        assert "archived" not in await answer.text(), "there is no archive"
 
 
 async def test_archived_tasks_are_listed_page_by_page(archiving: Archiving, writer: Write) -> None:

@@ -166,3 +166,19 @@ async def test_a_workflow_is_found_from_each_of_its_tasks_and_read_as_one_log(ur
                 assert (answer.status, (await answer.json())["field"]) == (400, "after"), wrong
         async with client.get("/api/tasks/never/workflow") as answer:
             assert answer.status == 404
+
+
+async def test_a_group_that_no_task_has_sent_is_a_workflow_of_its_own(url: Any) -> None:
+    from tests.server.serving import Writer
+
+    for task_id, root in (("of-1", "group:7c2a"), ("of-2", "group:7c2a"), ("alone", "")):
+        run = Writer(url.url, task_id).begin("flow.group").write(b"x\n")
+        with url.client() as client:
+            client.hset(run._keys.task(task_id), mapping={"root_id": root})
+        run.finish()
+    async with served(url.url) as client:
+        for task_id, wanted in (("of-1", {"of-1", "of-2"}), ("of-2", {"of-1", "of-2"}), ("alone", {"alone"})):
+            async with client.get(f"/api/tasks/{task_id}/workflow") as answer:
+                assert {task["id"] for task in (await answer.json())["tasks"]} == wanted
+        async with client.get("/api/tasks", params={"q": 'root:"group:7c2a"'}) as answer:
+            assert (await answer.json())["total"] == 2

@@ -86,6 +86,11 @@ def print_forms() -> None:
 
 
 @task
+def send_on(text: str) -> str:
+    return str(say.delay(text).id)
+
+
+@task
 def both_streams() -> None:
     print("out 1")
     print("err 2", file=sys.stderr)

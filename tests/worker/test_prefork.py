@@ -6,6 +6,8 @@ import re
 import zlib
 from pathlib import Path
 
+from celery import group
+
 from livetask.turns import unturned
 from tests.system.rig import wait_for
 from tests.worker.conftest import Starter, Worker
@@ -32,6 +34,17 @@ def test_what_goes_past_python_is_captured_in_order(prefork: Worker) -> None:
     _, _, output = prefork.outcome("below_python")
     lines = output.splitlines()
     assert lines == [b"python", b"os.write", b"printf", b"echo", b"err", b"system", b"old stdout", b"end"]
+
+
+def test_a_group_that_no_task_has_sent_is_the_root_of_its_tasks_and_of_what_they_send(prefork: Worker) -> None:
+    members = group(prefork.app.signature("tests.send_on", args=(text,)) for text in "ab")
+    sent = members.apply_async()
+    for one in sent:
+        task = prefork.stored.ended(one.id)
+        child = prefork.stored.ended(task["result"].strip("'"))
+        assert task["root_id"] == child["root_id"] == f"group:{sent.id}"
+        assert (task.get("parent_id", ""), child["parent_id"]) == ("", one.id)
+    assert not prefork.outcome("say", "alone")[1].get("root_id", "").startswith("group:")
 
 
 def test_what_python_writes_to_stderr_is_told_apart(prefork: Worker) -> None:

@@ -47,6 +47,7 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/api/tasks/{task_id}"): VIEW_SHARED,
     ("DELETE", "/api/tasks/{task_id}"): Need("administer", noted="delete"),
     ("GET", "/api/archived"): VIEW,
+    ("GET", "/archived"): VIEW,
     ("GET", "/api/tasks/{task_id}/workflow"): VIEW,
     ("GET", "/api/tasks/{task_id}/workflow/log"): VIEW,
     ("GET", f"{_RUN}/log"): VIEW_SHARED,

@@ -1,4 +1,4 @@
-"""The archive by HTTP: which tasks it has, and that a task be deleted.
+"""The archive by HTTP and as a page: which tasks it has, and that a task be deleted.
 
 Must never know: Redis' commands, Celery, how objects lie on a shelf.
 """
@@ -6,7 +6,10 @@ Must never know: Redis' commands, Celery, how objects lie on a shelf.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
 
+import aiohttp_jinja2
 from aiohttp import web
 
 from livetask.keys import task_id_checked
@@ -35,19 +38,48 @@ class ArchiveApi:
 
     def routes(self) -> list[web.RouteDef]:
         """The HTTP routes."""
-        return [web.get("/api/archived", self.get_archived), web.delete("/api/tasks/{task_id}", self.delete_task)]
+        return [
+            web.get("/api/archived", self.get_archived),
+            web.get("/archived", self.page),
+            web.delete("/api/tasks/{task_id}", self.delete_task),
+        ]
 
     async def get_archived(self, request: web.Request) -> web.Response:
         """``?limit=&before=``: archived tasks, last ended first; ``next_before`` asks for those after."""
+        tasks, more = await self._archived(request)
+        answer = {"tasks": [task_json(task) for task in tasks], "next_before": more}
+        return web.json_response(answer, headers=_NOT_KEPT)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The same for people, also of tasks that Redis, and so the dashboard, has forgotten."""
+        tasks, more = await self._archived(request)
+        context = {"rows": [_row(task) for task in tasks], "older": more, "newest": "before" in request.query}
+        return aiohttp_jinja2.render_template("archived.html", request, context)
+
+    async def _archived(self, request: web.Request) -> tuple[list[Task], int | None]:
         limit = whole_number(request, "limit", 1, MOST_TASKS, 100)
         before = whole_number(request, "before", 0, _TIME_LIMIT_MS, 0)
         found, more = await self._archive.snapshots(limit, before or None) if self._archive is not None else ([], None)
         tasks = [await self._look(snapshot.task_id) for snapshot in found]
-        answer = {"tasks": [task_json(task) for task in tasks if task is not None], "next_before": more}
-        return web.json_response(answer, headers=_NOT_KEPT)
+        return [task for task in tasks if task is not None], more
 
     async def delete_task(self, request: web.Request) -> web.Response:
         """Take away what a task that has ended printed, emitted and was called with, wherever it lies."""
         task_id = task_id_checked(request.match_info["task_id"])
         freed = await self._eraser.erase(task_id, asked_by())
         return web.json_response({"id": task_id, "deleted": True, "archived_bytes": freed}, headers=_NOT_KEPT)
+
+
+def _row(task: Task) -> dict[str, Any]:
+    """A task as the page shows it; its texts come from outside, and the template escapes them."""
+    ended_ms = task.ended_at_ms or task.changed_at_ms or 0
+    when = datetime.fromtimestamp(min(ended_ms, 253402300799_000) / 1000, UTC)
+    return {
+        "id": task.task_id,
+        "name": task.name or task.task_id,
+        "state": task.state,
+        "at": f"{when:%Y-%m-%d %H:%M:%S}",
+        "at_iso": when.isoformat(timespec="seconds"),
+        "bytes": sum(run.end.byte for run in task.runs),
+        "runs": len(task.runs),
+    }

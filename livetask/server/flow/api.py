@@ -1,7 +1,7 @@
 """Workflows over HTTP: the tasks that share a root (chains, groups, chords), and their logs as one.
 
-A workflow is found by the root that Celery gives to every task that another one sends. What a program sends side by
-side without a task around it has no root in common, and is no workflow here.
+A workflow is found by the root that Celery gives to every task that another one sends. A group or chord that is sent
+without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it.
 
 Must never know: Redis' commands, Celery, Socket.IO.
 """
