@@ -14,16 +14,16 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.server.batches import Place, batches
 from livetask.server.clogged import Clogged
-from livetask.server.events import Emitted, Ended, Event, Output, RunChanged, TaskChanged
+from livetask.server.events import Emitted, Ended, Event, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
 from livetask.server.gathering import gathered
 from livetask.server.pieces import Pieces, cut, newest, until
+from livetask.server.recent import Ready, Recent, told_of
 from livetask.server.reeling import Reeler
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.starts import newest_slice
@@ -53,6 +53,7 @@ class Pump:
         self._ready: set[Follower] = set()
         self.clogged = Clogged()
         self._reeling: set[Follower] = set()
+        self._recent = Recent()
         self._reeler = Reeler(store.events, self._tell)
         self.tally = Tally()
 
@@ -240,7 +241,7 @@ class Pump:
             await self._reeler.tell_due(follower, stop.byte)  # it stands within a character, where no cursor can
             self.kick([follower])
         else:
-            self._send([follower], pieces, 0)
+            self._send([follower], pieces, told_of(place.task_id, pieces))
         self.reel([follower])
 
     # ---- reading
@@ -257,23 +258,31 @@ class Pump:
         return found.places
 
     async def _serve(self, places: dict[Place, list[Follower]]) -> None:
-        wanted = [
-            ReadAt(place.task_id, place.cursor, place.max_bytes, followers[0].feed.count)
-            for place, followers in places.items()
-        ]
-        found = await self._store.read_many(wanted)
-        for (place, followers), answer in zip(places.items(), found, strict=True):
+        wanted = {}
+        for place, followers in places.items():
+            ready = self._recent.at(place)
+            if ready is None:
+                wanted[place] = ReadAt(place.task_id, place.cursor, place.max_bytes, followers[0].feed.count)
+            else:
+                await self._give(place, followers, ready)
+        if not wanted:
+            await asyncio.sleep(0)  # others have their turn, as they have while Redis is asked
+            return
+        found = await self._store.read_many(list(wanted.values()))
+        for place, answer in zip(wanted, found, strict=True):
+            followers = places[place]
             if isinstance(answer, Slice):
-                await self._give(place, followers, answer)
+                feed = followers[0].feed
+                feed.read(answer.read_entries, answer.read_bytes, place.max_bytes)
+                feed.ends[place.cursor.run] = answer.end
+                await self._give(place, followers, self._recent.keep(place, answer, len(feed.followers)))
                 continue
             for follower in followers if isinstance(answer, PositionUnknown) else ():
                 self._tell(follower, Told(place.task_id, follower.sub.refused()))
             self.look_later(followers[0].feed)  # the run is not stored: what is stored of the task will tell
 
-    async def _give(self, place: Place, followers: list[Follower], found: Slice) -> None:
-        feed = followers[0].feed
-        feed.read(found.read_entries, found.read_bytes, place.max_bytes)
-        feed.ends[place.cursor.run] = found.end
+    async def _give(self, place: Place, followers: list[Follower], ready: Ready) -> None:
+        found = ready.found
         forms: dict[tuple[bool, int], list[Follower]] = defaultdict(list)
         for follower in followers:
             wish = follower.sub.wish
@@ -283,8 +292,11 @@ class Pump:
             forms[(wish.binary, wish.lines if wish.mode == "screen" else 0)].append(follower)
         for (binary, lines), some in forms.items():
             shown = await self._shown(place, found, lines) if lines else found
-            pieces = cut(shown, place.cursor, text=not binary, max_bytes=place.max_bytes)
-            self._send(some, pieces, shown.start.byte - place.cursor.position.byte)
+            if shown is found:
+                self._send(some, *ready.form(binary))
+            else:
+                pieces = cut(shown, place.cursor, text=not binary, max_bytes=place.max_bytes)
+                self._send(some, pieces, told_of(place.task_id, pieces, shown.start.byte - place.cursor.position.byte))
             self.reel(some)
 
     async def _shown(self, place: Place, found: Slice, lines: int) -> Slice:
@@ -297,10 +309,8 @@ class Pump:
             return found
         return found if jump is None else jump
 
-    def _send(self, followers: Sequence[Follower], pieces: Pieces, skipped_bytes: int) -> None:
+    def _send(self, followers: Sequence[Follower], pieces: Pieces, told: Sequence[Told]) -> None:
         feed = followers[0].feed
-        told = [Told(feed.task_id, _skipping(piece, skipped_bytes)) for piece in pieces.pieces[:1]]
-        told += [Told(feed.task_id, piece) for piece in pieces.pieces[1:]]
         self.tally.add(pieces.pieces, len(followers))
         caught_up: Told | None = None
         now_s = time.monotonic()
@@ -367,12 +377,6 @@ class Pump:
         if free:
             self.kick(free)
             self.reel(free)
-
-
-def _skipping(piece: Event, skipped_bytes: int) -> Event:
-    if isinstance(piece, Output) and skipped_bytes:
-        return replace(piece, skipped_bytes=skipped_bytes)
-    return piece
 
 
 def _next_tick(now_s: float, rate: int) -> float:

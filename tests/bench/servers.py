@@ -21,9 +21,11 @@ import socketio
 from aiohttp import web
 
 from livetask.keys import Keys
+from livetask.server.frames import Packet
 from tests.bench.writers import NONCE, TASK
 
 SEND_LIMIT_S = 5.0
+CACHED_BYTES = 64 * 1024
 READ_COUNT = 16
 
 
@@ -120,6 +122,41 @@ def ready(url: str) -> None:
     asyncio.run(serve())
 
 
+def cached(url: str) -> None:
+    """The trial that a storm is measured by: the same as finished frames, kept ready, written to whoever subscribes, as
+    fast as it takes them. There are no cursors, no windows, no rights, and nothing is read."""
+    with redis.Redis.from_url(url) as store:
+        data = b"".join(fields[b"d"] for _, fields in store.xrange(Keys().output(TASK, NONCE)))
+    parts = [data[at : at + CACHED_BYTES].decode() for at in range(0, len(data), CACHED_BYTES)]
+    ready = [Packet("output", {"task_id": TASK, "cursor": f"1.{NONCE}.1-0", "text": text}).frames for text in parts]
+
+    async def follow(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        await socket.send_str('0{"sid":"x"}')
+        giving: asyncio.Task[None] | None = None
+        async for message in socket:
+            if message.data == "40":
+                await socket.send_str('40{"sid":"x"}')
+            elif str(message.data).startswith("420"):
+                await socket.send_str('430[{"ok":true}]')
+                giving = asyncio.ensure_future(give(request.transport))
+        if giving is not None:
+            giving.cancel()
+        return socket
+
+    async def give(transport: asyncio.Transport | None) -> None:
+        for frames in ready:
+            while transport is not None and transport.get_write_buffer_size() > CACHED_BYTES:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            if transport is not None:
+                transport.write(frames)
+
+    app = web.Application()
+    app.router.add_get("/socket.io/", follow)
+    asyncio.run(_listened(app))
+
+
 def floor(url: str) -> None:
     """Write the bytes to every connection and nothing else.
 
@@ -192,5 +229,12 @@ async def _listened(app: web.Application) -> None:
 
 
 if __name__ == "__main__":
-    ways = {"tutorial": tutorial, "stirfried": stirfried, "aiohttp": bare_aiohttp, "ready": ready, "floor": floor}
+    ways = {
+        "tutorial": tutorial,
+        "stirfried": stirfried,
+        "aiohttp": bare_aiohttp,
+        "ready": ready,
+        "cached": cached,
+        "floor": floor,
+    }
     ways[sys.argv[1]](sys.argv[2])

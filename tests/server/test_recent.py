@@ -1,0 +1,96 @@
+"""A storm: viewers who come back one after the other pass the same places, and Redis is read once for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from livetask.position import Cursor, Entry, Position
+from livetask.server.batches import Place
+from livetask.server.events import Output
+from livetask.server.frames import Told
+from livetask.server.hub import Hub
+from livetask.server.recent import Recent
+from livetask.server.slices import ReadAt, Slice
+from livetask.server.store import Store
+from livetask.server.subscription import Wish
+from tests.server.conftest import Write
+from tests.server.living import until
+
+NONCE = "abcdefghijkl"
+
+
+class _Keeping:
+    """Keeps the output that it is told."""
+
+    drained = True
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def tell(self, told: Told) -> None:
+        if isinstance(told.event, Output):
+            self.text += told.event.data
+
+
+async def test_each_range_is_read_once_for_all_who_pass_it_one_after_the_other(
+    store: Store, writer: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, run, reads = Hub(store, window_bytes=1 << 30), writer("task"), Counter[tuple[int, int]]()
+    hub._pump._recent = Recent(keep_s=120.0)
+    run.begin()
+    for number in range(40):
+        run.write(bytes([97 + number % 26]) * 16_383 + b"\n")
+    read_many = store.read_many
+
+    async def counted(wanted: Sequence[ReadAt]) -> Any:
+        reads.update((one.cursor.position.byte, one.max_bytes) for one in wanted)
+        return await read_many(wanted)
+
+    monkeypatch.setattr(store, "read_many", counted)
+    await hub.start()
+    first = await hub.subscribe("task", _Keeping(), Wish(binary=True), "now")
+    hub.begin(first)  # there are several viewers
+    for number in range(8):
+        viewer = _Keeping()
+        hub.begin(await hub.subscribe("task", viewer, Wish(binary=number < 4)))
+        await until("it has it all", lambda viewer=viewer: len(viewer.text) == len(run.text))
+        assert viewer.text == run.text
+    reaching = max(at + most for at, most in reads)
+    again = [(at, most) for (at, most), count in reads.items() if count > 1 and at + most < len(run.text)]
+    assert reaching >= len(run.text)
+    assert not again, "only what reaches the end is read again"
+    run.write(b"more\n")
+    await until("what comes later is told as ever", lambda: viewer.text == run.text)
+    await hub.stop()
+
+
+def _slice(at: int, size: int, end: int) -> tuple[Place, Slice]:
+    data = b"x" * size
+    entry = Entry(Position(1, at), data)
+    place = Place("task", Cursor(1, NONCE, Position(1, at)), size)
+    return place, Slice(Position(1, at), (entry,), Position(1, end), None, 1, size)
+
+
+async def test_what_is_kept_is_bounded_and_forgotten_soon() -> None:
+    recent = Recent(most_bytes=1000, keep_s=0.05)
+    places = []
+    for number in range(10):
+        place, found = _slice(number * 300, 300, 10_000)
+        recent.keep(place, found, viewers=2)
+        places.append(place)
+    assert [recent.at(place) is not None for place in places] == [False] * 7 + [True] * 3
+    await until("all is forgotten", lambda: not any(recent.at(place) for place in places))
+
+
+async def test_the_end_of_a_run_and_what_one_viewer_reads_are_not_kept() -> None:
+    recent = Recent()
+    place, found = _slice(0, 300, 300)
+    recent.keep(place, found, viewers=5)
+    alone, part = _slice(0, 300, 10_000)
+    recent.keep(alone, part, viewers=1)
+    assert recent.at(place) is None
+    assert recent.at(alone) is None
