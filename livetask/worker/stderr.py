@@ -18,6 +18,7 @@ from typing import TextIO, cast
 
 from livetask.masking import Mask
 from livetask.turns import Lines, turned
+from livetask.worker.guard import guarded
 from livetask.worker.spool import RunPaths
 from livetask.worker.streams import SpoolRaw, SpoolText, whole_write
 
@@ -50,6 +51,7 @@ class ErrNotes:
         self._fd = -1
         self._left = NOTES_MOST
 
+    @guarded("what stderr wrote could not be noted")
     def note(self, out_fd: int, size: int) -> None:
         """That ``size`` bytes are about to be appended to the file of ``out_fd``."""
         if self._left <= 0:

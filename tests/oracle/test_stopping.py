@@ -67,9 +67,11 @@ async def test_a_thousand_viewers_are_told_goodbye_and_are_back_on_the_next_serv
     print(f"half of them back {back[SIZE // 2]:.2f} s after that, all {back[-1]:.2f} s after it")
     assert code == 0
     assert spent_s < GONE_WITHIN_S - BYE_S
-    if os.getloadavg()[0] < (os.cpu_count() or 1):  # else others have the machine, and the clock says nothing of us
-        assert gone_s < GONE_WITHIN_S
-        assert back[-1] < BACK_WITHIN_S
+    # Alone on the machine it is 1 and the promise holds as it is; at five times as many runnable processes as cores it
+    # was gone after 0.8 s and all were back after 2.3.
+    crowded = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert gone_s < GONE_WITHIN_S * crowded
+    assert back[-1] < BACK_WITHIN_S * crowded
 
 
 def cpu_s(pid: int) -> float:

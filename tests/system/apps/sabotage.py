@@ -23,7 +23,7 @@ _CHANCE = float(os.environ["SYSTEM_SABOTAGE"])
 _chance = random.Random(int(os.environ.get("SYSTEM_SABOTAGE_SEED", "1")))
 
 OUTERMOST_MODULES = ("livetask.worker.streams", "livetask.worker.guard", "livetask.worker.inheriting")
-OUTERMOST = ("emit", "safe", "write_as_is", "stream", "current", "carried", "show_records")
+OUTERMOST = ("emit", "safe", "write_as_is", "stream", "current", "carried", "show_records", "put", "write")
 
 
 class Sabotaged(Exception):
