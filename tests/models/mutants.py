@@ -208,9 +208,11 @@ def look_for(mutant: Mutant, url: str) -> None:
         for seed in range(SEEDS):
             simulate(seed, STEPS)
         return
+    from hypothesis import Phase
+
     from tests.models.test_models import live
 
-    live(url, examples=25)
+    live(url, 50, [Phase.generate])  # no simpler example is looked for
 
 
 def found(number: int, url: str) -> tuple[str, float]:

@@ -6,14 +6,14 @@ import asyncio
 import random
 import secrets
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -415,10 +415,12 @@ class RunLife(RuleBasedStateMachine):
             assert self.writer.append(stored, bytes(self.printed[stored.byte :]))[0] == "OK"
 
 
-def live(url: str, examples: int) -> None:
-    """Live through so many runs; raises what is wrong."""
+def live(url: str, examples: int, phases: Sequence[Phase] = tuple(Phase)) -> None:
+    """Live through so many runs; raises what is wrong. ``phases``: of hypothesis."""
     machine = type("RunLifeHere", (RunLife,), {"url": url})
-    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None, phases=phases)
+    )  # type: ignore[no-untyped-call]
 
 
 def test_whatever_becomes_of_a_run_its_readers_have_what_it_printed_or_know_what_they_miss(redis_server: Any) -> None:
