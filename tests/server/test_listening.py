@@ -182,6 +182,10 @@ async def test_with_certificates_pages_and_sockets_are_served_over_https(
             own = f"https://127.0.0.1:{port}"
             async with session.ws_connect(f"{url}socket.io/?EIO=4&transport=websocket", origin=own) as socket:
                 assert (await socket.receive_str(timeout=10)).startswith("0{")
+                await socket.send_str("40")
+                assert (await socket.receive_str(timeout=10)).startswith('40{"sid"')
+                await socket.send_str('421["watch",{}]')
+                assert (await socket.receive_str(timeout=10)).startswith('431[{"ok":true')
 
 
 async def test_plain_http_and_old_tls_are_not_answered_where_certificates_are(
