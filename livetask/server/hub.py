@@ -121,7 +121,8 @@ class Hub:
         cursor = await self._begin_at(task_id, task, wish, whence)
         feed = Feed(task_id)
         feed.saw(task)
-        return Follower(feed, Subscription(wish, cursor, self._window_bytes, self._hold_s), sink, reel, self._lens())
+        sub = Subscription(wish, cursor, self._window_bytes, self._hold_s)
+        return Follower(feed, sub, sink, reel, self._lens(task))
 
     async def _look(self, task_id: str) -> Task | None:
         """Take the lease, then look at the task: from then on its bell is heard, so nothing lies between."""
@@ -141,11 +142,11 @@ class Hub:
         Redis is not asked: it may be away, and the task is on its way all the same.
         """
         sub = Subscription(Wish(mode="events"), None, self._window_bytes)
-        return Follower(Feed(task_id), sub, sink, Reel(), self._lens())
+        return Follower(Feed(task_id), sub, sink, Reel(), self._lens(None))
 
-    def _lens(self) -> Lens | None:
+    def _lens(self, task: Task | None) -> Lens | None:
         lens = None if self._sight is None else self._sight.lens()
-        return None if lens is None or lens.is_clear else lens
+        return None if lens is None or lens.is_clear else lens.following(task)
 
     def begin(self, follower: Follower) -> None:
         """Tell the follower from now on."""

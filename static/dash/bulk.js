@@ -32,9 +32,9 @@ export class Bulk {
       return made;
     };
     this.all = button('All shown', 'plain-button', () => this.select(board.shown().map(({ id }) => id)));
-    this.cancel = button('Cancel', 'danger', () => this.act('cancel_tasks'));
-    this.again = button('Run again', 'plain-button', () => this.act('rerun_tasks'));
-    this.files = button('Download', 'plain-button', () => this.download());
+    this.cancel = button('Cancel', 'danger cancel', () => this.act('cancel_tasks'));
+    this.again = button('Run again', 'plain-button again', () => this.act('rerun_tasks'));
+    this.files = button('Download', 'plain-button download', () => this.download());
     this.element = make('div', { class: 'bulk', role: 'toolbar', 'aria-label': 'Selected tasks' }, this.count, this.all, make('span', { class: 'bar-space' }),
       this.cancel, this.again, this.files, button('Done', 'plain-button', board.done));
     this.show();

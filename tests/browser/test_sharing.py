@@ -142,3 +142,23 @@ async def test_hostile_names_do_nothing_on_the_page_of_the_audit(
     assert await admin.breaches() == []
     admin.assert_clean()
     await admin.context.close()
+
+
+async def test_what_one_may_not_do_is_not_offered_neither_of_one_task_nor_of_many(
+    browser: Browser, guarded: Dashboard, store: Redis
+) -> None:
+    Writer(store.url, "offered", "nonceofoffer").begin("offered.task").write(b"a line\n")
+    offers = {}
+    for name in ("viewer", "operator"):
+        watched = await opened(browser, guarded, name)
+        await watched.go("/?q=offered.")
+        await watched.page.locator(".card", has_text="offered.task").hover()
+        await watched.page.get_by_role("button", name="Select", exact=True).click()
+        await watched.page.locator(".bulk").wait_for()
+        buttons = watched.page.locator(".bulk button:visible, .card .cancel:visible")
+        offers[name] = sorted(await buttons.all_inner_texts())
+        await watched.context.close()
+    assert offers == {
+        "viewer": ["All shown", "Done", "Download"],
+        "operator": ["All shown", "Cancel", "Done", "Download", "Run again", "cancel"],
+    }

@@ -130,6 +130,19 @@ async def test_ids_of_tasks_that_may_not_be_viewed_are_not_told_by_those_that_ma
         listed = json.loads((await asked(client, "GET", "/api/tasks", name))[1])["tasks"]
         for task in (json.loads(text), next(one for one in listed if one["id"] == "child-1")):
             assert (task["root_id"], task["parent_id"]) == (told, told), name
+    running = Writer(store.url, "child-2", "nonceofchild2").begin("say")
+    with redis.Redis.from_url(store.url) as raw:
+        raw.hset(Keys().task("child-2"), mapping={"root_id": HIDDEN, "parent_id": "child-1"})
+    told: dict[str, list[Any]] = {"admin": [], "says": []}
+    async with connected(client, "admin") as admin, connected(client, "says") as says:
+        for name, io in (("admin", admin), ("says", says)):
+            io.on("task", told[name].append)
+            assert (await io.call("subscribe", {"task_id": "child-2"}, timeout=20))["ok"]
+        running.finish()
+        ended = {name: lambda name=name: any(one["task"]["state"] == "SUCCESS" for one in told[name]) for name in told}
+        await _until(lambda: all(has() for has in ended.values()))
+    kin = {name: {(one["task"]["root_id"], one["task"]["parent_id"]) for one in told[name]} for name in told}
+    assert kin == {"admin": {(HIDDEN, "child-1")}, "says": {(None, "child-1")}}
     assert HIDDEN not in (await asked(client, "GET", "/tasks/child-1", "says"))[1]
     assert HIDDEN not in (await asked(client, "GET", "/tasks/child-1/workflow", "says"))[1]
 

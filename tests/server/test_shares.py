@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,14 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livetask.keys import Keys
+from livetask.server.access.gate import GATE
 from livetask.server.access.presented import Presented
 from livetask.server.access.secret import ServerSecret
 from livetask.server.access.shares import Shares, secret_of
 from livetask.server.store import Store
 from tests.server.callers import as_caller, connected, guarded, linked
 from tests.server.serving import Client, Writer
-
-Eventually = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
@@ -83,9 +82,7 @@ async def test_a_link_follows_a_task_that_runs(client: Client, redis_url: str) -
     assert text == "begun\nmore\n"
 
 
-async def test_a_revoked_link_is_over_at_once_for_requests_and_soon_for_streams(
-    client: Client, eventually: Eventually
-) -> None:
+async def test_a_revoked_link_is_over_at_once_for_requests(client: Client) -> None:
     made = await linked(client, "shown")
     place = f"/api/shares/{made['id']}"
     async with client.delete(place, headers=as_caller(client, "admin")) as answer:
@@ -94,6 +91,35 @@ async def test_a_revoked_link_is_over_at_once_for_requests_and_soon_for_streams(
         assert (await got(client, path, made["secret"]))[0] == 401
     async with client.delete(place, headers=as_caller(client, "admin")) as answer:
         assert answer.status == 404
+
+
+async def test_the_live_streams_of_a_revoked_link_end_when_the_server_looks_again(
+    client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Writer(redis_url, "runs", "nonceofruns2").begin("say").write(b"begun\n")
+    made = await linked(client, "runs")
+    byes: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    io = socketio.AsyncClient(reconnection=False)
+    io.on("bye", byes.put_nowait)
+    await io.connect(str(client.make_url("/")), auth={"share": made["secret"]}, transports=["websocket"])
+    assert (await io.call("subscribe", {"task_id": "runs"}, timeout=20))["ok"]
+    standing = client.app[GATE].standing
+    monkeypatch.setattr(standing, "_again_s", 0.05)
+    looking = asyncio.ensure_future(standing.run())
+    place = "/api/tasks/runs/runs/1/log?live=sse"
+    try:
+        async with client.get(place, headers={"Authorization": f"Share {made['secret']}"}) as stream:
+            async with asyncio.timeout(20):
+                while b"event: output" not in await stream.content.readline():
+                    pass
+                assert byes.empty()
+                async with client.delete(f"/api/shares/{made['id']}", headers=as_caller(client, "admin")) as answer:
+                    assert answer.status == 200
+                assert b"login_needed" in await stream.content.read()
+                assert (await byes.get())["code"] == "login_needed"
+    finally:
+        looking.cancel()
+        await io.disconnect()
 
 
 async def test_links_are_listed_and_ended_by_who_made_them_and_by_administrators(client: Client) -> None:

@@ -54,9 +54,13 @@ class Seen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """What one caller sees, as a value: two that are equal see the same."""
+    """What one caller sees, as a value: two that are equal see the same.
+
+    ``kin``: of those that started the task it follows, the ids of those it may view.
+    """
 
     caller: Caller
+    kin: frozenset[str] = frozenset()
 
     def __call__(self, task: Seen) -> bool:
         """Whether the task may be viewed."""
@@ -73,10 +77,15 @@ class Lens:
             return None
         return _bare(task) if self.caller.by == "share" else task
 
+    def following(self, task: Task | None) -> Lens:
+        """The same for who follows one task. ``task``: as it was shown to the caller."""
+        kin = () if task is None else (task.root_id, task.parent_id)
+        return replace(self, kin=frozenset(one for one in kin if one))
+
     def told(self, told: Told) -> Told | None:
         """What a viewer of a task that it may view is told; None for nothing."""
         if self.caller.by != "share":
-            return told
+            return self._without_hidden_kin(told)
         match told.event:
             case Emitted():
                 return None
@@ -85,6 +94,12 @@ class Lens:
             case RunChanged(run):
                 return Told(told.task_id, RunChanged(_bare_run(run)))
         return told
+
+    def _without_hidden_kin(self, told: Told) -> Told:
+        if not isinstance(told.event, TaskChanged):
+            return told
+        shown = without_kin(told.event.task, self.kin.__contains__)
+        return told if shown is told.event.task else Told(told.task_id, TaskChanged(shown, told.event.listed))
 
 
 class Tasks(Protocol):
