@@ -39,7 +39,8 @@ _HIDDEN = bytes(byte if byte in b"\r\n" else ord("*") for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One format. ``signs``: where none of these is, there is no secret. ``head``: what stands before the secret.
+    """One format. ``signs``: where none of these is, there is no secret; ``in_words``: they stand in the text's long
+    words. ``head``: what stands before the secret.
 
     ``body``: the secret, its first group, behind the head. ``begun``: what the end of a text may hold of a body
     that goes on. ``most``: how many bytes of a body are looked at.
@@ -53,10 +54,12 @@ class Rule:
     body: re.Pattern[bytes]
     begun: re.Pattern[bytes]
     most: int
+    in_words: bool = True
 
-    def spans(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where in ``data`` something is to be hidden."""
-        if any(sign.search(data) for sign in self.signs):
+    def spans(self, data: bytes, words: bytes) -> Iterator[tuple[int, int]]:
+        """Where in ``data`` something is to be hidden. ``words``: its long ones."""
+        looked_at = words if self.in_words else data
+        if any(sign.search(looked_at) for sign in self.signs):
             for head in self.head.finditer(data):
                 body = self.body.match(data, head.end(), head.end() + self.most)
                 if body is not None:
@@ -106,6 +109,7 @@ _PRIVATE_KEY = Rule(
     ),
     re.compile(rb"(?:(?!-----END)[\s\S])*"),
     _KEY_BYTES,
+    in_words=False,
 )
 _JWT = Rule(
     _signs(r"eyJ[A-Za-z0-9_-]{8,3000}\.eyJ"),
@@ -120,6 +124,7 @@ _URL_PASSWORD = Rule(
     re.compile(rf"((?:{_NO_STARS}[^\s/\"'<>]){{1,200}})@".encode()),
     re.compile(rb"[^\s/\"'<>]{0,200}"),
     201,
+    in_words=False,
 )
 _WORD, _DASHED = "[A-Za-z0-9]", "[A-Za-z0-9_-]"
 BUILT_IN = (
@@ -155,6 +160,22 @@ _RUN_SIGNS = re.compile(rb"[A-Za-z0-9._~+/=-]")
 _RUNS = bytes(ord("a" if _RUN_SIGNS.match(bytes([byte])) else " ") for byte in range(256))
 _LEAST_RUN = b"a" * 15
 """Every format but passwords in URLs and private keys has that many of these signs in a row."""
+_BEFORE_RUN = len("Bearer ")
+"""What stands before them and is one of the signs of a format."""
+
+
+def _long_words(data: bytes) -> bytes:
+    """What stands in ``data`` in runs that long, each with a little before it: a small part of nearly all text, so that
+    looking for every format costs 0.16 µs for a line in place of 0.7; for one with a long path 0.9 in place of 0.8."""
+    shape = data.translate(_RUNS)
+    found, at = [], shape.find(_LEAST_RUN)
+    while at >= 0:
+        end = shape.find(b" ", at)
+        end = len(data) if end < 0 else end
+        found.append(data[max(0, at - _BEFORE_RUN) : end])
+        at = shape.find(_LEAST_RUN, end)
+    return b"\n".join(found)
+
 
 _DASHED_HEADS = re.compile(
     rb"[_-](?:(?<=gh[pousr]_)|(?<=github_pat_)|(?<=k_live_)|(?<=k_test_)|(?<=whsec_)|(?<=npm_)|(?<=hf_)|(?<=gl..-)"
@@ -252,7 +273,8 @@ class Mask:
         return line
 
     def _spans(self, data: bytes) -> list[tuple[int, int]]:
-        spans = [span for rule in self._rules for span in rule.spans(data)]
+        words = _long_words(data) if self._rules else b""
+        spans = [span for rule in self._rules for span in rule.spans(data, words)]
         for text in self._texts:
             if text in data:
                 spans += _places(data, text)

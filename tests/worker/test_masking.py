@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livetask.masking import REACH_BYTES, Mask
+from livetask.masking import BUILT_IN, REACH_BYTES, Mask
 from livetask.setting_errors import SettingInvalid
 from livetask.worker.following import Following
 from livetask.worker.secret_texts import texts_to_hide
@@ -297,3 +297,24 @@ def test_without_knowing_what_to_hide_nothing_is_shown(wrong: str) -> None:
     with pytest.raises(SettingInvalid, match="mask_with") as refused:
         texts_to_hide((), {}, wrong)
     assert "vault" not in str(refused.value)
+
+
+SHORT_BODIES = st.sampled_from(
+    [b"A", b"Z9", b"ab-", b"x_y", b"eyJ", b".", b" ", b"=", b"/", b"://", b"@", b"\n", b"secret", b"Access", b"KEY"]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            SHORT_BODIES,
+            st.sampled_from([head for head, _ in SECRETS.values()]),
+            st.integers(8, 45).map(lambda n: b"Q" * n),
+        ),
+        max_size=14,
+    )
+)
+def test_looking_at_long_words_alone_finds_all_that_looking_at_everything_finds(pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    assert Mask()._spans(data) == [span for rule in BUILT_IN for span in rule.spans(data, data)]
