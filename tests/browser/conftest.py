@@ -23,6 +23,14 @@ def store(rig: Rig) -> Redis:
     return rig.redis("no")
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_of_the_first_try(request: pytest.FixtureRequest) -> None:
+    """A test that is run once more because it waited in vain finds none of the tasks that it has written."""
+    if getattr(request.node, "execution_count", 1) > 1 and "store" in request.fixturenames:
+        with request.getfixturevalue("store").client() as client:
+            client.flushall()
+
+
 @pytest.fixture(scope="module")
 def server(rig: Rig, store: Redis) -> Dashboard:
     return rig.serve(store.url)
