@@ -2,7 +2,8 @@
 
 One that is quick but was given much is free again after a few milliseconds, and a reader of a long log is that one all
 the time; one that has stalled stays for good, and there may be thousands. So who has just come is looked at soon, and
-the others every ``SELDOM_S``, however much else there is to do meanwhile.
+``AT_ONCE`` of the others every ``SELDOM_S``, by turns, however much else there is to do meanwhile: a look at a thousand
+takes 2 ms, and everybody else would wait for it.
 
 No I/O; times are given, monotonic, in seconds.
 """
@@ -10,11 +11,13 @@ No I/O; times are given, monotonic, in seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from livetask.server.feed import Follower
 
 SOON_S = 0.001
 SELDOM_S = 0.03
+AT_ONCE = 64
 LOOKS = 5
 """How often one is looked at soon, in growing pauses, before it counts as one who has stalled."""
 
@@ -23,7 +26,7 @@ class Clogged:
     """See the module's docstring. ``due_s``: when to ask for ``freed`` next, without meaning while there are none."""
 
     def __init__(self) -> None:
-        self._all: set[Follower] = set()
+        self._all: dict[Follower, None] = {}  # in the order in which they are looked at
         self._fresh: dict[Follower, int] = {}  # how many looks each has left
         self._pause_s = SELDOM_S
         self._all_due_s = 0.0
@@ -34,29 +37,34 @@ class Clogged:
 
     def add(self, followers: Iterable[Follower], now_s: float) -> None:
         """They were found to hold too much."""
-        fresh = set(followers) - self._all
+        fresh = set(followers) - self._all.keys()
         if not fresh:
             return
         if not self._all:
             self._all_due_s = now_s + SELDOM_S
-        self._all |= fresh
+        self._all.update(dict.fromkeys(fresh))
         self._fresh.update(dict.fromkeys(fresh, LOOKS))
         self._pause_s = SOON_S
         self.due_s = min(now_s + SOON_S, self._all_due_s)
 
     def discard(self, follower: Follower) -> None:
         """It follows no more."""
-        self._all.discard(follower)
+        self._all.pop(follower, None)
         self._fresh.pop(follower, None)
 
     def freed(self, now_s: float) -> set[Follower]:
         """Those that hold little again; of those who have been here for long, only when it is their time."""
         looked_at = set(self._fresh)
         if now_s >= self._all_due_s:
-            looked_at = self._all
+            some = list(islice(self._all, AT_ONCE))
+            for follower in some:  # it is its turn again after all others
+                del self._all[follower]
+                self._all[follower] = None
+            looked_at.update(some)
             self._all_due_s = now_s + SELDOM_S
         free = {follower for follower in looked_at if follower.sink.drained}
-        self._all -= free
+        for follower in free:
+            del self._all[follower]
         self._fresh = {one: left - 1 for one, left in self._fresh.items() if left > 1 and one not in free}
         self._pause_s *= 2
         self.due_s = min(now_s + self._pause_s, self._all_due_s) if self._fresh else self._all_due_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livetask.server.clogged import LOOKS, SELDOM_S, Clogged
+from livetask.server.clogged import AT_ONCE, LOOKS, SELDOM_S, Clogged
 from livetask.server.feed import Feed, Follower
 from livetask.server.frames import Told
 from livetask.server.subscription import Subscription, Wish
@@ -60,3 +60,25 @@ def test_a_stalled_one_is_looked_at_seldom_however_many_come_and_go_and_is_freed
     assert clogged.due_s <= now_s + SELDOM_S
     assert stalled in clogged.freed(now_s + SELDOM_S)
     assert not clogged
+
+
+def test_of_a_thousand_stalled_ones_few_are_looked_at_together_and_each_in_its_turn() -> None:
+    clogged, now_s = Clogged(), 10.0
+    stalled = [_follower() for _ in range(1000)]
+    clogged.add([follower for follower, _ in stalled], now_s)
+    for _ in range(LOOKS):
+        now_s += 1
+        clogged.freed(now_s)
+    looked = {follower: sink.looked for follower, sink in stalled}
+    for _ in range(-(-len(stalled) // AT_ONCE)):
+        now_s += SELDOM_S + 0.001
+        before = sum(sink.looked for _, sink in stalled)
+        assert clogged.freed(now_s) == set()
+        assert sum(sink.looked for _, sink in stalled) - before <= AT_ONCE
+    assert all(sink.looked > looked[follower] for follower, sink in stalled)
+    stalled[500][1].holds_little = True
+    for _ in range(-(-len(stalled) // AT_ONCE)):
+        now_s += SELDOM_S + 0.001
+        if clogged.freed(now_s):
+            break
+    assert len(clogged) == 999
