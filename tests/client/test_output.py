@@ -163,7 +163,8 @@ async def test_a_slow_program_is_sent_no_more_than_a_window_ahead(server: Dashbo
             got = (await anext(item async for item in items if isinstance(item, Output))).data
             await asyncio.sleep(1.0)  # the program does something else, for long enough to be sent everything
             assert len(data) > 4_000_000
-            assert proxy.forwarded_bytes < 800_000
+            # a window, and before it was told that there is one, what the connection took
+            assert proxy.forwarded_bytes < 2_000_000
             got += bytes_of(await collected(items))
     assert got == data
 
