@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ PLAIN_LINES = 500
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 # control characters, and those that change the direction of the text around them
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+_LAST_MS = 253402300799_000
+"""The end of the year 9999, beyond which Python has no date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,12 @@ async def error_page(request: web.Request, status: int, title: str, text: str) -
     """A page that says what went wrong; ``text``: one sentence."""
     context = {"title": title, "text": text, "status": status}
     return aiohttp_jinja2.render_template("error.html", request, context, status=status)
+
+
+def moment(at_ms: int) -> dict[str, str]:
+    """A time in ms as a table's row shows it: ``at`` for people, ``at_iso`` for programs; both UTC."""
+    when = datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1000, UTC)
+    return {"at": f"{when:%Y-%m-%d %H:%M:%S}", "at_iso": when.isoformat(timespec="seconds")}
 
 
 def plain(text: str) -> str:

@@ -99,7 +99,7 @@ function received(event, message) {
   list.heard(task, listed);
   teller.heard(task);
   grid.cards.get(task.id)?.update(task);
-  grid.refresh(before?.state !== task.state || before?.name !== task.name || !listed);
+  grid.refresh(before?.state !== task.state || before?.name !== task.name || listed === false);
 }
 
 // ---- what is shown

@@ -62,10 +62,10 @@ def idle(
         before, cpu = _rss_bytes(server.pid), cpu_s(server.pid)
         with _crowd(one.viewers(port, viewers, 1, 300)):
             accepting = cpu_s(server.pid) - cpu
-            time.sleep(settled_s)
+            time.sleep(settled_s)  # what their coming leaves to do is done by then
             kib = (_rss_bytes(server.pid) - before) / viewers / 1024
             cpu = cpu_s(server.pid)
-            time.sleep(quiet_s)
+            time.sleep(quiet_s)  # this is what is measured: nothing happens
             return Idle(kib, (cpu_s(server.pid) - cpu) / quiet_s / viewers * 1e6, viewers / accepting)
 
 

@@ -14,7 +14,7 @@ from playwright.async_api import Browser
 from tests.browser.watching import Watched, line_of, numbered, wait_until
 from tests.real.fault_proxy import FaultProxy
 from tests.server.serving import Writer
-from tests.system.rig import Dashboard, Rig
+from tests.system.rig import Dashboard, Redis, Rig
 
 CUT = ("WebSocket connection to", "Failed to load resource", "net::ERR")
 """What the browser itself says of a connection that was cut on purpose."""
@@ -146,11 +146,8 @@ async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(
         await assert_exact(watched, mode, lines, task.writer)
 
 
-async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(rig: Rig, browser: Browser) -> None:
-    store = rig.redis("always")
-    own = rig.serve(store.url)
-    writer = Writer(store.url, "store-1").begin().write(numbered(1, 500))
-    watched = await begun_at_the_start(browser, own.url, "store-1", "screen")
+async def assert_goes_on_after_a_kill(watched: Watched, store: Redis, writer: Writer) -> None:
+    """Of the store, which writes down everything at once. ``writer``: has written 500 lines."""
     await watched.wait_for_line(500)
     await asyncio.to_thread(store.kill)
     await watched.wait_for_foot("store unreachable", within_s=60)
@@ -158,6 +155,14 @@ async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(rig: Rig
     await watched.wait_for_foot("live", within_s=60)
     writer.write(numbered(501, 900)).finish()
     await assert_exact(watched, "screen", 900, writer)
+
+
+async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(rig: Rig, browser: Browser) -> None:
+    store = rig.redis("always")
+    own = rig.serve(store.url)
+    writer = Writer(store.url, "store-1").begin().write(numbered(1, 500))
+    watched = await begun_at_the_start(browser, own.url, "store-1", "screen")
+    await assert_goes_on_after_a_kill(watched, store, writer)
 
 
 async def test_a_reader_who_has_scrolled_up_stays_there_through_a_cut(

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
-from tests.browser.test_exact import assert_exact, reached, rig_store, steady
+from tests.browser.test_exact import assert_exact, assert_goes_on_after_a_kill, reached, rig_store, steady
 from tests.browser.watching import Watched, numbered, wait_until
 from tests.real.fault_proxy import FaultProxy
 from tests.real.firefox import Firefox, a_firefox, find_firefox
@@ -129,13 +129,7 @@ async def test_a_store_that_is_killed_and_started_again_is_gone_on_with(rig: Rig
     own = rig.serve(own_store.url)
     writer = Writer(own_store.url, "fox-store").begin().write(numbered(1, 500))
     watched = await opened(firefox, own.url, "fox-store")
-    await watched.wait_for_line(500)
-    await asyncio.to_thread(own_store.kill)
-    await watched.wait_for_foot("store unreachable", within_s=60)
-    await asyncio.to_thread(own_store.start, "always")
-    await watched.wait_for_foot("live", within_s=60)
-    writer.write(numbered(501, 900)).finish()
-    await assert_exact(watched, "screen", 900, writer)
+    await assert_goes_on_after_a_kill(watched, own_store, writer)
 
 
 async def test_a_long_log_is_shown_through_a_window_that_stays_where_it_is(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from aiohttp import web
 from livetask.errors import ArgumentInvalid
 from livetask.server.access.audit import KINDS, Audit, Entry, Wanted
 from livetask.server.edge import whole_number
+from livetask.server.pages import moment
 
 MOST = 500
 _ON_A_PAGE = 100
@@ -81,10 +81,8 @@ def _before(query: Mapping[str, str]) -> str:
 
 def _row(entry: Entry) -> dict[str, Any]:
     """An entry as the page shows it; its texts come from outside, and the template escapes them."""
-    when = datetime.fromtimestamp(min(entry.at_ms, 253402300799_000) / 1000, UTC)
     return {
-        "at": f"{when:%Y-%m-%d %H:%M:%S}",
-        "at_iso": when.isoformat(timespec="seconds"),
+        **moment(entry.at_ms),
         "kind": entry.kind,
         "word": entry.kind.replace("_", " "),
         "who": entry.who or ("anybody" if entry.by == "open" else "nobody"),

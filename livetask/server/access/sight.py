@@ -133,14 +133,11 @@ class Sight:
         lens = self.lens()
         if not lens.is_clear and not await self._is_visible(lens.caller, task_id):
             return None
-        task = lens.shown(await self._store.task(task_id))
-        return task if task is None else (await self._without_hidden_kin(lens, [task]))[0]
+        return await self._shown(lens, task_id)
 
     async def glance(self, task_id: str) -> Task | None:
         """The same of a task that was not asked for by its id, as in a list: that it is hidden is no refusal."""
-        lens = self.lens()
-        task = lens.shown(await self._store.task(task_id))
-        return task if task is None else (await self._without_hidden_kin(lens, [task]))[0]
+        return await self._shown(self.lens(), task_id)
 
     async def tasks(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """Those of the tasks that are stored for this caller."""
@@ -148,6 +145,10 @@ class Sight:
         found = await self._store.tasks(task_ids)
         seen = [shown for task in found.values() if (shown := lens.shown(task)) is not None]
         return {task.task_id: task for task in await self._without_hidden_kin(lens, seen)}
+
+    async def _shown(self, lens: Lens, task_id: str) -> Task | None:
+        task = lens.shown(await self._store.task(task_id))
+        return task if task is None else (await self._without_hidden_kin(lens, [task]))[0]
 
     async def _without_hidden_kin(self, lens: Lens, tasks: Sequence[Task]) -> Sequence[Task]:
         """The tasks without the ids of those that started them, where these may not be viewed."""

@@ -6,7 +6,6 @@ Must never know: Redis' commands, Celery, how objects lie on a shelf.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp_jinja2
@@ -17,6 +16,7 @@ from livetask.server.archive.archive import Archive
 from livetask.server.archive.erasing import Eraser
 from livetask.server.asker import asked_by
 from livetask.server.edge import whole_number
+from livetask.server.pages import moment
 from livetask.server.tasks import Task
 from livetask.server.wire import task_json
 
@@ -72,14 +72,11 @@ class ArchiveApi:
 
 def _row(task: Task) -> dict[str, Any]:
     """A task as the page shows it; its texts come from outside, and the template escapes them."""
-    ended_ms = task.ended_at_ms or task.changed_at_ms or 0
-    when = datetime.fromtimestamp(min(ended_ms, 253402300799_000) / 1000, UTC)
     return {
         "id": task.task_id,
         "name": task.name or task.task_id,
         "state": task.state,
-        "at": f"{when:%Y-%m-%d %H:%M:%S}",
-        "at_iso": when.isoformat(timespec="seconds"),
+        **moment(task.ended_at_ms or task.changed_at_ms or 0),
         "bytes": sum(run.end.byte for run in task.runs),
         "runs": len(task.runs),
     }
