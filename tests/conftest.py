@@ -226,8 +226,9 @@ class Chromium:
 
 @asynccontextmanager
 async def _chromium(program: Path) -> AsyncIterator[Chromium]:
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=30_000)  # five seconds are few on a machine that is busy
     if node := node_for_playwright():
         os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
     async with async_playwright() as playwright:
