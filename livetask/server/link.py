@@ -48,15 +48,24 @@ class Holder(Protocol):
 
 
 class Link(asyncio.BufferedProtocol):
-    """See the module's docstring. ``holder``: see there. ``most_bytes``: a longer message ends the connection."""
+    """See the module's docstring. ``holder``: see there. ``most_bytes``: a longer message ends the connection.
 
-    __slots__ = ("_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "transport")
+    ``write``: writes finished frames, and never waits. ``unsent``: how many bytes of what was written are still in this
+    process. ``over``: nothing that is written now would arrive, as far as is known.
+    """
+
+    __slots__ = (
+        "_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "over", "transport", "unsent",
+        "write",
+    )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, holder: Holder, most_bytes: int) -> None:
         self.transport = transport
         self.holder = holder
         self._reading_paused = False
-        self._said_close = False
+        self._said_close = self.over = False
+        self.write = transport.write  # bound once: these are called for each viewer and each piece of output
+        self.unsent = transport.get_write_buffer_size
         self._room: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
         # the queue asks its protocol for two methods and a flag, which are below
@@ -65,15 +74,6 @@ class Link(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(_FULL_BYTES)
 
     # ---- to the other end
-
-    def write(self, frames: bytes) -> None:
-        """Write finished frames. Never waits."""
-        self.transport.write(frames)
-
-    @property
-    def unsent_bytes(self) -> int:
-        """How much of what was written is still in this process."""
-        return self.transport.get_write_buffer_size()
 
     @property
     def is_closing(self) -> bool:
@@ -89,12 +89,13 @@ class Link(asyncio.BufferedProtocol):
         """Say that this is the end, and end when the other end has said so too, or after CLOSE_S."""
         if self.is_closing:
             return
-        self._said_close = True
+        self._said_close = self.over = True
         self.transport.write(frame(_CLOSE, code.to_bytes(2, "big")))
         asyncio.get_running_loop().call_later(CLOSE_S, self.transport.abort)
 
     def abort(self) -> None:
         """Cut the connection, whatever is still on its way."""
+        self.over = True
         self.transport.abort()
 
     # ---- from the other end
@@ -156,7 +157,11 @@ class Link(asyncio.BufferedProtocol):
         self._reading_paused = False
         self.transport.resume_reading()
 
+    def eof_received(self) -> None:
+        self.over = True
+
     def connection_lost(self, error: BaseException | None) -> None:
+        self.over = True
         self.resume_writing()
         self.holder.lost()
 
