@@ -50,20 +50,20 @@ class Holder(Protocol):
 class Link(asyncio.BufferedProtocol):
     """See the module's docstring. ``holder``: see there. ``most_bytes``: a longer message ends the connection.
 
-    ``write``: writes finished frames, and never waits. ``unsent``: how many bytes of what was written are still in this
-    process. ``over``: nothing that is written now would arrive, as far as is known.
+    ``write``: writes finished frames, and never waits. ``holds``: some of what was written is still in this process;
+    ``unsent``: how many bytes of it. ``over``: nothing that is written now would arrive, as far as is known.
     """
 
     __slots__ = (
-        "_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "over", "transport", "unsent",
-        "write",
+        "_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "holds", "over", "transport",
+        "unsent", "write",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, holder: Holder, most_bytes: int) -> None:
         self.transport = transport
         self.holder = holder
         self._reading_paused = False
-        self._said_close = self.over = False
+        self._said_close = self.over = self.holds = False
         self.write = transport.write  # bound once: these are called for each viewer and each piece of output
         self.unsent = transport.get_write_buffer_size
         self._room: asyncio.Future[None] | None = None
@@ -71,7 +71,7 @@ class Link(asyncio.BufferedProtocol):
         # the queue asks its protocol for two methods and a flag, which are below
         self._queue = WebSocketDataQueue(self, _READ_AHEAD_BYTES, loop=loop)  # type: ignore[arg-type]
         self._reader = WebSocketReader(self._queue, most_bytes, compress=False, decode_text=True)
-        transport.set_write_buffer_limits(_FULL_BYTES)
+        transport.set_write_buffer_limits(0)  # to be told when something stays here, and when nothing does
 
     # ---- to the other end
 
@@ -80,10 +80,17 @@ class Link(asyncio.BufferedProtocol):
         """Nothing that is written now would arrive."""
         return self._said_close or self.transport.is_closing()
 
+    @property
+    def _is_full(self) -> bool:
+        return self.holds and self.unsent() > _FULL_BYTES
+
     async def room(self) -> None:
-        """Return when the other end has taken most of what was written, or is gone."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
+        """Return when not much of what was written waits for the other end, or it is gone."""
+        if not self._is_full:
+            return
+        if self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._room)
 
     def close(self, code: int = WSCloseCode.OK) -> None:
         """Say that this is the end, and end when the other end has said so too, or after CLOSE_S."""
@@ -117,7 +124,7 @@ class Link(asyncio.BufferedProtocol):
         return None
 
     def _pong(self, data: bytes) -> None:
-        if self._room is None and not self.is_closing:
+        if not self._is_full and not self.is_closing:
             self.transport.write(frame(_PONG, bytes(data)))
 
     # ---- from the event loop
@@ -140,9 +147,10 @@ class Link(asyncio.BufferedProtocol):
             self.holder.received()
 
     def pause_writing(self) -> None:
-        self._room = asyncio.get_running_loop().create_future()
+        self.holds = True
 
     def resume_writing(self) -> None:
+        self.holds = False
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)

@@ -27,20 +27,21 @@ Output is never why: it is sent only to who has drained. News of many tasks can 
 class Transport:
     """The way to one viewer. ``packed``: packets go as the serializer 'msgpack' has them."""
 
-    __slots__ = ("_connection", "packed")
+    __slots__ = ("_connection", "_link", "packed")
 
     def __init__(self, connection: Connection, packed: bool = False) -> None:
         self._connection = connection
+        self._link = connection.link  # once there is one, it stays
         self.packed = packed
 
     @property
     def drained(self) -> bool:
         """Little of what was sent is still on its way out of this process."""
-        link = self._connection.link
+        link = self._link or self._connection.link
         if link is None:
             queue = self._connection.queue
             return queue is None or queue.empty()
-        return link.unsent() < DRAINED_BYTES
+        return not link.holds or link.unsent() < DRAINED_BYTES
 
     @property
     def unsent_bytes(self) -> int:
@@ -50,17 +51,18 @@ class Transport:
 
     def send(self, packet: Packet) -> None:
         """Send a packet, after all that was sent before. Never waits. Raises Gone."""
-        connection = self._connection
-        link = connection.link
-        if connection.closed:
-            raise Gone
+        link = self._link
         if link is None:
-            self._queue(packet)
-        elif link.over or link.unsent() > MOST_BYTES:
+            self._link = link = self._connection.link
+            if self._connection.closed:
+                raise Gone
+            if link is None:
+                self._queue(packet)
+                return
+        if link.over or (link.holds and link.unsent() > MOST_BYTES):
             link.abort()
             raise Gone
-        else:
-            link.write(packet.packed_frames if self.packed else packet.frames)
+        link.write(packet.packed_frames if self.packed else packet.frames)
 
     def _queue(self, packet: Packet) -> None:
         queue = self._connection.queue
