@@ -95,7 +95,7 @@ dist: .venv/dev.stamp ## build the wheel, pages included, into dist/
 	@$(BIN)/python bootstrap.py dist
 
 clean: ## remove all that was made here, the data of `make run` too
-	@rm -rf .venv node_modules static/vendor static/built dist .livetask .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv node_modules static/built dist .livetask .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up: .venv/dev.stamp
