@@ -190,6 +190,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
+    archived = _archive_api(store, sight, settings.prefix, keeping)
     loop_lag = LoopLag()
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
     told = health.Sources(
@@ -204,7 +205,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.add_routes(
         [
             *tasks.routes(),
-            *FlowApi(sight.task, live.catalog, store.read_many).routes(),
+            *FlowApi(sight.task, live.catalog, store.read_many, archived.relatives).routes(),
             *logs.routes(),
             *searches.routes(),
             *stirfried.routes(),
@@ -212,7 +213,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *startable.routes(),
             *entrance.routes(),
             *desk.routes(),
-            *_archive_api(store, sight, settings.prefix, keeping).routes(),
+            *archived.routes(),
             *openapi.routes(),
             *health.routes(told),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
