@@ -82,8 +82,9 @@ class Shipper:
         while not self._is_over():
             more = self._turn()
             if not more:
-                self._hearing.wait(self._rest_s())
-                time.sleep(_GATHER_S)  # what else is told or written now goes along
+                rest_s = self._rest_s()
+                self._hearing.wait(max(0.0, rest_s - _GATHER_S))
+                time.sleep(min(_GATHER_S, rest_s))  # what else is told or written now goes along
         self._withdraw()
         if self._tee is not None:
             self._tee.finish(timeout_s=1.0)
