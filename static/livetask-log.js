@@ -334,9 +334,9 @@ export class LivetaskLog extends HTMLElement {
   }
 }
 
-/** Whether what has come so far can show this output. @param {Message} message */
-function canShow({ text, data }) {
-  return ready('\r') || ready(text ?? new TextDecoder('latin1').decode(data));
+/** Whether what has come so far can show this output; bytes are for programs, and wait. @param {Message} message */
+function canShow({ text, sgr = '' }) {
+  return ready(text === undefined ? '\r' : `\x1b[${sgr}m${text}`);
 }
 
 customElements.define('livetask-log', LivetaskLog);

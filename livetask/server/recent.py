@@ -77,7 +77,7 @@ class Recent:
     def keep(self, place: Place, found: Slice, viewers: int) -> Ready:
         """Make it ready, and keep it if it is worth it. ``viewers``: of the task."""
         ready = Ready(place, found)
-        if viewers < 2 or found.next == found.end or place in self._kept:
+        if viewers < 2 or found.next.byte >= found.end.byte or place in self._kept:
             return ready
         self._kept[place] = ready
         self._size_bytes += found.read_bytes

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,9 @@ _KEPT_S = 60.0
 """How long the spool of a run that Redis knows to the end is kept, so that a flush or a lost tail can be healed."""
 
 _KEPT_RUNS = 1000
+_ASKED_AT_ONCE = 200
+"""Of how many kept runs Redis is asked at a time whether it still has them; of all, once it has forgotten one."""
+
 _QUIET_S = 0.1
 """The output of a killed process is complete when its spool has not grown for so long: its children may still write."""
 
@@ -47,13 +51,15 @@ class _Watch:
     size: int = -1
     detail: dict[str, Any] = field(default_factory=dict)
     told_end: dict[str, Any] | None = None
-    finished_s: float | None = None
     progress: str = ""
     has_room: bool = False
 
 
 class Household:
-    """One directory. ``main_is_alive``: whether its main process is. ``runs``: by nonce."""
+    """One directory. ``main_is_alive``: whether its main process is. ``runs``: all that are kept, by nonce.
+
+    What is done over and over is done for the runs that go on: a thousand that have ended cost nothing but their room.
+    """
 
     def __init__(
         self, directory: Path, terms: Terms, tee: Tee | None, *, main_is_alive: bool, lock_fd: int = -1
@@ -65,6 +71,10 @@ class Household:
         self._tee = tee
         self._lock_fd = lock_fd
         self._watches: dict[str, _Watch] = {}
+        self._open: dict[str, Shipping] = {}
+        self._ended_s: OrderedDict[str, float] = OrderedDict()  # of the others, since when Redis has all of them
+        self._ended_bytes = 0
+        self._to_ask: deque[str] = deque()
         self._unreadable: set[str] = set()
         self._words = Words()
         self._turn = 0
@@ -75,7 +85,7 @@ class Household:
     @property
     def is_busy(self) -> bool:
         """Whether any run goes on or is not shipped."""
-        return any(not run.is_finished for run in self.runs.values())
+        return any(not run.is_finished for run in self._open.values())
 
     @property
     def is_shipped(self) -> bool:
@@ -91,15 +101,49 @@ class Household:
         Before all others come those that Redis does not know yet, in the order in which they began: that gives them
         their ordinals, and a retry without a countdown begins before its first run has ended.
         """
-        new_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is None]
+        new_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is None]
         yield from sorted(new_runs, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
-        open_runs = [run for run in self.runs.values() if not run.is_finished and run.ordinal is not None]
+        open_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
         for place in range(len(open_runs)):
             yield open_runs[(place + self._turn) % len(open_runs)]
 
-    def finished_runs(self) -> list[Shipping]:
-        return [run for run in self.runs.values() if run.is_finished and run.ordinal is not None]
+    def open_runs(self) -> Iterable[Shipping]:
+        """Those that go on, or that Redis does not have to the end."""
+        return self._open.values()
+
+    @property
+    def held_bytes(self) -> int:
+        """How much the spools hold."""
+        return self._ended_bytes + sum(run.following.held_bytes for run in self._open.values())
+
+    def weigh_again(self) -> None:
+        """Some of what the ended ones hold was given up."""
+        self._ended_bytes = sum(self.runs[nonce].following.held_bytes for nonce in self._ended_s)
+
+    def to_verify(self) -> list[Shipping]:
+        """The next ones of which Redis is to be asked whether it still has them; each in its turn."""
+        if not self._to_ask:
+            self._to_ask.extend(self._ended_s)
+        found: list[Shipping] = []
+        while self._to_ask and len(found) < _ASKED_AT_ONCE:
+            nonce = self._to_ask.popleft()
+            if nonce in self._ended_s and self.runs[nonce].ordinal is not None:
+                found.append(self.runs[nonce])
+        return found
+
+    def verified(self, run: Shipping, reply: Sequence[Any]) -> bool:
+        """Take the answer; False if Redis has forgotten it: it is sent again, and all others shall be asked for.
+
+        Raises OSError if the spool cannot be opened again.
+        """
+        nonce = run.facts.nonce
+        if nonce not in self._ended_s or run.verified(reply):
+            return True
+        self._ended_bytes -= run.following.held_bytes
+        del self._ended_s[nonce]
+        self._open[nonce] = run
+        return False
 
     def find_runs(self, now_s: float) -> None:
         """Take in the runs that have begun since the last call."""
@@ -122,7 +166,7 @@ class Household:
         except (OSError, ValueError, KeyError):
             self._unreadable.add(nonce)
             return
-        self.runs[nonce] = run
+        self.runs[nonce] = self._open[nonce] = run
         self._watches[nonce] = _Watch(fd, seen_s=now_s, grew_s=now_s)
         if self._tee is not None:
             self._tee.follow(paths, lambda: run.following.clean, self._terms.mask)
@@ -131,7 +175,7 @@ class Household:
 
     def measure(self) -> None:
         """See how much the runs that go on have written, and clean it."""
-        for run in self.runs.values():
+        for run in self._open.values():
             if not run.is_finished:
                 run.following.look()
 
@@ -153,16 +197,15 @@ class Household:
         if now_s >= self._next_find_s:
             self._next_find_s = now_s + _FIND_S
             self.find_runs(now_s)
-        for nonce, run in self.runs.items():
-            watch = self._watches[nonce]
+        for nonce, run in list(self._open.items()):
             if run.end is None:
-                self._look_for_end(run, watch, now_s)
-            if run.is_finished and watch.finished_s is None:
-                watch.finished_s = now_s
+                self._look_for_end(run, self._watches[nonce], now_s)
+            if run.is_finished and run.end is not None:
                 run.following.give_room_back()
                 run.following.close()
-            elif not run.is_finished:
-                watch.finished_s = None
+                del self._open[nonce]
+                self._ended_s[nonce] = now_s
+                self._ended_bytes += run.following.held_bytes
 
     def _look_for_end(self, run: Shipping, watch: _Watch, now_s: float) -> None:
         if watch.gone_s is None or watch.told_end is not None:
@@ -248,7 +291,7 @@ class Household:
 
     def progress(self) -> Iterator[tuple[str, str]]:
         """(task id, progress as JSON) where it has changed."""
-        for nonce, run in self.runs.items():
+        for nonce, run in self._open.items():
             if run.is_finished:
                 continue
             found = read_json(run.paths.of("progress"))
@@ -265,15 +308,16 @@ class Household:
 
     def forget(self, now_s: float) -> None:
         """Delete the spools of runs that Redis has had to the end for long enough."""
-        finished = [(watch.finished_s, nonce) for nonce, watch in self._watches.items() if watch.finished_s]
-        finished.sort()
-        surplus = len(finished) - _KEPT_RUNS
-        for place, (finished_s, nonce) in enumerate(finished):
-            if place < surplus or now_s - finished_s > _KEPT_S or not self.main_is_alive:
-                self._forget(nonce)
+        while self._ended_s:
+            nonce, ended_s = next(iter(self._ended_s.items()))
+            if self.main_is_alive and len(self._ended_s) <= _KEPT_RUNS and now_s - ended_s <= _KEPT_S:
+                return
+            self._forget(nonce)
 
     def _forget(self, nonce: str) -> None:
         run = self.runs.pop(nonce)
+        del self._ended_s[nonce]
+        self._ended_bytes -= run.following.held_bytes
         run.following.close()
         os.close(self._watches.pop(nonce).run_fd)
         run.paths.remove()

@@ -41,6 +41,9 @@ _LOOK_S = 0.1
 
 _IDLE_S = 0.5
 _GATHER_S = 0.003
+_ROUND_S = 0.02
+"""From one round to the next it takes at least this, or the flush interval: what comes thick and fast goes together."""
+
 _ADOPT_S = 10.0
 _VERIFY_S = 5.0
 _BACKOFF_S = (0.1, 3.0)
@@ -74,17 +77,19 @@ class Shipper:
         self._next_look_s = 0.0
         self._next_verification_s = 0.0
         self._stop_by_s: float | None = None
+        self._round_s = min(_ROUND_S, order.flush_ms / 1000)
 
     def run(self) -> None:
         """Ship until the worker is gone and all is shipped, or time is over."""
         if self._tee is not None:
             self._tee.start()
         while not self._is_over():
+            began_s = time.monotonic()
             more = self._turn()
             if not more:
-                rest_s = self._rest_s()
-                self._hearing.wait(max(0.0, rest_s - _GATHER_S))
-                time.sleep(min(_GATHER_S, rest_s))  # what else is told or written now goes along
+                self._hearing.wait(max(0.0, self._rest_s() - _GATHER_S))
+                since_s = time.monotonic() - began_s
+                time.sleep(max(_GATHER_S, self._round_s - since_s))  # what else is told or written now goes along
         self._withdraw()
         if self._tee is not None:
             self._tee.finish(timeout_s=1.0)
@@ -153,26 +158,32 @@ class Shipper:
     def _free(self, now_s: float) -> None:
         """Keep the spools within their bounds, and forget what has been in Redis for long enough."""
         order = self._order
-        runs = [run for house in self._houses for run in house.runs.values()]
-        for run in runs:
+        for run in (run for house in self._houses for run in house.open_runs()):
             if run.final is None and not run.following.keep_room():
                 # The disk is full. What the task writes now is worth more than what it wrote before.
                 self._free_run(run, run.following.held_bytes // 2)
             if run.following.held_bytes > order.spool_cap_bytes * 9 // 8:
                 self._free_run(run, order.spool_cap_bytes)
-        excess = sum(run.following.held_bytes for run in runs) - order.spool_host_cap_bytes
-        largest = sorted(runs, key=lambda run: (not run.is_finished, -run.following.held_bytes)) if excess > 0 else ()
-        for run in largest:
-            if excess <= 0:
-                break
-            before = run.following.held_bytes
-            self._free_run(run, max(0, before - excess))
-            excess -= before - run.following.held_bytes
+        self._free_excess(sum(house.held_bytes for house in self._houses) - order.spool_host_cap_bytes)
         for house in list(self._houses):
             house.forget(now_s)
             if house is not self._own and house.is_empty:
                 house.remove()
                 self._houses.remove(house)
+
+    def _free_excess(self, excess: int) -> None:
+        """Give up so many bytes: of runs that Redis has to the end before others, and of the largest ones first."""
+        if excess <= 0:
+            return
+        runs = [run for house in self._houses for run in house.runs.values()]
+        for run in sorted(runs, key=lambda run: (not run.is_finished, -run.following.held_bytes)):
+            before = run.following.held_bytes
+            self._free_run(run, max(0, before - excess))
+            excess -= before - run.following.held_bytes
+            if excess <= 0:
+                break
+        for house in self._houses:
+            house.weigh_again()
 
     def _free_run(self, run: Shipping, held_bytes: int) -> None:
         start = run.following.freeable(held_bytes)
@@ -197,7 +208,7 @@ class Shipper:
             asked.append((run, len(wanted)))
             calls += wanted
         verified = self._to_verify(now_s)
-        calls += [run.verification() for run in verified]
+        calls += [run.verification() for _, run in verified]
         published = [] if self._stop_by_s is not None else self._publishing.calls(now_s)
         calls += published
         weighed = self._weighing.calls(now_s, self._publishing.worker, self._in_turn(), self._own.is_busy)
@@ -224,9 +235,9 @@ class Shipper:
             else:
                 run.answered(own)
             place += count
-        for run, reply in zip(verified, replies[place : place + len(verified)], strict=True):
-            if not isinstance(reply, Exception):
-                run.verified(reply)
+        for (house, run), reply in zip(verified, replies[place : place + len(verified)], strict=True):
+            if not isinstance(reply, Exception) and not house.verified(run, reply):
+                self._next_verification_s = now_s  # where one is forgotten, others may be: the next ones at once
         place += len(verified)
         self._publishing.answered(now_s, replies[place : place + len(published)])
         self._weighing.answered(now_s, replies[place + len(published) :])
@@ -235,7 +246,7 @@ class Shipper:
     def _stopped(self, reply: Any, now_s: float) -> None:
         try:
             self._stops.answered(reply, now_s)
-            self._stops.tell(self._own.runs.values())
+            self._stops.tell(self._own.open_runs())
         except (OSError, ValueError, TypeError) as error:
             logger.error("livetask: a task could not be told to stop: %s", error)
 
@@ -244,11 +255,11 @@ class Shipper:
         for house in self._houses:
             yield from house.in_turn()
 
-    def _to_verify(self, now_s: float) -> list[Shipping]:
+    def _to_verify(self, now_s: float) -> list[tuple[Household, Shipping]]:
         if now_s < self._next_verification_s:
             return []
         self._next_verification_s = now_s + _VERIFY_S
-        return [run for house in self._houses for run in house.finished_runs()]
+        return [(house, run) for house in self._houses for run in house.to_verify()]
 
     def _is_away(self, now_s: float, error: RedisUnavailable) -> None:
         if self._away_since_s is None:

@@ -12,6 +12,7 @@ from collections import Counter
 from tests.models.hub_in_time import simulate
 
 PART = 2000
+_SAID_EVERY = 100_000
 
 
 def main() -> int:
@@ -32,6 +33,8 @@ def main() -> int:
             print(f"seed {seed}, {PART} steps: {type(error).__name__}: {error}")
             raise
         done += PART
+        if done % _SAID_EVERY == 0:
+            print(f"{done:>10,}  steps in {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
     took_s = time.monotonic() - began_s
     print(f"{min(done, given.steps):,} steps from seed {given.seed} in {took_s:.0f} s; nothing lost, nothing doubled")
     for name, count in sorted(counts.items()):

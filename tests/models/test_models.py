@@ -49,6 +49,10 @@ def test_ten_thousand_steps_of_the_hub_in_simulated_time_lose_nothing(part: int)
     assert counts["end"] > 10
 
 
+def test_a_wait_that_is_shorter_than_the_clock_can_tell_comes_to_an_end() -> None:
+    simulate(994_850, 2000)
+
+
 # ---------------------------------------------------------------- the simulated Redis beside a real one
 
 DATA = st.binary(min_size=1, max_size=40).map(lambda data: data.replace(b"\x01", b"\n"))
@@ -185,7 +189,7 @@ async def test_the_simulated_bells_ring_as_real_ones(redis_url: str) -> None:
     assert heard[0] == heard[1] == [("rings", 1, "output"), ("rings", 1, "end")]
 
 
-def test_hours_pass_in_simulated_time_and_waiting_for_nothing_is_an_error() -> None:
+def test_hours_pass_in_simulated_time_and_waiting_for_nothing_or_never_is_an_error() -> None:
     async def hours() -> float:
         began_s = asyncio.get_running_loop().time()
         await asyncio.sleep(3600)
@@ -194,7 +198,11 @@ def test_hours_pass_in_simulated_time_and_waiting_for_nothing_is_an_error() -> N
     async def nothing() -> None:
         await asyncio.Event().wait()
 
-    for wanted, wrong in ((hours, None), (nothing, RuntimeError)):
+    async def busy() -> None:
+        while True:  # noqa: ASYNC110 - it never waits, which is the point
+            await asyncio.sleep(0)
+
+    for wanted, wrong in ((hours, None), (nothing, RuntimeError), (busy, RuntimeError)):
         loop = SimulatedLoop()
         try:
             if wrong is None:

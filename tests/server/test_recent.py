@@ -94,3 +94,11 @@ async def test_the_end_of_a_run_and_what_one_viewer_reads_are_not_kept() -> None
     recent.keep(alone, part, viewers=1)
     assert recent.at(place) is None
     assert recent.at(alone) is None
+
+
+async def test_that_a_run_has_less_than_was_there_is_not_kept() -> None:
+    """After a failover the worker sends the rest again within a moment, and everybody is to have it at once."""
+    recent = Recent()
+    place = _slice(5000, 300, 10_000)[0]
+    recent.keep(place, Slice(place.cursor.position, (), Position(1, 2000), None), viewers=2)
+    assert recent.at(place) is None
