@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livetask import masking
-from livetask.masking import BUILT_IN, REACH_BYTES, Mask
+from livetask import secret_formats
+from livetask.masking import REACH_BYTES, Mask
+from livetask.secret_formats import BUILT_IN
 from livetask.setting_errors import SettingInvalid
 from livetask.worker.following import Following
 from livetask.worker.secret_texts import texts_to_hide
@@ -317,13 +318,13 @@ SHORT_BODIES = st.sampled_from(
         ),
         max_size=14,
     ),
-    st.sampled_from([1, 30, 100, masking._PART_BYTES]),
+    st.sampled_from([1, 30, 100, secret_formats._PART_BYTES]),
 )
 def test_looking_at_long_words_by_parts_finds_all_that_looking_at_everything_finds(
     pieces: list[bytes], part_bytes: int
 ) -> None:
     data = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(masking, "_PART_BYTES", part_bytes)
+        patch.setattr(secret_formats, "_PART_BYTES", part_bytes)
         found = Mask()._spans(data)
     assert sorted(found) == sorted(span for rule in BUILT_IN for span in rule.spans(data, 0, len(data)))
