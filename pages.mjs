@@ -1,9 +1,11 @@
 // Joins the pages' modules into few files and makes them small: `node pages.mjs INTO ENTRY...`, ENTRY as a path in static/.
 //
 // What livetask-log.js needs to show a log is one file, the core. Each other entry, and each part that the core imports
-// when it is first wanted (`import('./...')`), is one file too, that takes what the core has from the core: a module is
-// never in two files, so it exists once. gzip makes a few large files much smaller than many small ones. The core hands
-// out what the others need under names of a letter or two; its own public names stay.
+// when it is first wanted (`import('./...')`), is one file too. A module is never in two files, so it exists once: what the
+// core has is taken from the core, and what two others need from SECOND, the part that comes right behind it. gzip makes a
+// few large files much smaller than many small ones. These two hand out what others need under names of a letter or two;
+// their own public names stay. PAGES holds what stands behind each page: in its file that is a function for each page, since
+// modules of which each may run or not, and in any order, cannot be joined into one scope.
 
 import { build } from 'esbuild';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,6 +14,8 @@ import { fileURLToPath } from 'node:url';
 
 const STATIC = join(dirname(fileURLToPath(import.meta.url)), 'static');
 const CORE = 'livetask-log.js';
+const SECOND = 'log/terminal.js';
+const PAGES = 'dash/pages.js';
 const IMPORTS = /^import\s*\{([^}]*)\}\s*from\s*'(\.[^']+)'/gm;
 
 const [into, ...entries] = process.argv.slice(2);
@@ -20,7 +24,28 @@ const options = /** @type {const} */ ({
 });
 
 /** The modules of STATIC that a build joined. @param {import('esbuild').BuildResult<{ metafile: true }>} built */
-const modulesOf = ({ metafile }) => Object.keys(metafile.inputs).filter((name) => !name.includes(':'));
+const modulesOf = ({ metafile }) => Object.keys(metafile.inputs).map((name) => name.replace(/^page:/, '')).filter((name) => !name.includes(':'));
+
+/** Of PAGES' modules, what stands below their imports becomes a function, which is called in place of importing the module. */
+const asFunctions = {
+  name: 'as-functions',
+  setup(/** @type {import('esbuild').PluginBuild} */ build) {
+    build.onLoad({ filter: new RegExp(`/${PAGES}$`) }, ({ path }) => {
+      /** @type {string[]} */
+      const names = [];
+      const text = readFileSync(path, 'utf8').replace(/\(\) => import\('\.\/([^']+)'\),$/gm, (_, name) => `page${names.push(name) - 1},`);
+      return { contents: names.map((name, index) => `import page${index} from 'page:${name}';`).join('') + text, resolveDir: dirname(path) };
+    });
+    build.onResolve({ filter: /^page:/ }, ({ path, resolveDir }) => ({ path: relative(STATIC, join(resolveDir, path.slice('page:'.length))), namespace: 'page' }));
+    build.onLoad({ filter: /./, namespace: 'page' }, ({ path }) => {
+      const file = join(STATIC, path);
+      const text = readFileSync(file, 'utf8');
+      const last = [...text.matchAll(/^import .*$/gm)].at(-1);
+      const below = last ? last.index + last[0].length : 0;
+      return { contents: `${text.slice(0, below)}export default async () => {${text.slice(below)}};`, resolveDir: dirname(file) };
+    });
+  },
+};
 
 /** What is imported only when it is wanted is left out, and noted in `late`. @param {Set<string>} late */
 const leaveOut = (late) => ({
@@ -36,54 +61,61 @@ const leaveOut = (late) => ({
 });
 
 /**
- * What the core has is taken from it.
- * @param {string} entry @param {Map<string, string> | null} short names; null: they are not known yet
+ * What another file has is taken from that.
+ * @param {string} entry
+ * @param {Map<string, string>} homes the file that has a module
+ * @param {Map<string, string> | null} short names; null: they are not known yet
  */
-const takeFromCore = (entry, short) => ({
-  name: 'take-from-core',
+const takeFromOthers = (entry, homes, short) => ({
+  name: 'take-from-others',
   setup(/** @type {import('esbuild').PluginBuild} */ build) {
-    const outside = { path: posix.relative(posix.dirname(`/${entry}`), `/${CORE}`), external: true };
-    build.onResolve({ filter: /^(\.|core$)/ }, ({ kind, path, resolveDir, namespace }) => {
-      if (namespace === 'core') return outside;
+    const outside = (/** @type {string} */ name) => ({ path: posix.relative(posix.dirname(`/${entry}`), `/${name}`).replace(/^(?!\.)/, './'), external: true });
+    build.onResolve({ filter: /^(\.|file:)/ }, ({ kind, path, resolveDir, namespace }) => {
+      if (namespace === 'taken') return outside(path.slice('file:'.length));
       const name = relative(STATIC, join(resolveDir, path));
-      if (kind === 'dynamic-import' && late.has(name)) return { path: posix.relative(posix.dirname(`/${entry}`), `/${name}`), external: true };
-      if (!core.has(name)) return null;
-      return short === null || kind === 'dynamic-import' ? outside : { path: name, namespace: 'core' };
+      const home = homes.get(name);
+      if (kind === 'dynamic-import') return late.has(name) || home ? outside(late.has(name) ? name : home) : null;
+      if (home === undefined || home === entry) return null;
+      return short === null ? outside(home) : { path: name, namespace: 'taken' };
     });
-    build.onLoad({ filter: /./, namespace: 'core' }, ({ path }) => {
+    build.onLoad({ filter: /./, namespace: 'taken' }, ({ path }) => {
       const taken = [...short ?? []].filter(([key]) => key.startsWith(`${path} `)).map(([key, name]) => `${name} as ${key.split(' ')[1]}`);
-      return { contents: `export { ${taken.join(', ')} } from 'core';` };
+      return { contents: `export { ${taken.join(', ')} } from 'file:${homes.get(path)}';` };
     });
   },
 });
 
+/** @type {Set<string>} */
 const late = new Set();
-const core = new Set(modulesOf(await build({ ...options, entryPoints: [CORE], write: false, plugins: [leaveOut(late)] })));
+/** @type {Map<string, string>} by module, the file that has it */
+const homes = new Map();
+for (const module of modulesOf(await build({ ...options, entryPoints: [CORE], write: false, plugins: [leaveOut(late)] }))) homes.set(module, CORE);
 const others = [...new Set([...entries, ...late])].filter((name) => name !== CORE);
 
-/** @type {Map<string, Set<string>>} the modules of each of the others that the core does not have */
-const own = new Map();
-for (const entry of others) own.set(entry, new Set(modulesOf(await build({ ...options, entryPoints: [entry], write: false, plugins: [takeFromCore(entry, null)] }))));
-// what two of them need goes into the core as well
-for (const entry of others) {
-  for (const module of own.get(entry)) if (others.some((other) => other !== entry && own.get(other).has(module))) core.add(module);
-}
+/** The modules of an entry that are in no other file. @param {string} entry */
+const ownOf = async (entry) => modulesOf(await build({ ...options, entryPoints: [entry], write: false, plugins: [asFunctions, takeFromOthers(entry, homes, null)] }));
+for (const module of await ownOf(SECOND)) homes.set(module, SECOND);
+const own = [...homes.keys()];
+for (const entry of others) if (entry !== SECOND) own.push(...await ownOf(entry));
+for (const module of own) if (!homes.has(module) && own.indexOf(module) !== own.lastIndexOf(module)) homes.set(module, SECOND);
 
-/** @type {Map<string, string>} what the others need of the core, as 'module name', and what it is called between them */
+/** @type {Map<string, string>} what files need of others, as 'module name', and what it is called between them */
 const needed = new Map();
-for (const module of new Set([...own.values()].flatMap((modules) => [...modules]))) {
-  if (core.has(module)) continue;
+for (const module of new Set(own)) {
   for (const [, names = '', path = ''] of readFileSync(join(STATIC, module), 'utf8').matchAll(IMPORTS)) {
     const from = relative(STATIC, join(STATIC, dirname(module), path));
-    if (core.has(from)) for (const name of names.split(',')) if (name.trim()) needed.set(`${from} ${name.trim().split(' ')[0]}`, '');
+    const home = homes.get(from);
+    if (home && home !== homes.get(module)) for (const name of names.split(',')) if (name.trim()) needed.set(`${from} ${name.trim().split(' ')[0]}`, '');
   }
 }
 [...needed.keys()].sort().forEach((key, index) => needed.set(key, `$${index.toString(36)}`));
 
-const handed = [...needed].map(([key, name]) => `export { ${key.split(' ')[1]} as ${name} } from './${key.split(' ')[0]}';`);
-const contents = `export * from './${CORE}';${handed.join('')}`;
-await build({ ...options, outdir: undefined, outfile: join(resolve(into), CORE), stdin: { contents, resolveDir: STATIC, sourcefile: 'core.js' }, plugins: [leaveOut(late)] });
-for (const name of others) await build({ ...options, entryPoints: [name], plugins: [takeFromCore(name, needed)] });
+for (const entry of [CORE, ...others]) {
+  const handed = [...needed].map(([key, name]) => [...key.split(' '), name]).filter(([module]) => homes.get(module) === entry && (entry === CORE || entry === SECOND));
+  const contents = [`export * from './${entry}';`, ...handed.map(([module, key, name]) => `export { ${key} as ${name} } from './${module}';`)].join('');
+  const plugins = entry === CORE ? [leaveOut(late)] : [asFunctions, takeFromOthers(entry, homes, needed)];
+  await build({ ...options, outdir: undefined, outfile: join(resolve(into), entry), stdin: { contents, resolveDir: STATIC, sourcefile: 'entry.js' }, plugins });
+}
 
 // smaller by another 2 %, where it is there: it comes with the development set, and so with what makes the wheel
 const terser = await import('terser').catch(() => null);

@@ -172,6 +172,9 @@ def _do(ctx: click.Context, place: dict[str, str | None], do: Do) -> None:
     except LivetaskError as error:
         print(f"livetask: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingInvalid) else 1)
+    role = ctx.params.get("role")
+    if role not in (None, "viewer", "operator", "admin"):
+        _say(f"{role} is no built-in role: it may nothing but what the setting rights says of 'role:{role}'")
     if not auth and ctx.info_name == "new":
         _say("nobody is asked yet: a server started with --auth required (LIVETASK_AUTH=required) will ask")
     sys.exit(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -70,11 +71,20 @@ def converted(name: str, kind: Any, value: Any) -> Any:
         if not isinstance(value, str):
             raise SettingInvalid(name, value, "text")
         return value
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
-        raise SettingInvalid(name, value, "a list of texts, or one text with commas")
-    return tuple(value)
+    return _as_texts(name, value)
+
+
+def _as_texts(name: str, value: Any) -> tuple[str, ...]:
+    """A list, or text that holds one: with commas, or as JSON, which the defaults in the README look like."""
+    found = value
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            found = json.loads(value)
+    elif isinstance(value, str):
+        found = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(found, (list, tuple)) or not all(isinstance(part, str) for part in found):
+        raise SettingInvalid(name, value, "a list of texts, as JSON or as one text with commas")
+    return tuple(found)
 
 
 def as_object(name: str, value: Any) -> dict[str, Any]:

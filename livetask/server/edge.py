@@ -22,7 +22,7 @@ from livetask.access_errors import TooFast
 from livetask.errors import ArgumentInvalid, BadRequest, LivetaskError, TooLarge
 from livetask.server import pages
 
-BEGUN = web.RequestKey("BEGUN", bool)
+BEGUN = web.RequestKey("BEGUN", web.StreamResponse)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return await refusal(request, error.status, code, text, headers)
     except ConnectionError:
-        raise  # the client is gone
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        return request.get(BEGUN) or web.Response()  # the client is gone; aiohttp would log a traceback of it
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return await refusal(request, 404, *_HTTP_ERRORS[404])  # of a file under /static/
@@ -75,7 +77,7 @@ async def _unless_begun(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def mark_begun(request: web.Request, response: web.StreamResponse) -> None:
     """What to append to ``on_response_prepare``: from here on the request is being answered."""
-    request[BEGUN] = True
+    request[BEGUN] = response
 
 
 def log_bug(what: str, error: BaseException) -> None:

@@ -351,7 +351,7 @@ class Hub:
         self._renew_all = True
         self._ask.set()
         if state == OK:
-            log.info("Redis answers again")
+            log.warning("Redis answers again")  # as loud as the loss, or a log of warnings ends with that
         else:
             log.warning("%s", reason)
         for call in self._on_state:

@@ -1,6 +1,6 @@
 // What a task is called, as it may be shown: a name can hold whatever a program sends. Pure.
 
-import { shown } from '../log/ansi.js';
+import { shown } from '../log/sequences.js';
 
 const MOST = 200;
 

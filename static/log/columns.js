@@ -1,7 +1,7 @@
 // A line whose columns can be written again: what carriage returns, backspaces and erasing do, with signs that take two
 // columns or none. It can be told again as text that resolves to the same. Pure.
 
-import { DEFAULT, ON, PLAIN, SYMBOL, TRUE_COLOUR, same } from './style.js';
+import { DEFAULT, ON, PLAIN, SYMBOL, TRUE_COLOUR } from './style.js';
 
 /** @typedef {import('./style.js').Style} Style */
 /** @typedef {import('./ansi.js').Run} Run */
@@ -166,4 +166,9 @@ export function parameters(style) {
 function colourCodes(colour) {
   if (colour < TRUE_COLOUR) return `5;${colour}`;
   return `2;${(colour >> 16) & 255};${(colour >> 8) & 255};${colour & 255}`;
+}
+
+/** @param {Style} a @param {Style} b */
+export function same(a, b) {
+  return a === b || (a.flags === b.flags && a.ink === b.ink && a.ground === b.ground && a.link === b.link);
 }

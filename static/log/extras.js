@@ -11,8 +11,8 @@ import { Ranges } from './ranges.js';
 import { written } from './raw.js';
 import { Search } from './search.js';
 import { Selection } from './select.js';
-import { shown } from './ansi.js';
-import { Spans } from './spans.js';
+import { shown } from './sequences.js';
+import { add, around, numbers } from './spans.js';
 import { makeTools } from './tools.js';
 
 /** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
@@ -162,7 +162,7 @@ export class Extras {
       this.marks.goOn();
     }
     // rows that were written again by lines further down may need those before them
-    if (feed.lines.absorbed.all.length || feed.lines.live.clipped) this.want(Math.floor(view.top), Math.floor(view.top + view.fits));
+    if (feed.lines.absorbed.length || feed.lines.live.clipped) this.want(Math.floor(view.top), Math.floor(view.top + view.fits));
     this.hands.describe();
     this.paint();
     this.drawMap();
@@ -278,7 +278,7 @@ export class Extras {
     this.tools.levels.value = level;
     /** @type {number[] | null} */
     let lines = null;
-    if (level) lines = level === 'stderr' ? marks.stderr.numbers(STDERR_MOST) : level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
+    if (level) lines = level === 'stderr' ? numbers(marks.stderr, STDERR_MOST) : level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
     if (this.only) lines = lines ? both(lines, this.search.lines) : this.search.lines;
     if (!was && !lines) return;
     const at = this.current;
@@ -300,7 +300,7 @@ export class Extras {
       this.first = false;
     }
     this.tools.foldAll.hidden = marks.folds.length === 0;
-    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length && !marks.stderr.all.length;
+    this.tools.levels.hidden = !marks.errors.length && !marks.warnings.length && !marks.stderr.length;
     this.mapKey++;
     if (this.level) this.pick({});
     this.fold();
@@ -310,10 +310,11 @@ export class Extras {
   /** Take the lines of folded groups out of the rows. */
   fold() {
     const { log } = this;
-    const hidden = new Spans();
+    /** @type {import('./spans.js').Span[]} */
+    const hidden = [];
     for (const { from, to } of this.marks.folds) {
       const last = Math.min(to, log.feed.finished);
-      if (this.closed.has(from) && last > from) hidden.add(from + 1, last);
+      if (this.closed.has(from) && last > from) add(hidden, from + 1, last);
     }
     this.tools.foldAll.setAttribute('aria-pressed', String(this.closed.size > 0));
     log.apply(() => {
@@ -349,7 +350,7 @@ export class Extras {
     const { errors, warnings, stderr } = this.marks;
     if (errors[placeOf(errors, line)] === line) item.tone = 'error';
     else if (warnings[placeOf(warnings, line)] === line) item.tone = 'warning';
-    else if (stderr.around(line)) item.tone = 'stderr';
+    else if (around(stderr, line)) item.tone = 'stderr';
     if (item.line && isOn(this.tools.raw)) item.runs = written(item.line.text);
     const fold = this.headings.get(line);
     if (fold && item.line) {

@@ -11,16 +11,16 @@
 // by number; what lies before it was delivered before and is left out. So no line is shown twice, and none is missing.
 
 import { Journal } from './journal.js';
-import { CHUNK, Lines, pieceOf } from './chunks.js';
+import { opened, terminal } from './ansi.js';
+import { Lines } from './chunks.js';
 import { cursor as cursorOf, position as positionOf } from './places.js';
-import { Picked, Rows, merged } from './rows.js';
-import { Spans, joined } from './spans.js';
+import { Rows, merged } from './rows.js';
 import { Times } from './times.js';
-import { PLAIN, styled } from './style.js';
 
 /** @typedef {import('./client.js').Message} Message */
 /** @typedef {import('./places.js').Position} Position */
 /** @typedef {import('./rows.js').Gap} Gap */
+/** @typedef {import('./spans.js').Span} Span */
 /** @typedef {'all' | 'screen'} Mode */
 
 const TAIL = 200;
@@ -29,84 +29,77 @@ const MOST_MARKS = 1000;
 /** What passes by itself. */
 const LATER = ['redis_unavailable', 'archive_unavailable', 'unavailable', 'too_many'];
 
+/**
+ * @typedef {object} Options
+ * @property {string} taskId
+ * @property {number | null} run an ordinal; null: the latest, and those that follow it
+ * @property {Mode} mode
+ * @property {number} [holds] characters held at most
+ */
+
 export class Feed {
-  /**
-   * @param {object} options
-   * @param {string} options.taskId
-   * @param {number | null} options.run an ordinal; null: the latest, and those that follow it
-   * @param {Mode} options.mode
-   * @param {number} [options.holds] characters held at most
-   */
-  constructor({ taskId, run, mode, holds }) {
+  following = true;
+  /** @type {Message | null} the task as the server last told it */
+  task = null;
+  /** @type {'waiting' | 'live' | 'ended' | 'refused'} */
+  state = 'waiting';
+  /** Why it was refused. */
+  refusal = '';
+  /** @type {number | null} the next run has begun while this one is being read */
+  offered = null;
+  /** A subscribe is under way: what comes meanwhile may still belong to the one before. */
+  asked = false;
+  /** @type {string | null} where to begin, if not at the newest lines */
+  from = null;
+  /** What comes next does not follow what is held: it says its colours. */
+  fresh = false;
+  /** @type {number[] | null} only these lines are shown, in their order; null: all */
+  picked = null;
+
+  // ---- and what belongs to the run that is shown
+
+  /** @type {string | null} as the server gave it: up to where text has been taken over */
+  cursor = null;
+  /** @type {Position} the same */
+  at = { line: 1, byte: 0 };
+  /** @type {Position} the end of the output as far as it is known */
+  end = this.at;
+  /** Where the output ended at the last heartbeat; and whether what there was at the one before has not come yet. */
+  beatAt = 0;
+  lags = false;
+  stalledAt = -1;
+  /** @type {Gap[]} in their order, without overlap */
+  gaps = [];
+  /** @type {Set<number>} lines given in part that are rewritten in place: their last state is not known yet */
+  rewritten = new Set();
+  /** @type {Position[]} beginnings of lines, to read on from */
+  marks = [];
+  /** @type {Message | null} */
+  ending = null;
+  /** @type {TextDecoder | null} */
+  decoder = null;
+  /** When lines were printed, as far as it was told. */
+  times = new Times();
+  /** @type {Span[]} lines in groups that are folded */
+  folded = [];
+  /** @type {Rows | import('./picked.js').Picked} */
+  rows = new Rows([], 0, false);
+
+  /** @param {Options} options */
+  constructor(options) {
+    this.options = options;
+    const { taskId, run, mode, holds } = options;
     this.taskId = taskId;
-    this.pinned = run;
+    this.pinned = this.run = run;
     this.mode = mode;
-    this.following = true;
-    /** @type {Message | null} the task as the server last told it */
-    this.task = null;
-    /** @type {'waiting' | 'live' | 'ended' | 'refused'} */
-    this.state = 'waiting';
-    /** @type {string} why it was refused */
-    this.refusal = '';
-    /** The next run has begun while this one is being read. @type {number | null} */
-    this.offered = null;
     this.lines = new Lines(holds);
-    /** A subscribe is under way: what comes meanwhile may still belong to the one before. */
-    this.asked = false;
-    /** @type {number | null} */
-    this.run = run;
-    /** @type {string | null} as the server gave it: up to where text has been taken over */
-    this.cursor = null;
-    /** Where to begin, if not at the newest lines. @type {string | null} */
-    this.from = null;
-    /** @type {Position} the same */
-    this.at = { line: 1, byte: 0 };
-    /** What comes next does not follow what is held: it says its colours. */
-    this.fresh = false;
-    /** @type {Position} the end of the output as far as it is known */
-    this.end = { line: 1, byte: 0 };
-    /** Where the output ended at the last heartbeat; and whether what there was at the one before has not come yet. */
-    this.beatAt = 0;
-    this.lags = false;
-    /** @type {Gap[]} in their order, without overlap */
-    this.gaps = [];
-    /** @type {Set<number>} lines given in part that are rewritten in place: their last state is not known yet */
-    this.rewritten = new Set();
-    /** @type {Position[]} beginnings of lines, to read on from */
-    this.marks = [];
-    /** @type {Message | null} */
-    this.ending = null;
-    /** @type {TextDecoder | null} */
-    this.decoder = null;
-    this.stalledAt = -1;
     this.journal = new Journal(mode === 'all');
-    /** When lines were printed, as far as it was told. */
-    this.times = new Times();
-    /** Lines in groups that are folded. */
-    this.folded = new Spans();
-    /** Only these lines are shown, in their order; null: all. @type {number[] | null} */
-    this.picked = null;
-    /** @type {Rows | Picked} */
-    this.rows = new Rows([], 0, false);
   }
 
   /** Forget everything that belongs to a run, and turn to another. @param {number | null} run */
   clear(run) {
-    this.run = run;
-    this.lines.clear();
-    this.cursor = null;
-    this.at = { line: 1, byte: 0 };
-    this.end = { line: 1, byte: 0 };
-    this.gaps = [];
-    [this.beatAt, this.lags] = [0, false];
-    this.rewritten.clear();
-    this.marks = [];
-    this.ending = null;
-    this.decoder = null;
-    this.stalledAt = -1;
-    this.journal = new Journal(this.mode === 'all');
-    this.times.clear();
-    this.folded.clear();
+    const { following, task, state, refusal, offered, asked, from, fresh, picked } = this;
+    Object.assign(this, new Feed(this.options), { following, task, state, refusal, offered, asked, from, fresh, picked, run });
     this.rebuild();
   }
 
@@ -146,9 +139,7 @@ export class Feed {
     if (LATER.includes(code)) return 'later';
     if (this.cursor !== null && /^(position_|cursor_)/.test(code)) {
       // this run's output is not what it was: begin again
-      const resets = this.journal.resets + 1;
-      this.clear(this.pinned);
-      this.journal.resets = resets;
+      this.reset(this.pinned);
       return 'again';
     }
     this.state = 'refused';
@@ -175,7 +166,7 @@ export class Feed {
     else if (event === 'output') return this.output(message);
     else if (event === 'gap') return this.gap(message);
     else if (event === 'grown') this.grown(message);
-    else if (event === 'reset') this.reset(message);
+    else if (event === 'reset') this.reset(Number(message.run), message.cursor);
     else if (event === 'end') this.ended(message);
     return null;
   }
@@ -218,7 +209,7 @@ export class Feed {
       this.fresh = true;
       if (this.marks.length < MOST_MARKS) this.marks.push(from);
     }
-    if (this.fresh) this.lines.skipTo(from.line, message.sgr ? styled(PLAIN, String(message.sgr)) : PLAIN);
+    if (this.fresh) this.lines.skipTo(from.line, opened(message.sgr));
     this.fresh = false;
     const bytes = message.data === undefined ? null : new Uint8Array(message.data);
     this.lines.append(bytes ? this.decoded(bytes) : String(message.text));
@@ -257,25 +248,24 @@ export class Feed {
   /** @param {Message} message */
   grown(message) {
     const to = cursorOf(message.cursor);
-    if (!to || to.byte <= this.end.byte) return;
-    this.end = { line: to.line, byte: to.byte };
-    this.rebuild();
+    if (to) this.growTo(to);
   }
 
-  /** @param {Message} message */
-  reset(message) {
+  /** Its output is not what it was: begin again. @param {number | null} run @param {string} [cursor] */
+  reset(run, cursor) {
     const resets = this.journal.resets + 1;
-    this.clear(Number(message.run));
+    this.clear(run);
     this.journal.resets = resets;
-    const to = cursorOf(message.cursor);
-    if (to) this.start(to, message.cursor);
+    const to = cursorOf(cursor);
+    if (!to || !cursor) return;
+    this.start(to, cursor);
     this.learn();
   }
 
   /** @param {Message} message */
   ended(message) {
     const to = cursorOf(message.cursor);
-    if (to && to.byte > this.end.byte) this.end = { line: to.line, byte: to.byte };
+    if (to) this.growTo(to);
     if (this.decoder) this.lines.append(this.decoder.decode());
     this.decoder = null;
     this.ending = message;
@@ -334,6 +324,11 @@ export class Feed {
     this.fresh = true;
     this.journal.begin({ line, byte });
     this.marks = [{ line, byte }];
+    this.growTo(this.at);
+  }
+
+  /** The output goes up to here at least. @param {Position} to */
+  growTo({ line, byte }) {
     if (byte > this.end.byte) this.end = { line, byte };
     this.rebuild();
   }
@@ -343,8 +338,7 @@ export class Feed {
     this.at = { line: to.line, byte: to.byte };
     this.cursor = cursor;
     this.stalledAt = -1;
-    if (to.byte > this.end.byte) this.end = { ...this.at };
-    this.rebuild();
+    this.growTo(to);
   }
 
   // ---- lines that are asked for by number
@@ -359,65 +353,15 @@ export class Feed {
     return this.end.line - 1;
   }
 
+  /** Where that begins which can still be read. @returns {Position} */
+  get firstKept() {
+    const [first] = this.gaps;
+    return first?.from.byte === 0 ? first.to : { line: 1, byte: 0 };
+  }
+
   /** The first line that can still be read. */
   get firstLine() {
-    const [first] = this.gaps;
-    return first && first.from.byte === 0 ? first.to.line : 1;
-  }
-
-  /**
-   * What to ask for so that lines can be shown; null if all are held. Pieces are asked for whole, so that browsers and
-   * proxies can keep the answers, unless an answer was cut short before.
-   * @param {number} from @param {number} to
-   * @returns {{ line: number, count: number } | null}
-   */
-  missing(from, to) {
-    const first = this.firstLine;
-    for (let line = Math.max(from, first); line <= Math.min(to, this.finished); line++) {
-      const absorbed = this.lines.absorbed.around(line);
-      if (absorbed) {
-        line = absorbed[1];
-        continue;
-      }
-      if (line % CHUNK === 0 || line === from) this.lines.touch(line);
-      if (this.lines.get(line)) continue;
-      const begin = pieceOf(line) * CHUNK + 1;
-      const known = begin < line && this.lines.get(Math.max(begin, first));
-      return known ? { line, count: begin + CHUNK - line } : { line: begin, count: CHUNK };
-    }
-    const context = this.lines.context(from, to);
-    return context >= first ? { line: pieceOf(context) * CHUNK + 1, count: CHUNK } : null;
-  }
-
-  /** A known position before a line's beginning, the nearest one. @param {number} line @returns {Position} */
-  before(line) {
-    const [head] = this.gaps;
-    const first = head && head.from.byte === 0 ? head.to : { line: 1, byte: 0 };
-    return this.marks.reduce((best, mark) => (mark.line < line && mark.byte > best.byte ? mark : best), first);
-  }
-
-  /**
-   * Lines that came by number.
-   * @param {import('./http.js').Range} range
-   */
-  ranged(range) {
-    const end = cursorOf(range.end);
-    if (!end || end.run !== this.run) return;
-    for (const gap of range.gaps ?? []) {
-      const [from, to] = [positionOf(gap.from), positionOf(gap.to)];
-      // what stands before the gap in its first line is known only if that line was asked for
-      const before = range.lines[(from?.line ?? 0) - range.first_line];
-      if (from && to) this.note({ from, to, reason: gap.reason, bare: !before }, before !== undefined);
-    }
-    for (const [line, atMs] of range.times ?? []) this.times.add(line, atMs);
-    const cut = (/** @type {number} */ line) => range.cut?.[String(line)] ?? 0;
-    const ended = range.lines.slice(0, Math.max(0, end.line - range.first_line));
-    ended.forEach((text, index) => {
-      if (cut(range.first_line + index) && text.includes('\r')) this.rewritten.add(range.first_line + index);
-    });
-    this.lines.putAll(range.first_line, ended, range.sgr ? styled(PLAIN, range.sgr) : PLAIN, cut);
-    if (end.byte > this.end.byte) this.end = { line: end.line, byte: end.byte };
-    this.rebuild();
+    return this.firstKept.line;
   }
 
   /** @param {Position} first the first byte that is kept @param {string} why */
@@ -435,7 +379,8 @@ export class Feed {
     const tail = this.at.byte === this.end.byte && this.lines.tail.text !== '';
     const last = tail ? this.end.line : this.finished;
     const ended = this.state === 'ended';
-    const hidden = joined(this.lines.absorbed.all, this.folded.all);
-    this.rows = this.picked ? new Picked(this.picked, last, ended) : new Rows(this.gaps, last, ended, hidden);
+    // neither lines without a row nor picked ones are there before what makes them
+    const hidden = terminal?.joined(this.lines.absorbed, this.folded);
+    this.rows = this.picked && terminal ? new terminal.Picked(this.picked, last, ended) : new Rows(this.gaps, last, ended, hidden);
   }
 }

@@ -3,6 +3,7 @@
 
 import { bind, bound } from './keys.js';
 import { make } from './frame.js';
+import { before } from './numbered.js';
 import { hashOf, marked, number, plural } from './places.js';
 import { tool } from './tools.js';
 import { wholeLine } from './whole-line.js';
@@ -116,7 +117,7 @@ export class Hands {
     const { outputs } = this.extras;
     if (run === null) return;
     this.whole ??= new WholeLine(this.log);
-    this.whole.open(line, (options) => wholeLine(outputs, run, line, feed.before(line), options));
+    this.whole.open(line, (options) => wholeLine(outputs, run, line, before(feed, line), options));
   }
 
   // ---- keys

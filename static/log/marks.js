@@ -1,7 +1,7 @@
 // What stands out in a run's output, told by the server in pieces: errors, warnings, stderr's lines where they are known,
 // and groups of lines. While the run lives it is asked for what has come since, not more often than every two seconds.
 
-import { Spans } from './spans.js';
+import { add as addSpan } from './spans.js';
 
 /** @typedef {[line: number, what: 'start' | 'end', key: string, title: string, atMs: number | null]} GroupMark */
 /**
@@ -24,7 +24,8 @@ export class Marks {
   errors = [];
   /** @type {number[]} */
   warnings = [];
-  stderr = new Spans();
+  /** @type {import('./spans.js').Span[]} */
+  stderr = [];
   /** @type {GroupMark[]} */
   groups = [];
   /** @type {Fold[]} */
@@ -51,7 +52,7 @@ export class Marks {
     this.timer = 0;
     this.errors = [];
     this.warnings = [];
-    this.stderr.clear();
+    this.stderr = [];
     this.groups = [];
     this.folds = [];
     this.complete = false;
@@ -98,7 +99,7 @@ export class Marks {
         this.at = found.to;
         add(this.errors, found.errors);
         add(this.warnings, found.warnings);
-        for (const [from, to] of found.stderr) this.stderr.add(from, to);
+        for (const [from, to] of found.stderr) addSpan(this.stderr, from, to);
         this.groups = [...this.groups, ...found.groups].slice(0, MOST);
         if (groups !== this.groups.length) this.folds = folded(this.groups);
         groups = this.groups.length;

@@ -1,7 +1,7 @@
 // Puts resolved output into an element: text nodes, class names and colours set through the CSSOM. Nothing here makes
 // markup from text, so output cannot become markup, whatever it holds.
 
-import { BOLD, DEFAULT, DIM, INVERSE, ITALIC, PLAIN, STRIKE, SYMBOL, UNDERLINE, css, isLight, same } from './style.js';
+import { BOLD, DEFAULT, DIM, INVERSE, ITALIC, PLAIN, STRIKE, SYMBOL, UNDERLINE, css, isLight } from './style.js';
 
 /** @typedef {import('./ansi.js').Run} Run */
 /** @typedef {import('./style.js').Style} Style */
@@ -27,7 +27,7 @@ const NAMES = /** @type {[number, string][]} */ ([
  */
 export function paint(element, runs, most = Infinity) {
   const [first] = runs;
-  if (first && runs.length === 1 && same(first.style, PLAIN) && first.text.length <= most) {
+  if (first && runs.length === 1 && first.style === PLAIN && first.text.length <= most) {
     element.textContent = first.text;
     return true;
   }
@@ -37,7 +37,7 @@ export function paint(element, runs, most = Infinity) {
     let run = /** @type {Run} */ (runs[i]);
     if (i === MOST_PIECES) run = { text: runs.slice(i).map((rest) => rest.text).join(''), style: PLAIN };
     const text = cutAt(run.text, left);
-    nodes.push(same(run.style, PLAIN) ? document.createTextNode(text) : piece(text, run.style));
+    nodes.push(run.style === PLAIN ? document.createTextNode(text) : piece(text, run.style));
     left -= run.text.length;
     if (i === MOST_PIECES) break;
   }

@@ -1,7 +1,9 @@
 // Fetches the lines that the view misses, a few requests at a time, and never the same twice at once.
 
-import { wholeLine } from './whole-line.js';
 import { Refused } from './http.js';
+import { before, missing, take } from './numbered.js';
+import { PLAIN } from './style.js';
+import { wholeLine } from './whole-line.js';
 
 const AT_ONCE = 3;
 const AGAIN_MS = 1000;
@@ -32,7 +34,7 @@ export class Ranges {
   /** @param {number} from @param {number} to lines */
   want(from, to) {
     const { run } = this.feed;
-    const asked = this.feed.missing(from, to);
+    const asked = missing(this.feed, from, to);
     if (!asked || run === null || this.busy.size >= AT_ONCE || this.busy.has(asked.line)) return;
     if ((this.later.get(asked.line) ?? 0) > performance.now()) return;
     this.busy.add(asked.line);
@@ -45,9 +47,9 @@ export class Ranges {
       const range = await this.outputs.range(run, line, count);
       if (this.stopped || this.feed.run !== run) return;
       this.trouble = '';
-      const before = this.feed.missing(line, line);
-      this.apply(() => this.feed.ranged(range));
-      if (before && this.feed.missing(line, line)) this.delay(line);
+      const wanted = missing(this.feed, line, line);
+      this.apply(() => take(this.feed, range));
+      if (wanted && missing(this.feed, line, line)) this.delay(line);
       this.busy.delete(line);
       this.apply(() => {});
       await this.finishRewritten(run);
@@ -61,9 +63,9 @@ export class Ranges {
   async finishRewritten(run) {
     for (const line of this.feed.rewritten) {
       this.feed.rewritten.delete(line);
-      const text = await wholeLine(this.outputs, run, line, this.feed.before(line));
+      const text = await wholeLine(this.outputs, run, line, before(this.feed, line));
       if (this.stopped || this.feed.run !== run) return;
-      this.apply(() => this.feed.lines.put(line, text, this.feed.lines.get(line)?.opening ?? { flags: 0, ink: -1, ground: -1 }));
+      this.apply(() => this.feed.lines.put(line, text, this.feed.lines.get(line)?.opening ?? PLAIN));
     }
   }
 

@@ -1,6 +1,6 @@
 // A line as the task wrote it: escape codes and all other control characters as symbols, nothing acted upon. Pure.
 
-import { SPECIAL, symbolOf } from './ansi.js';
+import { SPECIAL, symbolOf } from './sequences.js';
 import { PLAIN, SYMBOL } from './style.js';
 
 /** @param {string} text @returns {import('./ansi.js').Run[]} */

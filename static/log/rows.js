@@ -54,7 +54,7 @@ export class Rows {
   at(row) {
     if (row < 0 || row >= this.count) return null;
     if (this.ended && row === this.count - 1) return 'end';
-    const stretch = this.stretches[this.find((item) => item.row <= row)];
+    const stretch = this.stretches[placeOf(this.stretches, row + 1, (item) => item.row) - 1];
     if (!stretch) return null;
     return stretch.gap ? { gap: stretch.gap } : { line: stretch.line + row - stretch.row };
   }
@@ -64,55 +64,14 @@ export class Rows {
    * @param {number} line
    */
   rowOf(line) {
-    const index = this.find((item) => (item.gap && !item.gap.bare ? item.gap.from.line + 1 : firstOf(item)) <= line);
-    const stretch = this.stretches[index];
-    if (!stretch) return 0;
-    if (stretch.gap) return stretch.row;
-    const within = Math.min(line - stretch.line, stretch.count - 1);
-    return stretch.row + within;
-  }
-
-  /**
-   * The last stretch for which `holds` is true; it is true for all before it.
-   * @param {(stretch: Stretch) => boolean} holds
-   */
-  find(holds) {
-    let [low, high] = [0, this.stretches.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (holds(/** @type {Stretch} */ (this.stretches[middle]))) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    const stretch = this.stretches[placeOf(this.stretches, line + 1, firstOf) - 1];
+    return stretch ? stretch.row + (stretch.gap ? 0 : Math.min(line - stretch.line, stretch.count - 1)) : 0;
   }
 }
 
-/** Rows of chosen lines only, and one for the end. */
-export class Picked {
-  /** @param {number[]} lines in their order @param {number} last @param {boolean} ended */
-  constructor(lines, last, ended) {
-    this.lines = lines;
-    this.last = last;
-    this.ended = ended;
-    this.count = lines.length + (ended ? 1 : 0);
-  }
-
-  /** @param {number} row @returns {{ line: number } | 'end' | null} */
-  at(row) {
-    const line = this.lines[row];
-    if (line !== undefined) return { line };
-    return this.ended && row === this.lines.length ? 'end' : null;
-  }
-
-  /** The row of a line, or of the last one before it. @param {number} line */
-  rowOf(line) {
-    return Math.max(0, placeOf(this.lines, line + 1) - 1);
-  }
-}
-
-/** @param {Stretch} stretch */
-function firstOf(stretch) {
-  return stretch.gap ? stretch.gap.from.line : stretch.line;
+/** The first line that is all in it. @param {Stretch} stretch */
+function firstOf({ gap, line }) {
+  return gap ? gap.from.line + (gap.bare ? 0 : 1) : line;
 }
 
 /**

@@ -3,17 +3,15 @@
 // into rows that were there has no row of its own: it is absorbed. Rows further up are final, as they are on a terminal
 // of this height. Rows have no greatest width. Pure.
 
-import { read } from './ansi.js';
 import { Columns } from './columns.js';
+import { read } from './sequences.js';
 import { PLAIN } from './style.js';
 
 /** @typedef {import('./style.js').Style} Style */
 /** @typedef {{ line: number, columns: Columns }} Row */
 /**
- * What lies above.
- * @typedef {object} Above
- * @property {(line: number) => { line: number, text: string, opening: Style } | null} above
- *   the nearest line before this one that has a row; null where none is held
+ * The nearest line before one that has a row; null where none is held.
+ * @typedef {(line: number) => { line: number, text: string, opening: Style } | null} Above
  */
 
 /** The greatest number of rows that can be written again. */
@@ -23,12 +21,12 @@ const UNFINISHED = /\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4000}\x1b?|[ -/]
 
 export class Screen {
   /**
-   * @param {Above} shelf
+   * @param {Above} above
    * @param {number} line in which the text goes on
    * @param {Style} opening the style in force there
    */
-  constructor(shelf, line, opening) {
-    this.shelf = shelf;
+  constructor(above, line, opening) {
+    this.above = above;
     this.line = line;
     /** @type {Row[]} those that have been touched, without a hole down to the last one */
     this.rows = [{ line, columns: new Columns(opening) }];
@@ -43,9 +41,9 @@ export class Screen {
     this.clipped = false;
   }
 
-  /** Another one in the same state. @param {Above} shelf */
-  copy(shelf) {
-    const other = new Screen(shelf, this.line, this.colours);
+  /** Another one in the same state. @param {Above} above */
+  copy(above) {
+    const other = new Screen(above, this.line, this.colours);
     other.rows = this.rows.map(({ line, columns }) => ({ line, columns: columns.copy() }));
     other.y = this.y;
     other.saved = this.saved;
@@ -120,11 +118,11 @@ export class Screen {
     else this.row.columns.move(final, count, given);
   }
 
-  /** The row so many above; those that are not there yet are taken from the shelf. @param {number} count */
+  /** The row so many above; those that are not there yet are taken from above. @param {number} count */
   reach(count) {
     while (this.y < count && this.rows.length < MOST_ROWS) {
       const [top] = this.rows;
-      const found = top && this.shelf.above(top.line);
+      const found = top && this.above(top.line);
       if (!found) {
         this.clipped ||= (top?.line ?? 1) > 1;
         break;

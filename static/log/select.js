@@ -1,7 +1,8 @@
 // Selecting text from any line to any other, whether it has a row now or not, and copying it: lines that are not held are
 // asked for. A place is a line and a column of what is seen of it.
 
-import { shown } from './ansi.js';
+import { shown } from './sequences.js';
+import { around } from './spans.js';
 import { columnAt, rangeOf } from './highlights.js';
 
 /** @typedef {{ line: number, column: number }} Place */
@@ -208,7 +209,7 @@ export class Selection {
     const { feed } = this.log;
     const lines = [];
     for (let line = from.line; line <= to.line; line++) {
-      if (feed.lines.absorbed.around(line)) continue;
+      if (around(feed.lines.absorbed, line)) continue;
       const held = feed.line(line);
       if (!held || held.cut) return null;
       lines.push(cutTo(shown(held.text), line, from, to));
@@ -226,7 +227,7 @@ export class Selection {
     for (let line = from.line; line <= last; ) {
       const held = feed.line(line);
       if (held && !held.cut) {
-        if (!feed.lines.absorbed.around(line)) lines.push(cutTo(shown(held.text), line, from, to));
+        if (!around(feed.lines.absorbed, line)) lines.push(cutTo(shown(held.text), line, from, to));
         line++;
         continue;
       }
@@ -234,7 +235,7 @@ export class Selection {
       const next = range.first_line + range.lines.length;
       range.lines.forEach((text, index) => {
         const at = range.first_line + index;
-        if (at <= last && !feed.lines.absorbed.around(at)) lines.push(cutTo(shown(text), at, from, to));
+        if (at <= last && !around(feed.lines.absorbed, at)) lines.push(cutTo(shown(text), at, from, to));
       });
       if (next <= line) break;
       line = next;

@@ -1,7 +1,8 @@
 // How a piece of text looks: the colours and attributes of SGR escape sequences, as plain values.
 //
 // A colour is -1 (the default), 0 to 255 (the palette) or TRUE_COLOUR + 0xRRGGBB. Styles are never changed, only
-// replaced, so they can be compared and shared. Knows nothing of the DOM and nothing of other escape sequences.
+// replaced, so they can be compared and shared; the default is PLAIN itself. Knows nothing of the DOM and nothing of other
+// escape sequences.
 
 export const DEFAULT = -1;
 export const TRUE_COLOUR = 0x1000000;
@@ -23,15 +24,8 @@ export const SYMBOL = 64;
  * @property {string} [link]  where it leads; http or https only
  */
 
-const MOST_ADDRESS = 2083;
-
 /** @type {Readonly<Style>} */
 export const PLAIN = Object.freeze({ flags: 0, ink: DEFAULT, ground: DEFAULT });
-
-/** @param {Style} a @param {Style} b */
-export function same(a, b) {
-  return a === b || (a.flags === b.flags && a.ink === b.ink && a.ground === b.ground && a.link === b.link);
-}
 
 /** @type {Record<number, number>} the flag that a code sets */
 export const ON = { 1: BOLD, 2: DIM, 3: ITALIC, 4: UNDERLINE, 7: INVERSE, 9: STRIKE, 21: UNDERLINE };
@@ -41,59 +35,36 @@ const OFF = { 22: BOLD | DIM, 23: ITALIC, 24: UNDERLINE, 27: INVERSE, 29: STRIKE
 /**
  * The style after an SGR sequence.
  * @param {Style} style the one before
- * @param {string} parameters what stands between `ESC [` and `m`; colons count as semicolons
+ * @param {string} parameters what stands between `ESC [` and `m`
  * @returns {Style}
  */
 export function styled(style, parameters) {
-  if (parameters.includes(':')) parameters = plainer(parameters);
-  const codes = parameters.split(/[;:]/, 64).map((code) => (code === '' ? 0 : Number(code)));
+  const codes = parameters.split(/[;:]/, 64).map(Number);
   let { flags, ink, ground } = style;
-  const { link } = style;
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i] ?? 0;
+    // 90 to 97 and 100 to 107 are the bright ones of 30 to 37 and 40 to 47
+    const [bright, dark] = code < 90 ? [0, code] : [8, code - 60];
     if (code === 0) [flags, ink, ground] = [0, DEFAULT, DEFAULT];
     else if (ON[code]) flags |= ON[code] ?? 0;
     else if (OFF[code]) flags &= ~(OFF[code] ?? 0);
-    else if (code >= 30 && code <= 37) ink = code - 30;
-    else if (code >= 90 && code <= 97) ink = code - 82;
     else if (code === 39) ink = DEFAULT;
-    else if (code >= 40 && code <= 47) ground = code - 40;
-    else if (code >= 100 && code <= 107) ground = code - 92;
     else if (code === 49) ground = DEFAULT;
     else if (code === 38 || code === 48) {
       const [colour, used] = extended(codes, i + 1);
       if (code === 38) ink = colour ?? ink;
       else ground = colour ?? ground;
       i += used;
-    }
+    } else if (dark >= 30 && dark <= 37) ink = dark - 30 + bright;
+    else if (dark >= 40 && dark <= 47) ground = dark - 40 + bright;
   }
-  return made(flags, ink, ground, link);
-}
-
-/** Without what only colons can say: colour spaces, kinds of underlining. @param {string} parameters */
-function plainer(parameters) {
-  return parameters.replace(/([34]8:2):\d*:(?=\d+:\d+:\d+)/g, '$1:').replace(/(^|;)4:(\d)/g, (_, before, kind) => before + (kind === '0' ? '24' : '4'));
+  return made(flags, ink, ground, style.link);
 }
 
 /** @param {number} flags @param {number} ink @param {number} ground @param {string} [link] @returns {Style} */
-function made(flags, ink, ground, link) {
+export function made(flags, ink, ground, link) {
   if (link) return { flags, ink, ground, link };
   return flags === 0 && ink === DEFAULT && ground === DEFAULT ? PLAIN : { flags, ink, ground };
-}
-
-/**
- * The style after an OSC 8 sequence.
- * @param {Style} style the one before
- * @param {string} body what stands between `ESC ] 8 ;` and its end: parameters, a semicolon and an address
- */
-export function linked({ flags, ink, ground }, body) {
-  return made(flags, ink, ground, address(body.slice(body.indexOf(';') + 1)));
-}
-
-/** The address if it leads to a web page and nowhere else. @param {string} text */
-function address(text) {
-  if (!text || text.length > MOST_ADDRESS || !/^https?:\/\/[\x21-\x7e]+$/i.test(text)) return undefined;
-  return URL.canParse(text) ? text : undefined;
 }
 
 /**
@@ -102,14 +73,11 @@ function address(text) {
  * @returns {[number | null, number]}
  */
 function extended(codes, at) {
-  if (codes[at] === 5) {
-    const index = codes[at + 1] ?? -1;
-    return [index >= 0 && index <= 255 ? index : null, 2];
-  }
+  const index = codes[at + 1] ?? 256;
+  if (codes[at] === 5) return [index < 256 ? index : null, 2];
   if (codes[at] !== 2) return [null, 1];
   const [r = 0, g = 0, b = 0] = codes.slice(at + 1, at + 4);
-  const whole = [r, g, b].every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
-  return [whole ? TRUE_COLOUR + (r << 16) + (g << 8) + b : null, 4];
+  return [Math.max(r, g, b) < 256 ? TRUE_COLOUR + (r << 16) + (g << 8) + b : null, 4];
 }
 
 /**
@@ -117,7 +85,7 @@ function extended(codes, at) {
  * @param {number} colour 16 or more
  */
 export function css(colour) {
-  return `rgb(${parts(colour).join(',')})`;
+  return `rgb(${parts(colour)})`;
 }
 
 /** Whether dark text is the one to be read on it. @param {number} colour 16 or more */
@@ -130,8 +98,8 @@ export function isLight(colour) {
 function parts(colour) {
   if (colour >= TRUE_COLOUR) return [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
   const grey = 8 + (colour - 232) * 10;
-  if (colour >= 232) return [grey, grey, grey];
+  if (grey > 0) return [grey, grey, grey];
   const cube = colour - 16;
-  const level = (/** @type {number} */ step) => (step === 0 ? 0 : 55 + step * 40);
+  const level = (/** @type {number} */ step) => step && 55 + step * 40;
   return [level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6)];
 }

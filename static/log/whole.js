@@ -1,7 +1,7 @@
 // The dialog that shows one very long line whole: broken into pieces of a fixed width, of which only those on screen
 // are in the page, so that a line of many megabytes stays readable.
 
-import { shown } from './ansi.js';
+import { shown } from './sequences.js';
 import { make } from './frame.js';
 import { number, size } from './places.js';
 import { PLAIN } from './style.js';

@@ -72,6 +72,14 @@ async def test_the_terminal_asks_with_its_token_and_is_told_what_to_do_without(c
         assert "Traceback" not in without.stderr
 
 
+@pytest.mark.parametrize(("role", "said"), [("operator", False), ("operater", True)])
+def test_a_role_that_is_not_built_in_is_taken_with_a_word_of_what_it_may(redis_url: str, role: str, said: bool) -> None:
+    """A misspelt role shut its user out, and nothing said why."""
+    answer = run(*LIVETASK, "token", "new", "ci", "--role", role, LIVETASK_REDIS_URL=redis_url)
+    assert answer.returncode == 0
+    assert ("no built-in role: it may nothing but what the setting rights says" in answer.stderr) is said
+
+
 @pytest.mark.parametrize(
     ("words", "typed", "status", "said"),
     [

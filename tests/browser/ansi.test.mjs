@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { closing, compacted, resolved, shown } from '../../static/log/ansi.js';
+import { closing, resolved } from '../../static/log/ansi.js';
 import { parameters } from '../../static/log/columns.js';
+import { compacted, shown } from '../../static/log/sequences.js';
 import { BOLD, PLAIN, TRUE_COLOUR, styled } from '../../static/log/style.js';
 import '../../static/log/terminal.js';
 

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { CHUNK, Lines } from '../../static/log/chunks.js';
 import { crc32 } from '../../static/log/crc.js';
 import { Feed } from '../../static/log/feed.js';
+import { missing, take } from '../../static/log/numbered.js';
 import { marked } from '../../static/log/places.js';
 import { Rows } from '../../static/log/rows.js';
 import { PLAIN } from '../../static/log/style.js';
@@ -62,16 +63,16 @@ test('lines that were skipped are missing until they come by number', () => {
   say(feed, '1-0', 'one\ntw');
   say(feed, '5-30', 'five\nsix\n');
   assert.deepEqual(texts(feed), ['one', undefined, undefined, undefined, 'five', 'six']);
-  assert.deepEqual(feed.missing(1, 6), { line: 2, count: CHUNK - 1 });
-  feed.ranged({ first_line: 2, lines: ['two', 'three', 'four', 'five', 'six'], sgr: '', first_kept_line: 1, end: cursor('7-39'), complete: false, ended: false, gaps: [] });
+  assert.deepEqual(missing(feed, 1, 6), { line: 2, count: CHUNK - 1 });
+  take(feed, { first_line: 2, lines: ['two', 'three', 'four', 'five', 'six'], sgr: '', first_kept_line: 1, end: cursor('7-39'), complete: false, ended: false, gaps: [] });
   assert.deepEqual(texts(feed), ['one', 'two', 'three', 'four', 'five', 'six']);
-  assert.equal(feed.missing(1, 6), null);
+  assert.equal(missing(feed, 1, 6), null);
 });
 
 test('an unfinished line of a range is not taken for a whole one', () => {
   const feed = begun('screen', '1-0');
   feed.received('grown', { run: 1, cursor: cursor('3-11') });
-  feed.ranged({ first_line: 1, lines: ['one', 'two', 'thr'], sgr: '1;31', first_kept_line: 1, end: cursor('3-11'), complete: false, ended: false, gaps: [] });
+  take(feed, { first_line: 1, lines: ['one', 'two', 'thr'], sgr: '1;31', first_kept_line: 1, end: cursor('3-11'), complete: false, ended: false, gaps: [] });
   assert.equal(feed.rows.last, 2);
   assert.deepEqual(feed.lines.get(2)?.opening, { flags: 1, ink: 1, ground: -1 });
 });

@@ -8,8 +8,11 @@ import { pathToFileURL } from 'node:url';
 
 import headless from '@xterm/headless';
 
-import { resolved, shown } from '../../static/log/ansi.js';
+import { resolved } from '../../static/log/ansi.js';
 import { CHUNK, Lines } from '../../static/log/chunks.js';
+import { contextOf, putAll } from '../../static/log/numbered.js';
+import { shown } from '../../static/log/sequences.js';
+import { around } from '../../static/log/spans.js';
 import { BOLD, DEFAULT, PLAIN, TRUE_COLOUR } from '../../static/log/style.js';
 import '../../static/log/terminal.js';
 
@@ -38,7 +41,7 @@ function trimmed(rows) {
 function heldLines(lines) {
   const found = [];
   for (let line = 1; line <= lines.tail.line; line++) {
-    if (!lines.absorbed.around(line)) found.push(line === lines.tail.line ? lines.tail : lines.get(line));
+    if (!around(lines.absorbed, line)) found.push(line === lines.tail.line ? lines.tail : lines.get(line));
   }
   return found;
 }
@@ -55,7 +58,7 @@ function inPieces(text, size) {
 function byNumber(text, order) {
   const all = text.split('\n').slice(0, -1);
   const lines = new Lines();
-  for (const piece of order(Math.ceil(all.length / CHUNK))) lines.putAll(piece * CHUNK + 1, all.slice(piece * CHUNK, (piece + 1) * CHUNK), PLAIN, () => 0);
+  for (const piece of order(Math.ceil(all.length / CHUNK))) putAll(lines, piece * CHUNK + 1, all.slice(piece * CHUNK, (piece + 1) * CHUNK), PLAIN, () => 0);
   lines.live.tail.line = all.length + 1;
   return lines;
 }
@@ -115,7 +118,7 @@ test('a bar of each piece is left where the lines before it have not come', () =
   const text = redrawn(1200);
   const lines = byNumber(text, (count) => [count - 1]);
   assert.ok(lines.chunks.get(Math.floor(2400 / CHUNK))?.clipped);
-  assert.equal(lines.context(2300, 2401), Math.floor(2400 / CHUNK) * CHUNK);
+  assert.equal(contextOf(lines, 2300, 2401), Math.floor(2400 / CHUNK) * CHUNK);
 });
 
 test('what is read again when the lines before it come replaces what was held', () => {
@@ -126,8 +129,8 @@ test('what is read again when the lines before it come replaces what was held', 
   lines.skipTo(live);
   lines.append(`${all.slice(live - 1).join('\n')}\n`);
   assert.ok(lines.live.clipped);
-  assert.equal(lines.context(live, live + 10), live - 1);
-  lines.putAll(1, all.slice(0, 500), PLAIN, () => 0);
+  assert.equal(contextOf(lines, live, live + 10), live - 1);
+  putAll(lines, 1, all.slice(0, 500), PLAIN, () => 0);
   assert.deepEqual(screenOf(lines), ['before', 'a 299', 'b 299', 'c 299', 'after']);
 });
 

@@ -69,6 +69,8 @@ def test_variables_of_the_client_the_demo_and_the_tests_are_not_settings() -> No
         ("capture_level", "LOUD"),
         ("prefix", "a{b}"),
         ("available_tasks", [1]),
+        ("available_tasks", "[1]"),
+        ("available_tasks", "['a']"),
         ("redis_url", 5),
         ("redis_url", "amqp://rabbit"),
     ],
@@ -82,6 +84,11 @@ def test_texts_from_the_environment_become_values() -> None:
     environ = {"LIVETASK_TEE": "off", "LIVETASK_AVAILABLE_TASKS": "a.*, b", "LIVETASK_CHUNK_BYTES": "4096"}
     settings = Settings.load({}, environ)
     assert (settings.tee, settings.available_tasks, settings.chunk_bytes) == (False, ("a.*", "b"), 4096)
+
+
+@pytest.mark.parametrize("text", ["a.*,b", " a.* , b,", '["a.*", "b"]', ' ["a.*","b"] '])
+def test_a_list_is_text_with_commas_or_json_as_the_readme_shows_its_default(text: str) -> None:
+    assert Settings.load({}, {"LIVETASK_AVAILABLE_TASKS": text}).available_tasks == ("a.*", "b")
 
 
 def test_options_of_the_socket_io_server_stand_beside_the_settings_and_those_that_break_a_promise_are_refused() -> None:

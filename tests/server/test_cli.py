@@ -17,7 +17,7 @@ import pytest
 
 import livetask
 from livetask import cli
-from tests.server.serving import a_redis, a_server, clean_environ
+from tests.server.serving import a_redis, a_server, clean_environ, until
 from tests.system.rig import CHECKOUT, Redis, free_port
 
 LIVETASK = (sys.executable, "-m", "livetask")
@@ -154,7 +154,9 @@ async def test_a_signal_ends_the_server_with_status_0(store: Redis, number: int)
         assert time.monotonic() - began < 2.5
 
 
-async def test_the_server_starts_while_redis_is_away_and_heals_when_it_comes(tmp_path: Path) -> None:
+async def test_the_server_starts_while_redis_is_away_and_heals_when_it_comes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     port = free_port()
     async with a_server("--redis-url", f"redis://127.0.0.1:{port}/0") as server:
         assert await asyncio.to_thread(_status, f"{server.url}healthz") == 200
@@ -166,8 +168,17 @@ async def test_the_server_starts_while_redis_is_away_and_heals_when_it_comes(tmp
         try:
             assert await asyncio.to_thread(_status, f"{server.url}readyz") == 200
             assert await asyncio.to_thread(_status, f"{server.url}api/tasks") == 200
+            logged: list[str] = []
+
+            async def found_again() -> bool:
+                logged.extend(capfd.readouterr().err.splitlines())
+                return any("answers again" in line for line in logged)
+
+            await until("the log says that it is back", found_again)
         finally:
             found.stop()
+    lost, back = [line.partition("livetask.server.hub: ")[2] for line in logged]
+    assert (lost[:38], back) == ("the Redis of livetask does not answer:", "Redis answers again")
 
 
 def _status(url: str) -> int:

@@ -46,6 +46,10 @@ async def test_it_is_alive_and_not_ready_while_redis_is_away() -> None:
             assert (answer.status, (await answer.json())["code"]) == (503, "redis_unavailable")
             assert "hunter2" not in await answer.text()
 
+        async with client.get("/tasks/task-1") as page:
+            assert page.status == 503
+            assert '<meta http-equiv="refresh" content="5">' in await page.text()
+
         async def down() -> bool:
             return (await figures(client))["livetask_store_up", ""] == 0
 

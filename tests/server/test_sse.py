@@ -225,6 +225,30 @@ async def test_a_silent_connection_is_kept_alive(client: Client, writer: Writer,
     await until("the client's place is given up", nobody)
 
 
+async def test_clients_that_go_away_in_the_middle_leave_no_traceback_in_the_log(
+    store: Redis, writer: Writer, task_id: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``curl ... | head`` left fifty lines of it."""
+    writer.write(b"line 1\n")
+    async with a_server("--redis-url", store.url) as server, aiohttp.ClientSession(server.url) as session:
+        for asked in ("log?live=sse", "log?live=sse&offset=-1", "log.txt?follow=1"):
+            reader, out = await asyncio.open_connection("127.0.0.1", server.port)
+            out.write(f"GET /api/tasks/{task_id}/runs/1/{asked} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            async with asyncio.timeout(20):
+                await reader.readuntil(b"line 1\n")
+            out.transport.abort()
+
+        async def nobody() -> bool:
+            writer.write(b"more\n")
+            async with session.get("/metrics") as figures:
+                return 'livetask_viewers{by="http"} 0.0' in await figures.text()
+
+        await until("their places are given up", nobody)
+        writer.finish()
+        assert await server.stop() == 0
+    assert capfd.readouterr().err == ""
+
+
 async def test_a_client_that_does_not_read_is_not_read_ahead_for(client: Client, writer: Writer, task_id: str) -> None:
     for _ in range(480):
         writer.write(b"z" * 15_999 + b"\n")

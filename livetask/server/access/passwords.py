@@ -71,7 +71,7 @@ def password_checked(password: str) -> str:
     """The password unchanged if it is neither too short nor too long. Raises ArgumentInvalid, without showing it."""
     if not LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
         wanted = f"{LEAST_CHARACTERS} to {MOST_CHARACTERS} characters"
-        raise ArgumentInvalid("password", f"{len(password)} of them", wanted)
+        raise ArgumentInvalid("password", len(password), wanted)
     return password
 
 
