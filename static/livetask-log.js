@@ -87,7 +87,9 @@ export class LivetaskLog extends HTMLElement {
     this.view.refresh();
     for (const [event, target] of early) {
       const Pressed = event instanceof KeyboardEvent ? KeyboardEvent : MouseEvent;
-      if (!event.defaultPrevented) target?.dispatchEvent(new Pressed(event.type, event));
+      if (event.defaultPrevented) continue;
+      event.preventDefault(); // so that the page does not say it again as well
+      target?.dispatchEvent(new Pressed(event.type, event));
     }
   }
 
