@@ -9,6 +9,7 @@ from typing import Protocol
 
 from livetask.position import Position
 from livetask.server.access.sight import Lens
+from livetask.server.events import Emitted, Event, RunChanged
 from livetask.server.frames import Told
 from livetask.server.reels import Reel
 from livetask.server.subscription import Subscription
@@ -73,6 +74,17 @@ class Follower:
     def wants_run(self, ordinal: int) -> bool:
         """The viewer follows that run, if there is to be one."""
         return self.sub.wish.run is None or self.sub.wish.run == ordinal
+
+    def is_told(self, event: Event) -> bool:
+        """Who follows one run is not told of the others, and who wants events only is told nothing else."""
+        if self.sub.wish.mode == "events":
+            return isinstance(event, Emitted)
+        return not isinstance(event, RunChanged) or self.wants_run(event.run.run)
+
+    def wait_for_tick(self, now_s: float) -> None:
+        """A screen was shown something: the next comes to all of that rate at once, so that they stand at one place."""
+        rate = self.sub.wish.rate
+        self.due_s = (int(now_s * rate) + 1) / rate
 
 
 class Feed:

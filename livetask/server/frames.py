@@ -74,12 +74,15 @@ class Told:
 
     def packet(self, binary: bool) -> Packet:
         """The packet to send. ``binary``: output goes as an attachment."""
-        binary = binary and isinstance(self.event, Output)
-        packet = self._packets.get(binary)
-        if packet is None:
+        return self._packets.get(binary) or self._made(binary)
+
+    def _made(self, binary: bool) -> Packet:
+        if binary and not isinstance(self.event, Output):
+            packet = self.packet(False)
+        else:
             name, data = event_json(self.task_id, self.event, binary)
-            has_bytes = binary or isinstance(self.event, Emitted)
-            packet = self._packets[binary] = Packet(name, data, binary=has_bytes)
+            packet = Packet(name, data, binary=binary or isinstance(self.event, Emitted))
+        self._packets[binary] = packet
         return packet
 
 

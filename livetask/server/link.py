@@ -48,53 +48,61 @@ class Holder(Protocol):
 
 
 class Link(asyncio.BufferedProtocol):
-    """See the module's docstring. ``holder``: see there. ``most_bytes``: a longer message ends the connection."""
+    """See the module's docstring. ``holder``: see there. ``most_bytes``: a longer message ends the connection.
 
-    __slots__ = ("_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "transport")
+    ``write``: writes finished frames, and never waits. ``holds``: some of what was written is still in this process;
+    ``unsent``: how many bytes of it. ``over``: nothing that is written now would arrive, as far as is known.
+    """
+
+    __slots__ = (
+        "_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "holds", "over", "transport",
+        "unsent", "write",
+    )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, holder: Holder, most_bytes: int) -> None:
         self.transport = transport
         self.holder = holder
         self._reading_paused = False
-        self._said_close = False
+        self._said_close = self.over = self.holds = False
+        self.write = transport.write  # bound once: these are called for each viewer and each piece of output
+        self.unsent = transport.get_write_buffer_size
         self._room: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
         # the queue asks its protocol for two methods and a flag, which are below
         self._queue = WebSocketDataQueue(self, _READ_AHEAD_BYTES, loop=loop)  # type: ignore[arg-type]
         self._reader = WebSocketReader(self._queue, most_bytes, compress=False, decode_text=True)
-        transport.set_write_buffer_limits(_FULL_BYTES)
+        transport.set_write_buffer_limits(0)  # to be told when something stays here, and when nothing does
 
     # ---- to the other end
-
-    def write(self, frames: bytes) -> None:
-        """Write finished frames. Never waits."""
-        self.transport.write(frames)
-
-    @property
-    def unsent_bytes(self) -> int:
-        """How much of what was written is still in this process."""
-        return self.transport.get_write_buffer_size()
 
     @property
     def is_closing(self) -> bool:
         """Nothing that is written now would arrive."""
         return self._said_close or self.transport.is_closing()
 
+    @property
+    def _is_full(self) -> bool:
+        return self.holds and self.unsent() > _FULL_BYTES
+
     async def room(self) -> None:
-        """Return when the other end has taken most of what was written, or is gone."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
+        """Return when not much of what was written waits for the other end, or it is gone."""
+        if not self._is_full:
+            return
+        if self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._room)
 
     def close(self, code: int = WSCloseCode.OK) -> None:
         """Say that this is the end, and end when the other end has said so too, or after CLOSE_S."""
         if self.is_closing:
             return
-        self._said_close = True
+        self._said_close = self.over = True
         self.transport.write(frame(_CLOSE, code.to_bytes(2, "big")))
         asyncio.get_running_loop().call_later(CLOSE_S, self.transport.abort)
 
     def abort(self) -> None:
         """Cut the connection, whatever is still on its way."""
+        self.over = True
         self.transport.abort()
 
     # ---- from the other end
@@ -116,7 +124,7 @@ class Link(asyncio.BufferedProtocol):
         return None
 
     def _pong(self, data: bytes) -> None:
-        if self._room is None and not self.is_closing:
+        if not self._is_full and not self.is_closing:
             self.transport.write(frame(_PONG, bytes(data)))
 
     # ---- from the event loop
@@ -139,9 +147,10 @@ class Link(asyncio.BufferedProtocol):
             self.holder.received()
 
     def pause_writing(self) -> None:
-        self._room = asyncio.get_running_loop().create_future()
+        self.holds = True
 
     def resume_writing(self) -> None:
+        self.holds = False
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
@@ -156,7 +165,11 @@ class Link(asyncio.BufferedProtocol):
         self._reading_paused = False
         self.transport.resume_reading()
 
+    def eof_received(self) -> None:
+        self.over = True
+
     def connection_lost(self, error: BaseException | None) -> None:
+        self.over = True
         self.resume_writing()
         self.holder.lost()
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.server.batches import Place, batches
 from livetask.server.clogged import Clogged
-from livetask.server.events import Emitted, Ended, Event, RunChanged, TaskChanged
+from livetask.server.events import Ended, Event, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
 from livetask.server.gathering import gathered
@@ -316,21 +316,17 @@ class Pump:
         now_s = time.monotonic()
         behind: list[Follower] = []
         for follower in followers:
-            if follower.closed:
+            if follower.closed or (told and not self._hand(follower, told, now_s)):
                 continue
             sub = follower.sub
-            if told and not follower.sink.drained:
-                self.clogged.add([follower], now_s)  # its other tasks, or their news, were faster
-                continue
-            for one in told:
-                self._tell(follower, one)
             caught = sub.took(pieces.pieces, pieces.reached)
             if caught is not None:
                 caught_up = caught_up or Told(feed.task_id, caught)
                 self._tell(follower, caught_up)
             if told and sub.wish.mode == "screen":
-                follower.due_s = _next_tick(now_s, sub.wish.rate)
-            behind.append(follower)
+                follower.wait_for_tick(now_s)
+            if not pieces.reached:
+                behind.append(follower)
         if told and not pieces.reached:
             self.kick(behind)
         if not pieces.reached and not told:
@@ -340,9 +336,26 @@ class Pump:
 
     # ---- telling
 
+    def _hand(self, follower: Follower, output: Sequence[Told], now_s: float) -> bool:
+        """Tell one viewer output, unless it cannot take it now: its other tasks, or their news, were faster."""
+        sink = follower.sink
+        if not sink.drained:
+            self.clogged.add([follower], now_s)
+            return False
+        if follower.lens is not None:
+            for told in output:
+                self._tell(follower, told)
+            return True
+        try:
+            for told in output:
+                sink.tell(told)
+        except Exception as error:
+            self._lose(follower, error)
+        return True
+
     def _tell(self, follower: Follower, told: Told) -> None:
         """Tell one viewer. Whatever is wrong with it is its own affair."""
-        if follower.closed or not _concerns(follower, told.event):
+        if follower.closed or not follower.is_told(told.event):
             return
         if follower.lens is not None:
             shown = follower.lens.told(told) if follower.may_see else None
@@ -351,11 +364,15 @@ class Pump:
             told = shown
         try:
             follower.sink.tell(told)
-            return
-        except Gone:
-            log.debug("a viewer of task %s has gone", told.task_id)
-        except Exception:
-            log.exception("a viewer of task %s cannot be told anything any more", told.task_id)
+        except Exception as error:
+            self._lose(follower, error)
+
+    def _lose(self, follower: Follower, error: Exception) -> None:
+        if isinstance(error, Gone):
+            log.debug("a viewer of task %s has gone", follower.feed.task_id)
+        else:
+            text = "a viewer of task %s cannot be told anything any more"
+            log.error(text, follower.feed.task_id, exc_info=error)
         follower.feed.followers.discard(follower)
         self.drop(follower)
 
@@ -377,15 +394,3 @@ class Pump:
         if free:
             self.kick(free)
             self.reel(free)
-
-
-def _next_tick(now_s: float, rate: int) -> float:
-    """When screens of that rate are shown something next: all of them at once, so that they stand at one place."""
-    return (int(now_s * rate) + 1) / rate
-
-
-def _concerns(follower: Follower, event: Event) -> bool:
-    """A viewer who follows one run is not told of the others, and one who wants events only is told nothing else."""
-    if follower.sub.wish.mode == "events":
-        return isinstance(event, Emitted)
-    return not isinstance(event, RunChanged) or follower.wants_run(event.run.run)

@@ -47,8 +47,8 @@ from livetask.server.messages import fields_of_message, subscribe_read
 from livetask.server.packets import packed_here
 from livetask.server.reels import Reel
 from livetask.server.rooms import Rooms, whence_of_room
-from livetask.server.transport import Transport
-from livetask.server.viewers import TaskSink, Viewer
+from livetask.server.transport import TaskSink, Transport
+from livetask.server.viewers import Viewer
 from livetask.server.wire import Json, error_json, failed_json, task_json
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,8 @@ Pure: no I/O, no clock; times are given, monotonic, in seconds.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from livetask.position import START, Cursor
 from livetask.server.events import CaughtUp, Ended, Event, Grown, Output, Piece, Reset
@@ -31,7 +30,7 @@ PIECE_SIZES = (128 * 1024, 64 * 1024, 32 * 1024, 16 * 1024, 4 * 1024)
 UNPROVEN_BYTES = 32 * 1024
 """The largest piece for who has acknowledged nothing: if it never reads, this much stays in the server's memory."""
 
-_MARKS = 64
+_STRETCHES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,12 @@ class Subscription:
 
     __slots__ = (
         "_acked",
+        "_base",
         "_behind",
+        "_earlier",
+        "_from",
         "_hold_s",
         "_lost_since_s",
-        "_marks",
-        "_sent",
         "_told",
         "_window",
         "acks",
@@ -80,8 +80,12 @@ class Subscription:
         self._behind = True
         self._lost_since_s: float | None = None
         self._told: str | None = None  # how the cursor's run ended, once the viewer knows
-        self._sent = self._acked = 0
-        self._marks: deque[tuple[Cursor, int]] = deque()  # (cursor, all bytes sent up to it)
+        # What was sent is counted by the cursor itself: all bytes sent are _base and the cursor's byte. That holds from
+        # the byte _from on, after which nothing was left out; before it, _earlier knows.
+        self._from = 0 if cursor is None else cursor.position.byte
+        self._base = -self._from
+        self._acked = 0
+        self._earlier: tuple[_Stretch, ...] = ()
 
     @property
     def window_bytes(self) -> int:
@@ -100,11 +104,20 @@ class Subscription:
         """What was sent and not acknowledged; without meaning for a viewer that never acknowledges."""
         return self._sent - self._acked
 
+    @property
+    def _sent(self) -> int:
+        return self._base if self.cursor is None else self._base + self.cursor.position.byte
+
     def room(self, drained: bool) -> int:
         """How many bytes may be sent now: one of PIECE_SIZES, or 0. ``drained``: its transport holds little."""
         if not drained:
             return 0
-        free = self._window - self._sent + self._acked if self.acks else min(self._window, UNPROVEN_BYTES)
+        if not self.acks:
+            free = min(self._window, UNPROVEN_BYTES)
+        elif self.cursor is None:
+            free = self._window
+        else:  # without the properties above: this is done for each viewer and each piece
+            free = self._window + self._acked - self._base - self.cursor.position.byte
         for size in PIECE_SIZES:
             if size <= free:
                 return size
@@ -115,9 +128,11 @@ class Subscription:
     def took(self, pieces: Sequence[Piece], reached: bool) -> CaughtUp | None:
         """The pieces, which begin at the cursor, are on their way. ``reached``: there is nothing after them yet."""
         for piece in pieces:
+            if not isinstance(piece, Output):
+                self._leap(piece.cursor)
+            elif self.cursor is None or piece.start.byte != self.cursor.position.byte:
+                self._leap(replace(piece.cursor, position=piece.start))
             self.cursor = piece.cursor
-            if isinstance(piece, Output):
-                self._mark(piece.cursor, len(piece.data))
         if not reached:
             self._behind = True
         elif (self._behind or (self.wish.marks and pieces)) and self.cursor is not None:
@@ -128,8 +143,9 @@ class Subscription:
     def ack(self, cursor: Cursor) -> None:
         """The viewer has taken over everything up to ``cursor``."""
         self.acks = True
-        while self._marks and not _is_after(self._marks[0][0], cursor):
-            self._acked = self._marks.popleft()[1]
+        self._acked = max(self._acked, self._sent_at(cursor))
+        if self._earlier and self._acked >= self._earlier[-1].sent:
+            self._earlier = ()
 
     def see(self, task: Task | None, now_s: float) -> list[Event]:
         """What is stored of the task now. To be called when anything but output may have changed."""
@@ -141,8 +157,8 @@ class Subscription:
     def refused(self) -> Reset:
         """The cursor turned out not to be one of its run: begin the run again."""
         assert self.cursor is not None
-        self._forget_marks()
-        self.cursor = Cursor(self.cursor.run, self.cursor.nonce, START)
+        self._acked = self._sent
+        self._leap(Cursor(self.cursor.run, self.cursor.nonce, START))
         self._behind = True
         return Reset(self.cursor.run, self.cursor, "position_unknown")
 
@@ -196,7 +212,7 @@ class Subscription:
     def _reset(self, run: Run | None, reason: str) -> Reset:
         assert self.cursor is not None
         lost = self.cursor.run
-        self._forget_marks()
+        self._acked = self._sent
         self._go_to(run)
         return Reset(lost, self.cursor, reason)
 
@@ -214,27 +230,44 @@ class Subscription:
         return run is not None
 
     def _go_to(self, run: Run | None) -> None:
-        self.cursor = None if run is None else run.cursor(START)
+        self._leap(None if run is None else run.cursor(START))
         self._told = None
         self._lost_since_s = None
         self._behind = True
 
-    def _forget_marks(self) -> None:
-        self._marks.clear()
-        self._acked = self._sent
+    def _leap(self, cursor: Cursor | None) -> None:
+        """Go to where output is sent next; what lies between was not sent."""
+        sent, before = self._sent, self.cursor
+        if before is not None and sent > self._acked:
+            ended = _Stretch(before.run, self._from, self._base, sent)
+            self._earlier = (*self._earlier, ended)[-_STRETCHES:]
+        self.cursor = cursor
+        self._from = 0 if cursor is None else cursor.position.byte
+        self._base = sent - self._from
 
-    def _mark(self, cursor: Cursor, size_bytes: int) -> None:
-        """Remember where the bytes under way end. Marks that lie close together become one, so there are few."""
-        before = self._marks[-2][1] if len(self._marks) > 1 else self._acked
-        self._sent += size_bytes
-        if self._marks and self._sent - before < self._window // 16:
-            self._marks.pop()
-        self._marks.append((cursor, self._sent))
-        if len(self._marks) > _MARKS:
-            self._acked = self._marks.popleft()[1]
+    def _sent_at(self, cursor: Cursor) -> int:
+        """How much had been sent when the viewer was given that cursor; all, if that is still to come."""
+        run, byte = cursor.run, cursor.position.byte
+        if self.cursor is None or run > self.cursor.run:
+            return self._sent
+        if run == self.cursor.run and byte >= self._from:
+            return self._base + min(byte, self.cursor.position.byte)
+        for stretch in reversed(self._earlier):
+            if run > stretch.run:
+                return stretch.sent
+            if run == stretch.run and byte >= stretch.start:
+                return min(stretch.base + byte, stretch.sent)
+        return 0
 
 
-def _is_after(cursor: Cursor, other: Cursor) -> bool:
-    if cursor.run != other.run:
-        return cursor.run > other.run
-    return cursor.position.byte > other.position.byte
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Output of a run that was sent whole, from the byte ``start`` on. ``base``: what was sent before, less ``start``.
+
+    ``sent``: all that had been sent at its end.
+    """
+
+    run: int
+    start: int
+    base: int
+    sent: int

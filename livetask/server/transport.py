@@ -11,7 +11,7 @@ from engineio import packet as engine
 
 from livetask.server.connection import Connection
 from livetask.server.feed import Gone
-from livetask.server.frames import Packet
+from livetask.server.frames import Packet, Told
 
 DRAINED_BYTES = 64 * 1024
 """A transport that holds less than this can be given more."""
@@ -27,36 +27,39 @@ Output is never why: it is sent only to who has drained. News of many tasks can 
 class Transport:
     """The way to one viewer. ``packed``: packets go as the serializer 'msgpack' has them."""
 
-    __slots__ = ("_connection", "packed")
+    __slots__ = ("_connection", "_link", "packed")
 
     def __init__(self, connection: Connection, packed: bool = False) -> None:
         self._connection = connection
+        self._link = connection.link  # once there is one, it stays
         self.packed = packed
 
     @property
     def drained(self) -> bool:
         """Little of what was sent is still on its way out of this process."""
-        queue = self._connection.queue
-        if self._connection.link is None:
+        link = self._link or self._connection.link
+        if link is None:
+            queue = self._connection.queue
             return queue is None or queue.empty()
-        return self.unsent_bytes < DRAINED_BYTES
+        return not link.holds or link.unsent() < DRAINED_BYTES
 
     @property
     def unsent_bytes(self) -> int:
         """How much of what was written to the viewer's WebSocket is still in this process; 0 for who polls."""
         link = self._connection.link
-        return 0 if link is None else link.unsent_bytes
+        return 0 if link is None else link.unsent()
 
     def send(self, packet: Packet) -> None:
         """Send a packet, after all that was sent before. Never waits. Raises Gone."""
-        connection = self._connection
-        if connection.closed:
-            raise Gone
-        if connection.link is None:
-            self._queue(packet)
-            return
-        link = connection.link
-        if link.is_closing or link.unsent_bytes > MOST_BYTES:
+        link = self._link
+        if link is None:
+            self._link = link = self._connection.link
+            if self._connection.closed:
+                raise Gone
+            if link is None:
+                self._queue(packet)
+                return
+        if link.over or (link.holds and link.unsent() > MOST_BYTES):
             link.abort()
             raise Gone
         link.write(packet.packed_frames if self.packed else packet.frames)
@@ -78,3 +81,17 @@ class Transport:
         """Cut the connection, whatever is still on its way."""
         if self._connection.link is not None:
             self._connection.link.abort()
+
+
+class TaskSink(Transport):
+    """The way to one viewer for one task. ``binary``: output goes as bytes."""
+
+    __slots__ = ("_binary",)
+
+    def __init__(self, transport: Transport, binary: bool) -> None:
+        super().__init__(transport._connection, transport.packed)
+        self._binary = binary
+
+    def tell(self, told: Told) -> None:
+        """See Sink."""
+        self.send(told.packet(self._binary))

@@ -84,22 +84,3 @@ class Viewer:
         if self._allowance < cost:
             raise TooMany("messages a second", self._limit)
         self._allowance -= cost
-
-
-class TaskSink:
-    """The way to one viewer for one task. ``binary``: output goes as bytes."""
-
-    __slots__ = ("_binary", "_transport")
-
-    def __init__(self, transport: Transport, binary: bool) -> None:
-        self._transport = transport
-        self._binary = binary
-
-    @property
-    def drained(self) -> bool:
-        """See Sink."""
-        return self._transport.drained
-
-    def tell(self, told: Told) -> None:
-        """See Sink."""
-        self._transport.send(told.packet(self._binary))

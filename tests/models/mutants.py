@@ -50,13 +50,16 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
-        "the window is not kept", S + "subscription", "self._window - self._sent + self._acked if", "self._window if"
+        "the window is not kept",
+        S + "subscription",
+        "self._window + self._acked - self._base - self.cursor.position.byte",
+        "self._window",
     ),
     Mutant(
         "an acknowledgement frees nothing",
         S + "subscription",
-        "self._acked = self._marks.popleft()[1]\n\n",
-        "self._marks.popleft()\n\n",
+        "self._acked = max(self._acked, self._sent_at(cursor))",
+        "self._sent_at(cursor)",
     ),
     Mutant("nobody is told that they have it all", S + "subscription", "return CaughtUp(self.cursor)", "return None"),
     Mutant(

@@ -360,7 +360,7 @@ def test_in_mode_ends_only_positions_are_told() -> None:
     assert sub.see(ended, 0.0) == [Grown(Cursor(1, NONCE, Position(4, 40))), Ended(ended.runs[0], False)]
 
 
-def test_a_window_is_closed_until_the_viewer_acknowledges_and_marks_stay_few() -> None:
+def test_a_window_is_closed_until_the_viewer_acknowledges() -> None:
     sub = Subscription(Wish(binary=True), Cursor(1, NONCE, START), WINDOW)
     at = START
     cursors = []
@@ -372,9 +372,37 @@ def test_a_window_is_closed_until_the_viewer_acknowledges_and_marks_stay_few() -
         sub.took([Output(start, cursors[-1], data)], True)
         assert sub.room(False) == 0
     assert WINDOW - PIECE_SIZES[-1] < sub.under_way_bytes <= WINDOW
-    assert len(sub._marks) <= 20
     sub.ack(cursors[-1])
     largest = next(size for size in PIECE_SIZES if size <= WINDOW)
     assert (sub.under_way_bytes, sub.room(True)) == (0, largest)
     sub.ack(Cursor(7, NONCE, Position(9, 10**9)))
     assert sub.room(True) == largest
+
+
+def test_a_window_counts_what_was_sent_and_neither_gaps_nor_what_a_screen_was_not_shown() -> None:
+    sub = Subscription(Wish(mode="screen", binary=True), Cursor(1, NONCE, Position(3, 500)), WINDOW)
+    sub.took([_output(Position(3, 500), 1000)], False)
+    gap = Gap(Position(3, 1500), Position(3, 10**9), "trimmed")
+    sub.took([Missing(gap, Cursor(1, NONCE, gap.end)), _output(gap.end, 100)], False)
+    sub.took([_output(Position(4, 2 * 10**9), 10)], True)
+    assert sub.under_way_bytes == 1110
+    sub.ack(Cursor(1, NONCE, Position(3, 700)))
+    assert sub.under_way_bytes == 910
+    sub.ack(Cursor(1, NONCE, Position(3, 800_000)))  # within the gap: all that was sent before it
+    assert sub.under_way_bytes == 110
+    sub.ack(Cursor(1, NONCE, Position(3, 600)))  # an old one takes nothing back
+    sub.ack(Cursor(1, NONCE, Position(4, 2 * 10**9 + 4)))
+    assert sub.under_way_bytes == 6
+    ended = _run(end=Position(4, 2 * 10**9 + 10), how="RETRY")
+    sub.see(_task(ended, _run(2, "bcdefghijklm")), 0.0)
+    assert (sub.cursor, sub.under_way_bytes) == (Cursor(2, "bcdefghijklm", START), 6)
+    sub.took([replace(_output(START, 50), cursor=Cursor(2, "bcdefghijklm", Position(1, 50)))], True)
+    sub.ack(Cursor(1, NONCE, Position(4, 2 * 10**9 + 10)))
+    assert sub.under_way_bytes == 50
+    sub.ack(Cursor(2, "bcdefghijklm", Position(9, 10**9)))
+    assert sub.under_way_bytes == 0
+
+
+def _output(start: Position, size_bytes: int) -> Output:
+    data = b"x" * size_bytes
+    return Output(start, Cursor(1, NONCE, start.after(data)), data)
