@@ -73,7 +73,7 @@ fmt: .venv/dev.stamp ## format the Python and mend what the linter can mend
 
 cov: .venv/dev.stamp ## run all tests and show what they do not reach
 	@mkdir -p .livetask/coverage && rm -f .livetask/coverage/*
-	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
+	@LIVETASK_TEST_ORDERLY=1 $(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways, into docs/benchmarks.md (about half an hour)
@@ -95,7 +95,7 @@ dist: .venv/dev.stamp ## build the wheel, pages included, into dist/
 	@$(BIN)/python bootstrap.py dist
 
 clean: ## remove all that was made here, the data of `make run` too
-	@rm -rf .venv node_modules static/vendor static/built dist .livetask .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv node_modules static/built dist .livetask .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up: .venv/dev.stamp

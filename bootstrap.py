@@ -1,6 +1,6 @@
 """Sets a checkout up: its virtual environment, and the page's modules.
 
-    python3 bootstrap.py run     .venv with what `make run` needs, and static/vendor
+    python3 bootstrap.py run     .venv with what `make run` needs, and static/built
     python3 bootstrap.py dev     the same with what the tests and checks need
     python3 bootstrap.py lock    lock the newest allowed versions of everything anew
     python3 bootstrap.py dist    build the wheel, with the pages in it, into dist/
@@ -32,14 +32,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 MODULES = ROOT / "node_modules"
-VENDOR = ROOT / "static" / "vendor"
 
-# What the pages import, as paths in node_modules: whole modules, that import nothing themselves
-PAGE_MODULES = ("socket.io-client/dist/socket.io.esm.min.js",)
-# where the type checker finds their types
-PLAIN = ("vendor", "theme.js")  # taken over as they are
-PAGE_TYPES = {"socket.io.esm.min.d.ts": "socket.io-client"}
-# what the pages are served from: the same files, each page's modules joined and made small
+# what the pages are served from: the files of static/, each page's modules joined and made small
 BUILT = ROOT / "static" / "built"
 # gzip's format, 3 % smaller; it comes with the development set, and so with what makes the wheel
 ZOPFLI = """
@@ -47,7 +41,7 @@ import sys, zopfli.gzip
 for name in sys.argv[1:]:
     open(f"{name}.gz", "wb").write(zopfli.gzip.compress(open(name, "rb").read()))
 """
-SOURCE_MAP = re.compile(r"\n//# sourceMappingURL=\S*")
+PLAIN = "theme.js"  # taken over as it is
 
 # pip's settings, and the environment variable that tells uv the same
 UV_NAMES = {
@@ -92,7 +86,7 @@ def main(argv: list[str]) -> int:
 
 
 def set_up(what: str) -> None:
-    """Bring .venv, node_modules and static/vendor to the state of the locks; `what` is 'run' or 'dev'."""
+    """Bring .venv, node_modules and static/built to the state of the locks; `what` is 'run' or 'dev'."""
     begun = time.monotonic()
     say(f"setting up {VENV.relative_to(ROOT)} ({what} set) ...")
     make_venv()
@@ -198,10 +192,9 @@ def pip_settings() -> dict[str, str]:
 
 
 def install_page(*, development: bool) -> None:
-    """Install package-lock.json and copy what the pages load into static/vendor."""
+    """Install package-lock.json and build what the pages are served from."""
     omit = [] if development or (ROOT / "node_modules" / "typescript").exists() else ["--omit=dev"]
     npm("ci", "--ignore-scripts", *omit)
-    vendor()
     build_pages()
 
 
@@ -250,18 +243,6 @@ def typescript() -> list[str]:
     return [node, str(MODULES / "typescript" / "bin" / "tsc")]
 
 
-def vendor() -> None:
-    """Fill static/vendor with PAGE_MODULES, and nothing else."""
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    VENDOR.mkdir(parents=True)
-    for path in PAGE_MODULES:
-        # the map that a module names is not copied: a browser's tools would ask for it in vain
-        text = SOURCE_MAP.sub("", (MODULES / path).read_text("utf-8"))
-        (VENDOR / Path(path).name).write_text(text, "utf-8")
-    for name, package in PAGE_TYPES.items():
-        (VENDOR / name).write_text(f'export * from "{package}";\n')
-
-
 def build_pages(into: Path = BUILT) -> None:
     """Fill `into` with what the pages are served from; without esbuild they are served from their sources."""
     shutil.rmtree(into, ignore_errors=True)
@@ -272,7 +253,7 @@ def build_pages(into: Path = BUILT) -> None:
         return
     for path in sorted(static.rglob("*")):
         name = path.relative_to(static)
-        if path.is_file() and name.parts[0] != "built" and (path.suffix != ".js" or name.parts[0] in PLAIN):
+        if path.is_file() and name.parts[0] != "built" and (path.suffix != ".js" or name.name == PLAIN):
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, into / name)
     compress([*into.rglob("*.js"), *into.rglob("*.css")])
@@ -332,7 +313,6 @@ def compile_lock(*sources: str, into: str) -> None:
 
 def build_wheel() -> None:
     """Build the wheel from the checkout, with the pages and their modules, into dist/."""
-    vendor()
     build_pages()
     line = [str(PYTHON), "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."]
     if subprocess.call(line, cwd=ROOT) != 0:

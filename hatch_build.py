@@ -13,15 +13,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Pages(BuildHookInterface[Any]):
-    """Puts templates/ and static/, with the modules in static/vendor, into the wheel."""
+    """Puts templates/ and static/ into the wheel: the files that `make dist` builds, else the modules as they are."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the pages' folders to a real wheel; raise when static/vendor was never filled."""
+        """Add the pages' folders to a real wheel."""
         if version == "editable":
             return
         root = Path(self.root)
-        if not (root / "static" / "vendor").is_dir():
-            raise FileNotFoundError("static/vendor is missing: `make dist` fills it and builds the wheel")
         built = root / "static" / "built"
         build_data["force_include"][str(root / "templates")] = "livetask/templates"
         build_data["force_include"][str(built if built.is_dir() else root / "static")] = "livetask/static"

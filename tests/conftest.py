@@ -1,8 +1,8 @@
 """Fixtures for all tests: real servers, real workers, a real browser. Each process ends with its test.
 
 ``eventually`` waits for a condition. ``redis_url`` is a clean server that tests share one after the other;
-``private_redis`` is one that the test may kill. ``worker`` and ``web`` start the real commands. ``page`` is a tab of
-a real Chromium; where there is none, its tests are skipped, and the last lines of the run say so.
+``private_redis`` is one that the test may kill. ``worker`` and ``web`` start the real commands. ``browser`` is
+a real Chromium and ``page`` a tab of one; where there is none, their tests are skipped, and the last lines say so.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import pytest_asyncio
 import redis
 
 from livetask.service.embedded import find_program
@@ -26,7 +28,7 @@ from tests.real.redis_servers import RealRedis, running_server
 from tests.system.rig import CHECKOUT, Running
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Playwright
 
 READY_WITHIN_S = 60
 
@@ -131,7 +133,7 @@ def started() -> Iterator[list[Started]]:
     processes: list[Started] = []
     yield processes
     for process in reversed(processes):
-        process.stop()
+        process.running.end()
 
 
 @pytest.fixture
@@ -203,25 +205,65 @@ def browser_program() -> Path:
         pytest.skip(str(missing))
 
 
-@pytest.fixture
-async def browser(browser_program: Path) -> AsyncIterator[Browser]:
-    """A Chromium of the test's own."""
-    from playwright.async_api import async_playwright
+class Chromium:
+    """The browser of one process of tests: started when first asked for, and again if it has ended."""
 
+    def __init__(self, playwright: Playwright, program: Path) -> None:
+        self._playwright, self._program = playwright, program
+        self._browser: Browser | None = None
+
+    async def browser(self) -> Browser:
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = await self._playwright.chromium.launch(
+                executable_path=self._program, args=list(FLAGS), env=dict(environment())
+            )
+        return self._browser
+
+    async def close(self) -> None:
+        if self._browser is not None:
+            await self._browser.close()
+
+
+@asynccontextmanager
+async def _chromium(program: Path) -> AsyncIterator[Chromium]:
+    from playwright.async_api import async_playwright, expect
+
+    expect.set_options(timeout=30_000)  # five seconds are few on a machine that is busy
     if node := node_for_playwright():
         os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_program, args=list(FLAGS), env=dict(environment())
-        )
-        yield browser
-        await browser.close()
+        chromium = Chromium(playwright, program)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(browser_program: Path) -> AsyncIterator[Chromium]:
+    """Starting one takes longer than most of its tests."""
+    async with _chromium(browser_program) as chromium:
+        yield chromium
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
+    """A Chromium without a tab; its tests run in the loop of the session (see `_in_the_loop_of_their_browser`)."""
+    browser = await chromium.browser()
+    yield browser
+    for context in browser.contexts:
+        await context.close()
 
 
 @pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
+async def own_browser(browser_program: Path) -> AsyncIterator[Browser]:
+    """A Chromium in the test's own loop, for a test whose server runs in that."""
+    async with _chromium(browser_program) as chromium:
+        yield await chromium.browser()
+
+
+@pytest.fixture
+async def page(own_browser: Browser) -> AsyncIterator[Page]:
     """A tab; what the page throws, and what breaks its content security policy, fails the test at its end."""
-    context = await browser.new_context()
+    context = await own_browser.new_context()
     tab = await context.new_page()
     wrong: list[str] = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -252,11 +294,19 @@ def _tried_once_more_only_if_they_waited(config: pytest.Config, items: list[pyte
                 item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_WAITED))
 
 
+def _in_the_loop_of_their_browser(items: list[pytest.Item]) -> None:
+    """The browser lives longer than a test, and so must the loop in which both run."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whatever uses the browser carries its mark, so that `make test-nobrowser` leaves it out."""
     for item in items:
         if "browser_program" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    _in_the_loop_of_their_browser(items)
     _tried_once_more_only_if_they_waited(config, items)
 
 

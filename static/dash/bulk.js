@@ -86,13 +86,10 @@ export class Bulk {
 
   /** Why it was refused, for each task for which it was. @param {string} event @param {{ task_ids: string[] }} message @returns {Promise<string[]>} */
   async sent(event, message) {
-    try {
-      const answer = await this.client.socket?.timeout(ANSWER_WITHIN_MS).emitWithAck(event, message);
-      if (answer?.status !== 'success') return message.task_ids.map(() => String(answer?.data ?? answer?.error ?? 'the server does not answer'));
-      return answer.data.flatMap((/** @type {Task} */ one) => (one.status === 'success' ? [] : [String(one.data)]));
-    } catch {
-      return message.task_ids.map(() => 'the server does not answer');
-    }
+    const { socket } = this.client;
+    const answer = await new Promise((/** @type {(answer: Task | null) => void} */ resolve) => socket.ask(event, message, resolve, ANSWER_WITHIN_MS));
+    if (answer?.status !== 'success') return message.task_ids.map(() => String(answer?.data ?? answer?.error ?? 'the server does not answer'));
+    return answer.data.flatMap((/** @type {Task} */ one) => (one.status === 'success' ? [] : [String(one.data)]));
   }
 
   async download() {

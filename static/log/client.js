@@ -3,8 +3,8 @@
 // depends on a session. Network only: what the answers mean is decided by the followers.
 
 import { addressOf, BASE } from '../base.js';
+import { Socket } from '../socket/socket.js';
 
-/** @typedef {import('socket.io-client').Socket} Socket */
 /** @typedef {'connecting' | 'live' | 'reconnecting' | 'refused'} Link */
 /** @typedef {Record<string, any>} Message */
 /**
@@ -15,8 +15,6 @@ import { addressOf, BASE } from '../base.js';
  * @property {() => void} linked  the connection's or the store's state has changed
  */
 
-const EVENTS = ['output', 'gap', 'caught_up', 'run', 'reset', 'end', 'grown', 'task', 'counts', 'unlisted'];
-const ANSWER_WITHIN_MS = 10_000;
 const AGAIN_MS = 1000;
 const LOGIN_AGAIN_MS = 5000;
 
@@ -56,33 +54,10 @@ export class Client {
     this.watchers = new Set();
     /** @type {Set<() => void>} */
     this.listeners = new Set();
-    /** @type {Socket | null} */
-    this.socket = null;
-    this.opening = this.open();
-  }
-
-  async open() {
-    // by a computed name, so that the type checker does not read the minified file
-    const name = `${BASE}/static/vendor/socket.io.esm.min.js`;
-    const { io } = /** @type {typeof import('socket.io-client')} */ (await import(name));
-    const { origin, pathname } = new URL(this.base);
-    const socket = io(origin, {
-      path: `${pathname.replace(/\/$/, '')}/socket.io`,
-      transports: ['websocket', 'polling'],
-      tryAllTransports: true,
-      reconnectionDelay: 200,
-      reconnectionDelayMax: 3000,
-      timeout: 8000,
-      ...(this.share && { auth: { share: this.share } }),
-    });
-    this.socket = socket;
-    socket.on('connect', () => this.connected());
-    socket.on('disconnect', () => this.lost());
-    socket.on('connect_error', (error) => this.refused(error));
-    socket.on('store', (message) => this.told(message?.state));
-    socket.on('heartbeat', (message) => this.beaten(message));
-    for (const event of EVENTS) socket.on(event, (message) => this.deliver(event, message));
-    addEventListener('online', () => socket.connected || socket.disconnect().connect());
+    this.socket = new Socket(`${base}/socket.io/`, share ? { share } : null, this);
+    const wake = () => document.hidden || this.socket.wake();
+    addEventListener('online', wake);
+    document.addEventListener('visibilitychange', wake);
   }
 
   /** @param {string} taskId @param {Follower} follower in place of an earlier one */
@@ -95,7 +70,7 @@ export class Client {
   unfollow(taskId, follower) {
     if (this.followers.get(taskId) !== follower) return;
     this.followers.delete(taskId);
-    if (this.socket?.connected) this.socket.emit('unsubscribe', { task_id: taskId });
+    this.socket.emit('unsubscribe', { task_id: taskId });
   }
 
   /** @param {Follower} watcher @returns {() => void} stops it */
@@ -104,7 +79,7 @@ export class Client {
     this.ask('watch', watcher, () => this.watchers.has(watcher));
     return () => {
       this.watchers.delete(watcher);
-      if (!this.watchers.size) this.socket?.emit('unwatch', {});
+      if (!this.watchers.size) this.socket.emit('unwatch', {});
     };
   }
 
@@ -121,27 +96,22 @@ export class Client {
 
   /** Say that everything up to the cursor is taken over. @param {string} taskId @param {string} cursor */
   ack(taskId, cursor) {
-    this.socket?.emit('ack', { task_id: taskId, cursor });
+    this.socket.emit('ack', { task_id: taskId, cursor });
   }
 
   /**
-   * Ask until there is an answer, as long as it is wanted and the connection lasts.
+   * Ask until there is an answer, as long as it is wanted and the connection lasts; the next one asks for everything.
    * @param {string} event @param {Follower} follower @param {() => boolean} wanted
    */
-  async ask(event, follower, wanted) {
-    const socket = this.socket;
-    // while there is no connection there is nothing to do: connecting asks for everything
-    while (socket?.connected && wanted()) {
-      const id = socket.id;
-      try {
-        const answer = await socket.timeout(ANSWER_WITHIN_MS).emitWithAck(event, follower.request());
-        if (socket.id === id && wanted()) follower.answered(answer ?? {});
-        return;
-      } catch {
-        if (socket.id !== id) return;
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      }
-    }
+  ask(event, follower, wanted) {
+    const { session, connected } = this.socket;
+    const lasts = () => this.socket.session === session && wanted();
+    if (!connected || !lasts()) return;
+    this.socket.ask(event, follower.request(), (answer) => {
+      if (!lasts()) return;
+      if (answer) follower.answered(answer);
+      else setTimeout(() => lasts() && this.ask(event, follower, wanted), AGAIN_MS);
+    });
   }
 
   connected() {
@@ -151,20 +121,13 @@ export class Client {
     for (const [taskId, follower] of this.followers) this.subscribe(taskId, follower);
   }
 
-  /** The server did not let this page in, or did not answer. @param {Error & { data?: Message }} error */
-  refused(error) {
-    if (error.data?.code !== 'login_needed') return this.lost();
-    this.link = 'refused';
+  /** There is no connection, or the server did not let this page in. @param {Message | null} refusal */
+  lost(refusal) {
+    const refused = refusal?.data?.code === 'login_needed';
+    this.link = refused ? 'refused' : this.link === 'connecting' ? 'connecting' : 'reconnecting';
     this.changed();
     // the login may be renewed in another tab
-    setTimeout(() => this.socket?.connect(), LOGIN_AGAIN_MS);
-  }
-
-  lost() {
-    this.link = this.link === 'connecting' ? 'connecting' : 'reconnecting';
-    this.changed();
-    // a server that ends the connection itself is not tried again by the library
-    if (this.socket && !this.socket.active) setTimeout(() => this.socket?.connect(), AGAIN_MS * (0.5 + Math.random()));
+    return refused ? LOGIN_AGAIN_MS : undefined;
   }
 
   /** @param {unknown} state */
@@ -182,19 +145,23 @@ export class Client {
 
   /** @param {Message} message */
   beaten(message) {
-    if (Number.isFinite(message?.at_ms)) this.aheadMs = message.at_ms - Date.now();
-    this.told(message?.store);
-    for (const [taskId, end] of Object.entries(message?.ends ?? {})) {
+    if (Number.isFinite(message.at_ms)) this.aheadMs = message.at_ms - Date.now();
+    this.told(message.store);
+    for (const [taskId, end] of Object.entries(message.ends ?? {})) {
       this.followers.get(taskId)?.received('heartbeat', { end });
     }
   }
 
   /** @param {string} event @param {Message} message */
-  deliver(event, message) {
-    if (event === 'task' || event === 'counts' || event === 'unlisted') {
+  received(event, message) {
+    if (event === 'heartbeat') this.beaten(message);
+    else if (event === 'store') this.told(message.state);
+    // it says when it wants everybody back, each at another moment
+    else if (event === 'bye') this.socket.end(message.retry_ms);
+    else if (event === 'task' || event === 'counts' || event === 'unlisted') {
       for (const watcher of this.watchers) watcher.received(event, message);
-      this.followers.get(message?.task?.id)?.received(event, message);
-    } else this.followers.get(message?.task_id)?.received(event, message);
+      this.followers.get(message.task?.id)?.received(event, message);
+    } else this.followers.get(message.task_id)?.received(event, message);
   }
 
   changed() {

@@ -70,9 +70,9 @@ async def test_a_session_that_is_over_is_shown_on_the_page_and_a_new_login_leads
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_login_fits_a_phone_and_needs_no_script(guarded: Client, browser: Browser, scheme: str) -> None:
+async def test_the_login_fits_a_phone_and_needs_no_script(guarded: Client, own_browser: Browser, scheme: str) -> None:
     phone = {"width": 390, "height": 844}
-    context = await browser.new_context(java_script_enabled=False, viewport=phone, color_scheme=scheme)  # type: ignore[arg-type]
+    context = await own_browser.new_context(java_script_enabled=False, viewport=phone, color_scheme=scheme)  # type: ignore[arg-type]
     page = await context.new_page()
     await page.goto(_at(guarded, "/tasks/task-1/log"))
     for thing in (page.get_by_label("Name"), page.get_by_label("Password"), page.get_by_role("button", name="Log in")):
@@ -89,10 +89,10 @@ async def test_the_login_fits_a_phone_and_needs_no_script(guarded: Client, brows
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1400), ("light", 1400), ("dark", 390)])
 async def test_axe_finds_nothing_in_the_login_and_in_the_menu_of_who_one_is(
-    guarded: Client, browser: Browser, scheme: str, width: int
+    guarded: Client, own_browser: Browser, scheme: str, width: int
 ) -> None:
     sight = {"width": width, "height": 800}
-    context = await browser.new_context(color_scheme=scheme, viewport=sight, bypass_csp=True)  # type: ignore[arg-type]
+    context = await own_browser.new_context(color_scheme=scheme, viewport=sight, bypass_csp=True)  # type: ignore[arg-type]
     page = await context.new_page()
     wrong: list[str] = []
 

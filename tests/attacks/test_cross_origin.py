@@ -203,7 +203,7 @@ async def another_origin() -> AsyncIterator[str]:
 
 
 async def test_a_page_of_another_origin_gets_nothing_and_changes_nothing_in_a_real_browser(
-    client: Client, browser: Browser
+    client: Client, own_browser: Browser
 ) -> None:
     store = client.server.app[STORE]  # type: ignore[attr-defined]
     target = str(client.make_url("/"))
@@ -215,7 +215,7 @@ async def test_a_page_of_another_origin_gets_nothing_and_changes_nothing_in_a_re
 
     await listen()
     async with another_origin() as url:
-        context = await browser.new_context()
+        context = await own_browser.new_context()
         page = await context.new_page()
         await page.goto(url)
         tried = await page.evaluate(ATTACK.replace("TASK", TASK), target)

@@ -120,11 +120,11 @@ async def planted(client: Client, redis_url: str) -> list[str]:
 
 @pytest.mark.parametrize("script", [True, False])
 async def test_hostile_text_is_text_in_every_place_of_every_page(
-    client: Client, store: object, browser: Browser, script: bool
+    client: Client, store: object, own_browser: Browser, script: bool
 ) -> None:
     ids = await planted(client, store.url)  # type: ignore[attr-defined]
     base = str(client.make_url("/")).rstrip("/")
-    context = await browser.new_context(java_script_enabled=script)
+    context = await own_browser.new_context(java_script_enabled=script)
     elsewhere: list[str] = []
     dialogs: list[str] = []
     page = await context.new_page()

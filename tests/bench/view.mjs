@@ -12,7 +12,7 @@ const DECODER = new TextDecoder();
 
 /** All of the output, piece by piece, as a program would take it. @param {(text: string) => void} took */
 async function followed(took) {
-  const { io } = await import(`${server}/static/vendor/socket.io.esm.min.js`);
+  const { io } = await import('./socket.io.esm.min.js');
   window.loaded = performance.now();
   const socket = io(server, { transports: ['websocket'] });
   socket.on('output', ({ data, cursor }) => {

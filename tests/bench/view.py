@@ -146,6 +146,7 @@ async def measured(arguments: argparse.Namespace, place: Path) -> None:
     shutil.copytree(CHECKOUT / "node_modules" / "@tanstack" / "virtual-core" / "dist" / "esm", folder / "virtual-core")
     for path in ("lib/xterm.js", "css/xterm.css"):
         shutil.copy(CHECKOUT / "node_modules" / "@xterm" / "xterm" / path, folder)
+    shutil.copy(CHECKOUT / "node_modules" / "socket.io-client" / "dist" / "socket.io.esm.min.js", folder)
     for name in ("view.html", "view.mjs"):
         shutil.copy(HERE / name, folder)
     fast: dict[int, dict[str, list[dict[str, float]]]] = {rate: defaultdict(list) for rate in arguments.rates}

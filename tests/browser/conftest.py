@@ -50,7 +50,7 @@ def small(rig: Rig, store: Redis) -> Dashboard:
     return Dashboard(running, port)
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def watched(browser: Browser, server: Dashboard) -> AsyncIterator[Watched]:
     """A page of the server; the test fails if it logs an error or breaks its policy."""
     watched = await Watched.open(browser, server.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -125,6 +125,27 @@ async def test_a_socket_cut_fifty_times_shows_everything_once(
             cuts += 1 if proxy.cut() else 0
         lines = await asyncio.to_thread(task.end)
         await assert_exact(watched, mode, lines, task.writer)
+
+
+async def test_where_no_websocket_gets_through_everything_is_shown_once_over_polling(
+    rig: Rig, server: Dashboard, browser: Browser
+) -> None:
+    url = rig_store(rig)
+    with FaultProxy(server.port) as proxy, steady(url, "polled") as task:
+        proxy.forbidden = b"Upgrade: websocket"
+        watched = await begun_at_the_start(browser, f"http://127.0.0.1:{proxy.port}", "polled", "all")
+        for _ in range(5):
+            await reached(watched, task.lines + 100)
+            await wait_until("a poll is cut", cut_by(proxy))
+        lines = await asyncio.to_thread(task.end)
+        await assert_exact(watched, "all", lines, task.writer)
+
+
+def cut_by(proxy: FaultProxy) -> Callable[[], Awaitable[int]]:
+    async def cut() -> int:
+        return proxy.cut()
+
+    return cut
 
 
 @pytest.mark.parametrize("mode", ["screen", "all"])

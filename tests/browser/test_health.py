@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 import redis
 from playwright.async_api import Browser
 
@@ -33,7 +34,7 @@ def ways(rig: Rig, store: Redis) -> Iterator[Ways]:
             yield Ways(to_server, to_store)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def watched(browser: Browser, ways: Ways) -> AsyncIterator[Watched]:
     found = await Watched.open(browser, f"http://127.0.0.1:{ways.to_server.port}")
     yield found

@@ -200,7 +200,7 @@ def _ran(chaos: Chaos, seed: int, began_s: float) -> int:
         asyncio.run(chaos.run())
     finally:
         print(table(chaos, seed, time.monotonic() - began_s), flush=True)
-        chaos.house.rig.kill()
+        chaos.house.rig.end()
     return 1 if chaos.tally.wrong else 0
 
 

@@ -36,7 +36,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _house(place: Path) -> Iterator[House]:
     with rig_in(place) as rig, house_in(rig, LIVETASK_LEASE_S="3") as house:
         yield house
-        rig.kill()
 
 
 def _settled(house: House) -> House:

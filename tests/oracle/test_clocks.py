@@ -39,7 +39,6 @@ def house(tmp_path: Path, clocks: Clocks) -> Iterator[House]:
         house.start_worker()
         house.start_server()
         yield house
-        rig.kill()
 
 
 async def test_whatever_clocks_say_everything_is_told_once_and_in_order(house: House, clocks: Clocks) -> None:

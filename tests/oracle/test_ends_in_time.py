@@ -132,7 +132,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     with rig_in(tmp_path) as rig, house_in(rig) as house:
         house.start_worker(concurrency=1)
         yield house
-        rig.kill()
 
 
 async def test_every_way_to_end_is_shown_in_time_with_its_reason(house: House) -> None:

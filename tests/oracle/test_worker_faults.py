@@ -168,7 +168,7 @@ async def test_a_full_disk_costs_output_and_each_byte_of_it_is_accounted_for(hou
             for viewer in viewers:
                 await viewer.ended(60)
         run = first_run(house, task_id)
-        house.rig.kill()  # before its disk goes
+        house.rig.end()  # before its disk goes
     [journal] = house.journals(task_id).values()
     for viewer in viewers:
         assert [hole.reason for hole in viewer.record.holes] == ["dropped"], viewer.name

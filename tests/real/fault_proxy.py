@@ -28,8 +28,9 @@ class FaultProxy:
     goes through, connections stay open, as with a cable pulled; what was sent arrives when it is False again.
     ``refusing``: True: new connections are closed at once. ``lost_replies``: the chance, 0 to 1, that a connection is
     cut in place of forwarding a piece from upstream. ``halved_requests``: the chance that it is cut in the middle of a
-    piece to upstream. ``others``: more ports to forward to; each connection goes to any of them, whether somebody
-    listens there or not, as with a balancer that knows nothing.
+    piece to upstream. ``forbidden``: a connection on which these bytes go upstream is cut before they get
+    there. ``others``: more ports to forward to; each connection goes to any of them, whether somebody listens there or
+    not, as with a balancer that knows nothing.
     """
 
     def __init__(self, upstream_port: int, port: int = 0, seed: int = 1) -> None:
@@ -39,6 +40,7 @@ class FaultProxy:
         self.refusing = False
         self.lost_replies = 0.0
         self.halved_requests = 0.0
+        self.forbidden = b""
         self.cuts = 0
         self.connections = 0
         self.forwarded_bytes = 0
@@ -146,6 +148,8 @@ class FaultProxy:
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self._passable.wait()
+                if upstream and self.forbidden and self.forbidden in piece:
+                    return
                 if upstream and self._chance.random() < self.halved_requests:
                     writer.write(piece[: len(piece) // 2])
                     await writer.drain()

@@ -92,6 +92,11 @@ class RealRedis:
         self._process.kill()
         self._process.wait(30)
 
+    def end(self) -> None:
+        """End it at once; does nothing when it has ended."""
+        if self._process and self._process.poll() is None:
+            self.kill()
+
     def stop(self) -> None:
         """An orderly end; does nothing when it has ended."""
         if self._process and self._process.poll() is None:
@@ -108,4 +113,4 @@ def running_server(program: Path, directory: Path) -> Iterator[RealRedis]:
     try:
         yield server.start()
     finally:
-        server.stop()
+        server.end()

@@ -38,7 +38,7 @@ def a_redis(directory: Path) -> Iterator[Redis]:
     try:
         yield store
     finally:
-        store.stop()
+        store.end()
 
 
 class Writer:

@@ -76,8 +76,8 @@ def a_place(directory: Path, pool: str = "prefork", **environ: str) -> Iterator[
         yield place
     finally:
         if place.worker is not None:
-            place.worker.stop()
-        store.stop()
+            place.worker.end()
+        store.end()
 
 
 @pytest.fixture(scope="session")

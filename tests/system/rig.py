@@ -10,16 +10,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
 
+from livetask.service.trees import descendants, kill_groups, send
 from tests.real import leftovers
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+ORDERLY = "LIVETASK_TEST_ORDERLY"
+"""Set, what tests have started is asked to end: `make cov` reads what it notes of itself when it does."""
 Found = TypeVar("Found")
 
 
@@ -99,6 +102,14 @@ class Running:
         self.process.wait(30)
         leftovers.forget(self.process.pid)
 
+    def end(self) -> None:
+        """SIGKILL to it and to all it has started: its test is over, and how it would end is asked by other tests."""
+        if ORDERLY in os.environ:
+            return self.stop()
+        end_trees_at_once([self.process.pid])
+        self.process.wait(30)
+        return leftovers.forget(self.process.pid)
+
     def stop(self, within_s: float = 20.0) -> None:
         """End it as a supervisor does: SIGTERM, then SIGKILL to all of its session."""
         if self.alive:
@@ -109,6 +120,14 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
         leftovers.forget(self.process.pid)
+
+
+def end_trees_at_once(leaders: Iterable[int]) -> None:
+    """SIGKILL to the leaders of sessions and to all that they have started, other sessions too."""
+    leaders = list(leaders)
+    tree = descendants(leaders)
+    kill_groups(leaders)
+    send(tree, signal.SIGKILL)
 
 
 @dataclass
@@ -156,6 +175,10 @@ class Redis:
     def stop(self) -> None:
         if self.running:
             self.running.stop()
+
+    def end(self) -> None:
+        if self.running:
+            self.running.end()
 
 
 def redis_binary() -> str:
@@ -238,16 +261,10 @@ class Rig:
         running.wait_for_log(f"livetask is at http://127.0.0.1:{port}/")
         return Dashboard(running, port)
 
-    def stop(self) -> None:
-        for running in reversed(self.started):
-            running.stop()
-
-    def kill(self) -> None:
-        """End everything at once, where nobody is interested in how it ends."""
+    def end(self) -> None:
+        """End everything at once."""
         for started in reversed(self.started):
-            running = started.running if isinstance(started, Redis) else started
-            if running is not None and running.alive:
-                running.kill_all()
+            started.end()
 
 
 @dataclass
@@ -269,4 +286,4 @@ def rig_in(place: Path) -> Iterator[Rig]:
     try:
         yield rig
     finally:
-        rig.stop()
+        rig.end()

@@ -1,4 +1,4 @@
-"""Viewers in node and in Python keep their place, to the byte, over all that can break between print() and them."""
+"""Viewers in node and in Python, the pages' client among them, keep their place over all that can break on the way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ pytestmark = pytest.mark.timeout(240)
 
 LINES = 10_000
 A_SECOND = 1500.0
-WAYS = ("node, text, acks", "node, binary, no acks", "python, binary, acks", "python, text, no acks", "node, polling")
+WAYS = (
+    "node, text, acks",
+    "node, binary, no acks",
+    "python, binary, acks",
+    "python, text, no acks",
+    "node, polling",
+    "node as a page, binary, acks",
+    "node as a page, binary, polling",
+)
 
 
 @dataclass
@@ -87,9 +95,8 @@ async def watching(house: House, task_id: str) -> AsyncIterator[dict[str, NodeVi
             binary, acks = "binary" in way, "no acks" not in way
             if "node" in way:
                 transports = ["polling"] if "polling" in way else ["websocket"]
-                viewers[way] = await asyncio.to_thread(
-                    NodeViewer.start, house.rig, house.url, task_id, binary=binary, ack=acks, transports=transports
-                )
+                options = {"binary": binary, "ack": acks, "transports": transports, "page": "page" in way}
+                viewers[way] = await asyncio.to_thread(NodeViewer.start, house.rig, house.url, task_id, **options)
             else:
                 follower = Follower(house.url, task_id, acks=acks, binary=binary)
                 viewers[way] = await stack.enter_async_context(follower)

@@ -1,11 +1,13 @@
-// A viewer in node, with the standard client: follows one task and keeps its place over every cut.
-//   node viewer.mjs URL TASK_ID FILE OPTIONS(JSON: ack, binary, transports)
+// A viewer in node, with the standard client or with the pages' own: follows one task and keeps its place over every cut.
+//   node viewer.mjs URL TASK_ID FILE OPTIONS(JSON: ack, binary, transports, page)
 // Writes the output to FILE. On stdout a JSON object a line: what happened, and at the end {"event":"done", ...}.
 import { writeFileSync } from "node:fs";
 import { io } from "socket.io-client";
+import WebSocket from "ws";
+import { Socket } from "../../static/socket/socket.js";
 
 const [url, taskId, file, optionsText] = process.argv.slice(2);
-const options = { ack: true, binary: false, transports: ["websocket"], ...JSON.parse(optionsText ?? "{}") };
+const options = { ack: true, binary: false, transports: ["websocket"], page: false, ...JSON.parse(optionsText ?? "{}") };
 
 const pieces = []; // {run, from, to, data}: what was received, in order
 const gaps = [];
@@ -29,12 +31,38 @@ function taken(run, from, to, data) {
   pieces.push({ run, from, to, data });
 }
 
-const socket = io(url, {
+const socket = options.page ? ownSocket() : io(url, {
   transports: options.transports,
   reconnectionDelay: 30,
   reconnectionDelayMax: 150,
   timeout: 3000,
 });
+
+// the pages' client, as far as a viewer asks of it what it asks of the standard one
+function ownSocket() {
+  const handlers = {};
+  // without one it polls
+  if (options.transports.includes("websocket")) globalThis.WebSocket = class extends WebSocket {
+    constructor(address) {
+      super(address);
+      this.on("error", () => {}); // as in a browser: its end is told as well
+    }
+  };
+  const own = new Socket(`${url}/socket.io/`, null, {
+    connected: () => handlers.connect(),
+    lost: () => 30 + 120 * Math.random(),
+    received: (event, message) => handlers[event]?.(message),
+  });
+  const emit = (event, message, answered) => {
+    if (!answered) return own.emit(event, message);
+    const { session } = own;
+    own.ask(event, message, (answer) => {
+      if (answer) answered(answer);
+      else if (own.connected && own.session === session) emit(event, message, answered);
+    });
+  };
+  return { emit, on: (event, handler) => (handlers[event] = handler), disconnect: () => own.close(), get connected() { return own.connected; } };
+}
 
 const LATER = ["redis_unavailable", "unavailable", "too_many"];
 

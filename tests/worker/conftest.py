@@ -20,7 +20,7 @@ from livetask.keys import Keys
 from livetask.position import START, Position
 from livetask.service.embedded import find_program
 from tests.real.redis_servers import RealRedis, running_server
-from tests.system.rig import wait_for
+from tests.system.rig import ORDERLY, end_trees_at_once, wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENDED = {"SUCCESS", "FAILURE", "REVOKED", "IGNORED", "REJECTED", "LOST"}
@@ -138,6 +138,14 @@ class Worker:
             except subprocess.TimeoutExpired:
                 self.kill_all()
 
+    def end(self) -> None:
+        """SIGKILL to it and to all it has started, unless it is to be asked."""
+        if ORDERLY in os.environ:
+            return self.stop()
+        end_trees_at_once([self.process.pid])
+        self.process.wait(30)
+        return None
+
     def kill_all(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
@@ -199,9 +207,10 @@ class Starter:
         wait_for(f"the worker answers:\n{worker.log}", lambda: app.control.ping([name], timeout=0.5), 60)
         return worker
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """End everything at once: the tests are over."""
         for worker in self.started:
-            worker.stop()
+            worker.end()
             worker.app.close()
 
 
@@ -210,7 +219,7 @@ def starter(valkey: RealRedis, tmp_path: Path) -> Iterator[Starter]:
     """Starts workers on the shared server."""
     found = Starter(valkey.url, tmp_path)
     yield found
-    found.stop()
+    found.end()
 
 
 @pytest.fixture
@@ -218,7 +227,7 @@ def own_starter(own_valkey: RealRedis, tmp_path: Path) -> Iterator[Starter]:
     """Starts workers that ship to a server which the test may hurt."""
     found = Starter(own_valkey.url, tmp_path)
     yield found
-    found.stop()
+    found.end()
 
 
 @pytest.fixture(scope="module")
@@ -226,4 +235,4 @@ def prefork(valkey: RealRedis, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A prefork worker that a module's tests share."""
     found = Starter(valkey.url, tmp_path_factory.mktemp("prefork"))
     yield found.start("prefork")
-    found.stop()
+    found.end()

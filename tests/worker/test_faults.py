@@ -67,7 +67,7 @@ def test_a_redis_that_is_away_delays_no_task_and_gets_everything_later(
         assert worker.log.count("Redis answers again") == 1
         assert own_valkey.plan.password not in worker.log
     finally:
-        starter.stop()
+        starter.end()
 
 
 def test_a_task_that_ended_while_redis_was_away_ended_then_and_not_when_redis_came_back(
@@ -84,7 +84,7 @@ def test_a_task_that_ended_while_redis_was_away_ended_then_and_not_when_redis_ca
         own_valkey.start()
         assert float(worker.stored.ended(task_id)["ended_at"]) < came_back_ms - 500
     finally:
-        starter.stop()
+        starter.end()
 
 
 def test_a_flush_in_the_middle_of_a_run_and_after_one_is_healed(own_starter: Starter, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_redis_that_is_killed_and_comes_back_has_everything(
         assert worker.stored.ended(task_id)["state"] == "SUCCESS"
         assert worker.stored.output(task_id) == b"".join(b"line %d\n" % number for number in range(1500))
     finally:
-        starter.stop()
+        starter.end()
 
 
 def test_a_shipper_that_is_killed_is_started_again_and_goes_on(starter: Starter, tmp_path: Path) -> None:
