@@ -5,6 +5,7 @@
 //   wrap         long lines are wrapped          hash-links   #L10-L20 of the address marks lines
 //   times        when each line was printed      keys         keys work on the whole page
 //   cursor       where to begin                  share        the secret of a share link, by which it is let in
+//   opening      the last lines, as the server's own page carries them; they are shown before there is a connection
 //
 // Events, methods, parts and variables: docs/log-element.md. It wires together what is needed to show a log: client
 // (network), feed (thinking), view (rows), frame (what stands around them). Everything that people do with it, and lines
@@ -24,6 +25,8 @@ import { endText, gapText, linkText, toneOf } from './log/words.js';
 
 const SWITCH_AFTER_MS = 150;
 const AGAIN_MS = 1000;
+/** When what comes with extras.js is wanted at the latest, though no line is shown yet. */
+const EXTRAS_MS = 500;
 
 export class LivetaskLog extends HTMLElement {
   static observedAttributes = ['task-id', 'run', 'server', 'mode', 'wrap', 'times'];
@@ -48,6 +51,8 @@ export class LivetaskLog extends HTMLElement {
     this.extras = null;
     /** @type {Promise<void> | null} */
     this.loading = null;
+    /** Called when lines have been drawn. */
+    this.drew = () => {};
     this.view = new View(this.frame.scroller, {
       count: () => this.feed.rows.count,
       item: (row) => this.itemAt(row),
@@ -72,6 +77,8 @@ export class LivetaskLog extends HTMLElement {
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
+    // it costs as much as showing the lines does, and asks the server for more than they are
+    if (!this.marks) await Promise.race([new Promise((resolve) => (this.drew = () => resolve(null))), new Promise((resolve) => setTimeout(resolve, EXTRAS_MS))]);
     const [{ Extras }] = await Promise.all([import('./log/extras.js'), import('./log/terminal.js')]);
     waiting.abort();
     if (!this.isConnected || this.extras) return;
@@ -182,8 +189,19 @@ export class LivetaskLog extends HTMLElement {
       linked: () => this.view.refresh(),
     };
     this.extras?.turnTo();
+    this.begin(this.follower);
     this.client.follow(taskId, this.follower);
     this.view.refresh();
+  }
+
+  /** What the page itself says of the log is taken as if it had been asked for. @param {import('./log/client.js').Follower} follower */
+  begin({ answered, received }) {
+    const said = this.getAttribute('opening');
+    this.removeAttribute('opening');
+    if (!said || this.feed.mode === 'all' || this.feed.from) return;
+    const { answer, told } = JSON.parse(said);
+    answered(answer);
+    for (const [event, message] of told) received(event, message);
   }
 
   /** The connection that its attributes name. */
@@ -299,6 +317,7 @@ export class LivetaskLog extends HTMLElement {
 
   describe() {
     const { feed, frame } = this;
+    if (feed.lines.size) this.drew();
     if (this.jumpPending && this.marks && feed.run !== null && (feed.finished >= this.marks[1] || feed.state === 'ended')) {
       this.jump(...this.marks);
       return;

@@ -48,6 +48,7 @@ from livetask.server.listing.rows import Row
 from livetask.server.live import Live
 from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
+from livetask.server.opening import Opening
 from livetask.server.places import static_dir, templates_dir
 from livetask.server.process import room_for, settled
 from livetask.server.published import Published
@@ -190,6 +191,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
+    opening = Opening(sight.task, store)
     loop_lag = LoopLag()
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
     told = health.Sources(
@@ -215,7 +217,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *_archive_api(store, sight, settings.prefix, keeping).routes(),
             *openapi.routes(),
             *health.routes(told),
-            *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of), static_dir()),
+            *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of, opening.of), static_dir()),
         ]
     )
     suit.attach(app)

@@ -47,12 +47,14 @@ class Sources:
 
     ``tasks``: the newest tasks, ``{"tasks": [...], "counts": {...}}``. ``task``: one task by its id. ``lines``: of a
     task id, a run (an ordinal or ``last``), a first line (None: the last lines there are) and a count; answers like
-    ``/api/tasks/{id}/runs/{run}/log?line=N&count=M``. All raise errors of the LivetaskError tree.
+    ``/api/tasks/{id}/runs/{run}/log?line=N&count=M``. All raise errors of the LivetaskError tree. ``opening``: of a
+    task id and an ordinal or '', what the log is shown from first, see opening.py; None for nothing; never raises.
     """
 
     tasks: Callable[[], Awaitable[Mapping[str, Any]]]
     task: Callable[[str], Awaitable[Mapping[str, Any]]]
     lines: Callable[[str, str, int | None, int], Awaitable[Mapping[str, Any]]]
+    opening: Callable[[str, str], Awaitable[Mapping[str, Any] | None]]
 
 
 SOURCES = web.AppKey("SOURCES", Sources)
@@ -116,8 +118,10 @@ class _Pages:
             task = None
         except LivetaskError as error:
             return await _refusal(request, error)
-        run = request.query.get("run", "")
-        context = {"task_id": task_id, "task": task, "run": run if run.isdecimal() else ""}
+        asked = request.query.get("run", "")
+        run = asked if asked.isascii() and asked.isdecimal() else ""
+        opening = None if task is None else await self._sources.opening(task_id, run)
+        context = {"task_id": task_id, "task": task, "run": run, "opening": opening}
         return aiohttp_jinja2.render_template("task.html", request, context)
 
     async def embed(self, request: web.Request) -> web.Response:

@@ -87,7 +87,7 @@ class Shipper:
             began_s = time.monotonic()
             more = self._turn()
             if not more:
-                self._hearing.wait(self._rest_s())
+                self._hearing.wait(max(0.0, self._rest_s() - _GATHER_S))
                 since_s = time.monotonic() - began_s
                 time.sleep(max(_GATHER_S, self._round_s - since_s))  # what else is told or written now goes along
         self._withdraw()

@@ -81,6 +81,10 @@ class Shipping:
         self.ordinal: int | None = None
         self._wanted = 0
         self._terms = terms
+        keys, bucket = terms.keys, bucket_of(facts.task_id)
+        self._bucket = bucket
+        self._task_key, self._output_key = keys.task(facts.task_id), keys.output(facts.task_id, facts.nonce)
+        self._append_keys = (self._task_key, self._output_key, keys.bell(bucket), keys.watched(bucket))
         self._renew_at_s = 0.0
         self._now_s = 0.0
         self._place = self.following.place()
@@ -256,18 +260,6 @@ class Shipping:
 
     # ---- the calls
 
-    @property
-    def _bucket(self) -> int:
-        return bucket_of(self.facts.task_id)
-
-    @property
-    def _task_key(self) -> str:
-        return self._terms.keys.task(self.facts.task_id)
-
-    @property
-    def _output_key(self) -> str:
-        return self._terms.keys.output(self.facts.task_id, self.facts.nonce)
-
     def _begin(self) -> Call:
         keys, facts, terms = self._terms.keys, self.facts, self._terms
         first = self.following.base.at if self._wanted else START
@@ -311,7 +303,7 @@ class Shipping:
         return {"call_not": "secret"} if "call" in call and self._terms.shown(call["call"]) != call["call"] else call
 
     def _append(self, piece: Piece, now_ms: int) -> Call:
-        keys, terms = self._terms.keys, self._terms
+        terms = self._terms
         held: tuple[str | bytes, ...] = ("d", piece.data)
         if not piece.data:
             held = ("g", "dropped", "e", str(piece.end))
@@ -319,7 +311,7 @@ class Shipping:
         told += ("x", piece.err) if piece.err else ()
         return Call(
             "append",
-            (self._task_key, self._output_key, keys.bell(self._bucket), keys.watched(self._bucket)),
+            self._append_keys,
             (
                 *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, str(piece.start), str(piece.end)),
                 *(terms.run_cap_bytes, terms.keep_ms),

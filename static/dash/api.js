@@ -5,10 +5,11 @@ import { BASE } from '../base.js';
 /** @typedef {Record<string, any>} Message */
 
 /**
+ * The server's answer; throws what it found wrong, in words.
  * @param {string} path @param {RequestInit} [options]
  * @returns {Promise<Message>}
  */
-async function call(path, options) {
+export async function call(path, options) {
   let response;
   try {
     response = await fetch(BASE + path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });

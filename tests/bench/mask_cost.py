@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from livetask.masking import BUILT_IN, Mask
+from livetask.masking import Mask
+from livetask.secret_formats import BUILT_IN
 from livetask.worker.following import Following
 from livetask.worker.spool import RunPaths
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,40 +17,28 @@ from pathlib import Path
 
 import redis
 
-from livetask.worker.order import Order
-from livetask.worker.spool import RunFacts, RunSpool, make_directory, new_nonce
-from tests.bench.processes import Valkey, python, valkey
+from tests.bench.processes import Valkey, valkey
+from tests.bench.shippers import house, shipper
 
 LINES = 1_000_000
 ROUNDS = 3
 _LINE = b"2026-01-02 03:04:05 INFO worker: step 1234 of 5678 took 0.123 s, 3 failed, 55 rows written, go on!!\n"
 _CHUNK_BYTES = 16 * 1024
 _TOGETHER_BYTES = 32 * _CHUNK_BYTES
-_CAP_BYTES = 1 << 30
 
 
 def shipper_s(store: Valkey, place: Path, lines: int, *, mask: bool) -> float:
     """Seconds of CPU of a shipper that ships one run of that many lines, from its start to its end."""
-    directory, lock_fd = make_directory(place / new_nonce())
-    facts = RunFacts(new_nonce(), "bench.ship", new_nonce(), "first", "q", "", "", "()", "{}", 1, "h", "w", 1, False)
-    if lines:
-        spool = RunSpool(directory, facts)
-        for _ in range(0, lines, 1000):
-            os.write(spool.out_fd, _LINE * 1000)
-        spool.end({"how": "SUCCESS", "size": spool.size_bytes()})
-        spool.close()
-    order = Order(
-        *(str(directory), os.getpid(), store.url, new_nonce(), False, 25, _CHUNK_BYTES, 8 << 20, _CAP_BYTES),
-        *(_CAP_BYTES, 3600, 20, 1000, 10, 1000, mask),
-    )
-    before = _children_s()
-    process = subprocess.Popen(python("livetask.worker.shipper"), stdin=subprocess.PIPE)
-    bell = os.open(directory / "bell", os.O_RDWR | os.O_NONBLOCK)
-    os.write(bell, b'{"what": "stop"}\n')
-    process.communicate(order.as_bytes(), timeout=300)
-    os.close(bell)
-    os.close(lock_fd)
-    return _children_s() - before
+    with house(place) as at:
+        if lines:
+            spool = at.spool()
+            for _ in range(0, lines, 1000):
+                os.write(spool.out_fd, _LINE * 1000)
+            at.end(spool)
+        before = _children_s()
+        with shipper(at, store, mask=mask):
+            pass
+        return _children_s() - before
 
 
 def bare_s(store: Valkey, place: Path, lines: int, entry_bytes: int) -> float:

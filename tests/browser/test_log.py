@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import Any
 
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Route, WebSocketRoute, expect
 
 from livetask.position import Position
 from tests.browser.watching import Watched, line_of, numbered, wait_until
@@ -74,6 +74,23 @@ async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come
     )
     await expect(watched.page.get_by_role("button", name="Time", exact=True)).to_have_attribute("aria-pressed", "true")
     await watched.wait_for_line(300, line_of(300))
+
+
+async def test_the_last_lines_are_shown_before_the_page_has_a_connection(store: Redis, watched: Watched) -> None:
+    run = Writer(store.url, "unconnected-1").begin().write(numbered(1, 3000))
+    held: asyncio.Future[WebSocketRoute] = asyncio.get_running_loop().create_future()
+    await watched.page.route_web_socket("**/socket.io/**", lambda route: held.done() or held.set_result(route))
+    await watched.go("/tasks/unconnected-1")
+    socket = await asyncio.wait_for(held, 30)
+    await watched.wait_for_line(3000, line_of(3000))
+    state = watched.page.locator("livetask-log .link")
+    await expect(state).to_have_attribute("data-state", "connecting")
+    run.write(numbered(3001, 3100))
+    socket.connect_to_server()
+    await watched.wait_for_line(3100, line_of(3100))
+    await expect(state).to_have_attribute("data-state", "live")
+    await watched.assert_lines_are_right()
+    assert await watched.page.evaluate("document.querySelector('livetask-log').journal.repeats") == 0
 
 
 async def test_keys_move_the_log(store: Redis, watched: Watched) -> None:

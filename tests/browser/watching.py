@@ -20,6 +20,13 @@ window.breaches = [];
 addEventListener('securitypolicyviolation', (event) => breaches.push(event.violatedDirective + ' ' + event.blockedURI));
 """
 
+CONNECTED = """
+() => {
+  const log = document.querySelector('livetask-log');
+  return log?.shownRun > 0 && log.client.link === 'live' && !log.feed.asked;
+}
+"""
+
 SHOWN = """
 () => {
   const log = document.querySelector('livetask-log');
@@ -99,7 +106,7 @@ class Watched:
 
         async def connected() -> bool:
             # not playwright's wait_for_function: it makes code of text, which the page's policy forbids
-            return bool(await self.page.evaluate("document.querySelector('livetask-log')?.shownRun > 0"))
+            return bool(await self.page.evaluate(CONNECTED))
 
         await wait_until("the page shows a run", connected)
 

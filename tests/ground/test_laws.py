@@ -20,7 +20,7 @@ ROOMS = sorted(path.relative_to(HOUSE).as_posix() for path in HOUSE.rglob("*.py"
 GROUND = [
     "errors.py", "setting_errors.py", "colours.py", "position.py", "keys.py", "parcel.py", "settings.py",
     "setting_values.py", "arguments.py", "signature.py", "search_errors.py", "access_errors.py", "archive_errors.py",
-    "masking.py", "hiding.py",
+    "masking.py", "secret_formats.py", "hiding.py",
     "redis_places.py",
 ]  # fmt: skip
 PURE = [

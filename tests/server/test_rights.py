@@ -147,6 +147,13 @@ async def test_ids_of_tasks_that_may_not_be_viewed_are_not_told_by_those_that_ma
     assert HIDDEN not in (await asked(client, "GET", "/tasks/child-1/workflow", "says"))[1]
 
 
+async def test_a_page_carries_output_only_of_a_task_that_may_be_viewed(client: Client) -> None:
+    for name, task_id, text in (("says", HIDDEN, "hush"), ("says", "shown", "two"), ("admin", HIDDEN, "hush")):
+        status, page = await asked(client, "GET", f"/tasks/{task_id}", name)
+        assert status == 200
+        assert (text in page) is ((name, task_id) != ("says", HIDDEN))
+
+
 async def test_an_administrator_reaches_what_others_may_not(client: Client) -> None:
     for method, path in OF_ONE_TASK:
         status, _ = await asked(client, method, place(path, HIDDEN), "admin")

@@ -1,0 +1,230 @@
+"""The formats by which secrets are known, and where in a text something stands that has one of them.
+
+Of a key in a known format the beginning by which it is known (``ghp_``, ``AKIA``) is left, to see what it was. Nothing
+of a format goes on over a line's end, but a private key. Four stars in a row are no part of a secret, and nothing that
+one begins behind.
+
+Nearly all text has none, so it is built for saying that quickly. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+STARS = 4
+KEY_BYTES = 10 * 1024
+"""A private key of 8,192 bits has 6,400 bytes as text; nothing longer is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One format. ``signs``: where none of these is, there is no secret; ``in_words``: they stand in the text's long
+    words. ``head``: what stands before the secret.
+
+    ``body``: the secret, its first group, behind the head. ``begun``: what the end of a text may hold of a body
+    that goes on. ``most``: how many bytes of a body are looked at. ``needs``: a byte without which there is none of the
+    signs; it is looked for first, thirty times as quickly.
+
+    Nearly all text has none of the signs, so they are what costs. Each begins with plain letters: looking for such a
+    pattern takes 0.03 µs for a line, for the same letters with ``in`` 0.05, for one that begins with a choice 0.3.
+    """
+
+    signs: tuple[re.Pattern[bytes], ...]
+    head: re.Pattern[bytes]
+    body: re.Pattern[bytes]
+    begun: re.Pattern[bytes]
+    most: int
+    in_words: bool = True
+    needs: bytes = b""
+
+    def is_in(self, looked_at: bytes) -> bool:
+        """Whether a text, or what its long words are, has one of the signs."""
+        return self.needs in looked_at and any(sign.search(looked_at) for sign in self.signs)
+
+    def spans(self, data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """What is to be hidden of what stands in ``data`` from ``start`` to ``end``, which are lines' ends."""
+        for head in self.head.finditer(data, start, end):
+            body = self.body.match(data, head.end(), min(end, head.end() + self.most))
+            if body is not None:
+                yield body.span(1)
+
+    def undecided(self, data: bytes, start: int) -> int:
+        """From where on ``data`` may be hidden, depending on what follows it; its length if nothing may."""
+        for head in self.head.finditer(data, start):
+            if len(data) - head.end() < self.most and self.begun.fullmatch(data, head.end()):
+                return head.end()
+        return len(data)
+
+
+_WITHIN = "A-Za-lo-qsu-z0-9"
+"""What stands before a key only if it is none; not m, n, r, t: a colour or an escaped line end may end with these."""
+
+
+_NO_STARS_BEFORE = rf"(?<!\*{{{STARS}}})"
+_NO_STARS = rf"(?!\*{{{STARS}}})"
+
+
+def _signs(*patterns: str) -> tuple[re.Pattern[bytes], ...]:
+    return tuple(re.compile(pattern.encode()) for pattern in patterns)
+
+
+def _format(signs: str, head: str, sign: str, least: int, most: int) -> Rule:
+    """A format whose secret is a run of at least ``least`` and at most ``most`` of one kind of ``sign``."""
+    return Rule(
+        _signs(*signs.split(" ")),
+        re.compile(f"(?<![{_WITHIN}]){_NO_STARS_BEFORE}(?:{head})".encode()),
+        re.compile(f"({sign}{{{least},{most}}})".encode()),
+        re.compile(f"{sign}{{0,{most}}}".encode()),
+        most,
+    )
+
+
+_GAP = rb"(?:[\r\n]{1,4}|(?:\\r|\\n){1,4})[ \t]{0,12}"
+"""Nothing of a line before its end: whether that is hidden would depend on the next line."""
+
+_LINE = rb"[A-Za-z0-9+/=]{%d,4000}(?![A-Za-z0-9+/=*])"
+PRIVATE_KEY = Rule(
+    _signs("PRIVATE KEY"),
+    re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"),
+    re.compile(
+        rb"(?:" + _GAP + rb"[A-Z][A-Za-z-]{2,20}: [^\r\n\\]{0,200}){0,4}"
+        rb"((?:" + _GAP + _LINE % 16 + rb")+(?:" + _GAP + _LINE % 1 + rb")?)"
+    ),
+    re.compile(rb"(?:(?!-----END)[\s\S])*"),
+    KEY_BYTES,
+    in_words=False,
+    needs=b"V",
+)
+_JWT = Rule(
+    _signs(r"eyJ[A-Za-z0-9_-]{8,3000}\.eyJ"),
+    re.compile(f"(?<![{_WITHIN}_-]){_NO_STARS_BEFORE}eyJ".encode()),
+    re.compile(rb"([A-Za-z0-9_-]{8,3000}\.eyJ[A-Za-z0-9_-]{8,3000}\.[A-Za-z0-9_-]{8,1000})"),
+    re.compile(rb"[A-Za-z0-9_-]{0,3000}(?:\.(?:e|ey|eyJ[A-Za-z0-9_-]{0,3000}(?:\.[A-Za-z0-9_-]{0,1000})?)?)?"),
+    7100,
+)
+_URL_PASSWORD = Rule(
+    _signs(r"://[^\s/@:\"'<>]{0,100}:[^\s/\"'<>]{1,200}@"),
+    re.compile(rf"://(?:{_NO_STARS}[^\s/@:\"'<>]){{0,100}}:".encode()),
+    re.compile(rf"((?:{_NO_STARS}[^\s/\"'<>]){{1,200}})@".encode()),
+    re.compile(rb"[^\s/\"'<>]{0,200}"),
+    201,
+    in_words=False,
+    needs=b"@",
+)
+_WORD, _DASHED = "[A-Za-z0-9]", "[A-Za-z0-9_-]"
+_IN_WORDS = (
+    _format(r"A[KS]IA[A-Z0-9]{16}", "AKIA|ASIA", "[A-Z0-9]", 16, 16),
+    _format(
+        "ecret_?[aA]ccess_?[kK]ey ECRET_ACCESS_KEY",
+        r"(?i:aws_)?(?i:secret_?access_?key)[\"']?[ \t]{0,3}[=:][ \t]{0,3}[\"']?",
+        "[A-Za-z0-9/+]",
+        40,
+        40,
+    ),
+    _format("gh[pousr]_ github_pat_", "gh[pousr]_|github_pat_", "[A-Za-z0-9_]", 22, 255),
+    _format("gl(?:pat|ptt|dt|rt|cbt)-", "gl(?:pat|ptt|dt|rt|cbt)-", _DASHED, 20, 100),
+    _format("xox[a-z]- xapp- hooks.slack.com", "xox[a-z]-|xapp-|hooks.slack.com/services/", "[A-Za-z0-9/-]", 10, 250),
+    _format("k_(?:live|test)_[A-Za-z0-9]{16} whsec_", "[sr]k_(?:live|test)_|whsec_", _WORD, 16, 250),
+    _format(r"AIza ya29\. GOCSPX-", r"AIza|ya29\.|GOCSPX-", _DASHED, 20, 250),
+    _format("earer[\\x20][A-Za-z0-9._~+/=-]{16} EARER[\\x20]", "(?i:bearer) ", "[A-Za-z0-9._~+/=-]", 16, 4000),
+    _format(
+        "sk-[A-Za-z0-9_-]{30} npm_[A-Za-z0-9] pypi-[A-Za-z0-9_-]{30} hf_[A-Za-z0-9]{30}",
+        "sk-|npm_|pypi-|hf_",
+        _DASHED,
+        30,
+        250,
+    ),
+    _JWT,
+)
+BUILT_IN = (*_IN_WORDS, _URL_PASSWORD, PRIVATE_KEY)
+"""Amazon (id, secret), GitHub, GitLab, Slack, Stripe, Google, bearers, other services, JWT, passwords in URLs, private
+keys."""
+
+_RUN_SIGNS = re.compile(rb"[A-Za-z0-9._~+/=-]")
+_RUNS = bytes(ord("a" if _RUN_SIGNS.match(bytes([byte])) else " ") for byte in range(256))
+_LEAST_RUN = b"a" * 15
+"""Every format but passwords in URLs and private keys has that many of these signs in a row."""
+_BEFORE_RUN = len("Bearer ")
+"""What stands before them and is one of the signs of a format."""
+
+
+_PART_BYTES = 28_000
+"""A text is looked at in such parts, which end where a line does. In less than 30,000 bytes CPython looks for a run of
+letters in the simplest way, which takes half the time; and nothing that is made of so little asks the system for room,
+as what is made of 1 MiB does: that was a third of what it cost to look for secrets."""
+
+
+def _parts_of(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the parts of ``data`` begin and end."""
+    start, size = 0, len(data)
+    while size - start > _PART_BYTES:
+        most = start + _PART_BYTES
+        end = data.rfind(b"\n", start, most) + 1 or data.rfind(b"\r", start, most) + 1 or data.find(b"\n", most) + 1
+        if not end:
+            break
+        yield start, end
+        start = end
+    yield start, size
+
+
+def _long_words(data: bytes) -> bytes:
+    """What stands in ``data`` in runs that long, each with a little before it: a small part of nearly all text, so that
+    looking for every format costs 0.08 µs for a line in place of 0.7; for one with a long path 0.7."""
+    shape = data.translate(_RUNS)
+    at = shape.find(_LEAST_RUN)
+    if at < 0:
+        return b""
+    found = []
+    while at >= 0:
+        end = shape.find(b" ", at)
+        end = len(data) if end < 0 else end
+        found.append(data[max(0, at - _BEFORE_RUN) : end])
+        at = shape.find(_LEAST_RUN, end)
+    return b"\n".join(found)
+
+
+def spans_of_formats(data: bytes) -> list[tuple[int, int]]:
+    """Where secrets of known formats stand in ``data``."""
+    spans: list[tuple[int, int]] = []
+    has_words = False
+    for start, end in _parts_of(data):
+        part = data[start:end]
+        if _URL_PASSWORD.is_in(part):
+            spans += _URL_PASSWORD.spans(data, start, end)
+        words = _long_words(part)
+        if words:
+            has_words = True
+            for rule in _IN_WORDS:
+                if rule.is_in(words):
+                    spans += rule.spans(data, start, end)
+    if has_words and PRIVATE_KEY.is_in(data):  # a line of a key is such a word
+        spans += PRIVATE_KEY.spans(data, 0, len(data))
+    return spans
+
+
+_DASHED_HEADS = re.compile(
+    rb"[_-](?:(?<=gh[pousr]_)|(?<=github_pat_)|(?<=k_live_)|(?<=k_test_)|(?<=whsec_)|(?<=npm_)|(?<=hf_)|(?<=gl..-)"
+    rb"|(?<=gl...-)|(?<=xox[a-z]-)|(?<=xapp-)|(?<=GOCSPX-)|(?<=sk-)|(?<=pypi-))"
+)
+
+
+def may_hold(data: bytes) -> bool:
+    """Whether a short text may hold a secret of a known format: False for nearly all lines, in a quarter of a
+    microsecond, where asking for every format takes ten times as long."""
+    if b"@" in data and b"://" in data:
+        return True
+    if b"V" in data and b"PRIVATE KEY" in data:
+        return True
+    if _LEAST_RUN not in data.translate(_RUNS):
+        return False
+    return (
+        (b"A" in data and (b"AKIA" in data or b"ASIA" in data or b"AIza" in data))
+        or (b"J" in data and b"eyJ" in data)
+        or (b"ce" in data and (b"ccess" in data or b"services/" in data))
+        or (b"C" in data and b"CCESS" in data)
+        or (b"29." in data)
+        or (b"arer " in data or (b"R" in data and b"ARER " in data))
+        or _DASHED_HEADS.search(data) is not None
+    )
