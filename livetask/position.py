@@ -13,7 +13,7 @@ Pure: no I/O, no clock, nothing of Redis or Celery.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from livetask.colours import parameters_after
 from livetask.errors import CursorInvalid, EventCursorInvalid
@@ -134,7 +134,8 @@ class Entry:
     ``start``: the position of its first byte. ``data``: the bytes as the task wrote them. ``at_ms``: when they were
     read from the spool, wall clock, 0 if unknown. ``sgr``: the terminal colours in force at its first byte, as the
     parameters of one SGR sequence, b"" for none. ``stderr``: which of its lines are known to be stderr's, as ranges,
-    first and last, in order. ``end``: the position after its last byte.
+    first and last, in order. ``end``: the position after its last byte; ``known_end``: the same, if it need not be
+    counted.
     """
 
     start: Position
@@ -143,10 +144,11 @@ class Entry:
     sgr: bytes = b""
     stderr: tuple[tuple[int, int], ...] = ()
     end: Position = field(init=False, compare=False)
+    known_end: InitVar[Position | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, known_end: Position | None) -> None:
         # Counted once: a replay of a long log asks for it several times of each entry.
-        object.__setattr__(self, "end", self.start.after(self.data))
+        object.__setattr__(self, "end", known_end or self.start.after(self.data))
 
     def since(self, position: Position) -> Entry:
         """The part of the entry from ``position`` on, which must lie within it."""

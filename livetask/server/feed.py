@@ -15,6 +15,10 @@ from livetask.server.reels import Reel
 from livetask.server.subscription import Subscription
 from livetask.server.tasks import Run, Task
 
+_ENTRY_BYTES = 16 * 1024
+"""How large entries are, until some were read."""
+_MOST_ENTRIES = 64
+
 
 class Gone(Exception):
     """The viewer has gone, or was cut off: an ordinary end."""
@@ -90,19 +94,18 @@ class Follower:
 class Feed:
     """A task that viewers follow.
 
-    ``task``: as it was seen last. ``ends``: the last known end of each run. ``count``: how many entries to ask for at
-    once, which follows their size. ``told_at_s``: when its viewers were told last that it changed, monotonic;
-    ``owes_news``: they will be told soon. ``waits``: a timer will have it looked at.
+    ``task``: as it was seen last. ``ends``: the last known end of each run. ``told_at_s``: when its viewers were told
+    last that it changed, monotonic; ``owes_news``: they will be told soon. ``waits``: a timer will have it looked at.
     """
 
-    __slots__ = ("count", "ends", "followers", "owes_news", "task", "task_id", "told_at_s", "waits")
+    __slots__ = ("_entry_bytes", "ends", "followers", "owes_news", "task", "task_id", "told_at_s", "waits")
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
         self.task: Task | None = None
         self.followers: set[Follower] = set()
         self.ends: dict[int, Position] = {}
-        self.count = 8
+        self._entry_bytes = _ENTRY_BYTES
         self.told_at_s = float("-inf")
         self.owes_news = False
         self.waits = False
@@ -115,12 +118,14 @@ class Feed:
         self.ends = {run.run: run.end for run in task.runs}
         return list(task.runs) if before is None else changed_runs(before, task)
 
-    def read(self, entries: int, size_bytes: int, max_bytes: int) -> None:
-        """Learn from a read how many entries to ask for: enough to fill a piece, few enough to waste little."""
-        if entries >= self.count and size_bytes < max_bytes // 2:
-            self.count = min(64, self.count * 2)
-        elif size_bytes > 2 * max_bytes:
-            self.count = max(4, self.count // 2)
+    def read(self, entries: int, size_bytes: int) -> None:
+        """Learn from a read how large entries are."""
+        if entries:
+            self._entry_bytes = max(size_bytes // entries, 1)
+
+    def count(self, max_bytes: int) -> int:
+        """How many entries to ask for: enough to fill a piece, few enough to waste nothing."""
+        return min(max(max_bytes // self._entry_bytes, 1), _MOST_ENTRIES)
 
 
 def differs(before: Task | None, task: Task | None) -> bool:

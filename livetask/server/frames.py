@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from livetask.server.events import Emitted, Event, Output
-from livetask.server.wire import Json, event_json
+from livetask.server.json_text import json_text
+from livetask.server.wire import Json, event_json, text_of_output
 
 TEXT, BINARY, _FINAL = 0x1, 0x2, 0x80
 """What a message holds (RFC 6455, 5.2)."""
@@ -23,11 +24,15 @@ _EVENT = 2
 
 
 class Packet:
-    """One event of the default namespace. ``binary``: there may be bytes in ``data``; they become ``attachments``."""
+    """One event of the default namespace. ``binary``: there may be bytes in ``data``; they become ``attachments``.
 
-    def __init__(self, name: str, data: Json, *, binary: bool = False) -> None:
+    ``output``: what ``data`` holds besides, as its last field ``text``.
+    """
+
+    def __init__(self, name: str, data: Json, *, binary: bool = False, output: bytes | None = None) -> None:
         self._name = name
         self._data = data
+        self._output = output
         self._attachments: list[bytes] = []
         self._shown = _without_bytes(data, self._attachments) if binary else data
 
@@ -36,25 +41,33 @@ class Packet:
         """What follows the text, in this order."""
         return self._attachments
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The packet as the default serializer has it."""
-        head = f"5{len(self._attachments)}-" if self._attachments else "2"
-        return head + _dumped([self._name, self._shown])
+        return b"".join(self._text()).decode("utf-8")
 
     @cached_property
     def packed(self) -> bytes:
         """The packet as the serializer 'msgpack' has it: one message, bytes included."""
         import msgpack  # only where it is asked for is it installed
 
-        found: bytes = msgpack.packb({"type": _EVENT, "data": [self._name, self._data], "nsp": "/"})
+        data = self._data if self._output is None else {**self._data, "text": text_of_output(self._output)}
+        found: bytes = msgpack.packb({"type": _EVENT, "data": [self._name, data], "nsp": "/"})
         return found
 
     @cached_property
     def frames(self) -> bytes:
         """The text and its attachments as WebSocket frames, with Engine.IO's mark of a message."""
-        text = frame(TEXT, b"4" + self.text.encode("utf-8", "replace"))
-        return text + b"".join(frame(BINARY, held) for held in self._attachments)
+        text = self._text()
+        parts = [frame_head(TEXT, 1 + sum(map(len, text))), b"4", *text]
+        for held in self._attachments:
+            parts += frame_head(BINARY, len(held)), held
+        return b"".join(parts)  # copied once: it may be large
+
+    def _text(self) -> list[bytes]:
+        head = f"5{len(self._attachments)}-" if self._attachments else "2"
+        shown = (head + _dumped([self._name, self._shown])).encode("utf-8", "replace")
+        return [shown] if self._output is None else [shown[:-2], b',"text":', json_text(self._output), b"}]"]
 
     @cached_property
     def packed_frames(self) -> bytes:
@@ -79,6 +92,9 @@ class Told:
     def _made(self, binary: bool) -> Packet:
         if binary and not isinstance(self.event, Output):
             packet = self.packet(False)
+        elif not binary and isinstance(self.event, Output):
+            name, data = event_json(self.task_id, self.event, True)
+            packet = Packet(name, data, output=data.pop("data"))
         else:
             name, data = event_json(self.task_id, self.event, binary)
             packet = Packet(name, data, binary=binary or isinstance(self.event, Emitted))
@@ -117,9 +133,13 @@ def _dumped(value: Any) -> str:
 
 def frame(kind: int, payload: bytes) -> bytes:
     """One unmasked WebSocket frame (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((_FINAL | kind, size)) + payload
-    if size < 65536:
-        return struct.pack("!BBH", _FINAL | kind, 126, size) + payload
-    return struct.pack("!BBQ", _FINAL | kind, 127, size) + payload
+    return frame_head(kind, len(payload)) + payload
+
+
+def frame_head(kind: int, size_bytes: int) -> bytes:
+    """What stands before the payload of such a frame."""
+    if size_bytes < 126:
+        return bytes((_FINAL | kind, size_bytes))
+    if size_bytes < 65536:
+        return struct.pack("!BBH", _FINAL | kind, 126, size_bytes)
+    return struct.pack("!BBQ", _FINAL | kind, 127, size_bytes)

@@ -23,9 +23,10 @@ from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
 from livetask.server.gathering import gathered
 from livetask.server.pieces import Pieces, cut, newest, until
-from livetask.server.recent import Ready, Recent, told_of
+from livetask.server.reading import Reading
+from livetask.server.recent import Ready, told_of
 from livetask.server.reeling import Reeler
-from livetask.server.slices import ReadAt, Slice
+from livetask.server.slices import Slice
 from livetask.server.starts import newest_slice
 from livetask.server.store import Store
 from livetask.server.tally import Tally
@@ -42,7 +43,8 @@ _REELED_AT_ONCE = 8
 class Pump:
     """See the module's docstring. ``store``: where it reads. One loop, ``run``, does all the work.
 
-    ``tally``: what was told. ``clogged``: viewers whose transport has to hold less before they are told more.
+    ``reading``: how it reads. ``tally``: what was told. ``clogged``: viewers whose transport has to hold less before
+    they are told more.
     """
 
     def __init__(self, store: Store) -> None:
@@ -53,7 +55,7 @@ class Pump:
         self._ready: set[Follower] = set()
         self.clogged = Clogged()
         self._reeling: set[Follower] = set()
-        self._recent = Recent()
+        self.reading = Reading(store)
         self._reeler = Reeler(store.events, self._tell)
         self.tally = Tally()
 
@@ -258,26 +260,12 @@ class Pump:
         return found.places
 
     async def _serve(self, places: dict[Place, list[Follower]]) -> None:
-        wanted = {}
-        for place, followers in places.items():
-            ready = self._recent.at(place)
-            if ready is None:
-                wanted[place] = ReadAt(place.task_id, place.cursor, place.max_bytes, followers[0].feed.count)
-            else:
-                await self._give(place, followers, ready)
-        if not wanted:
-            await asyncio.sleep(0)  # others have their turn, as they have while Redis is asked
-            return
-        found = await self._store.read_many(list(wanted.values()))
-        for place, answer in zip(wanted, found, strict=True):
+        async for place, found in self.reading.of(places):
             followers = places[place]
-            if isinstance(answer, Slice):
-                feed = followers[0].feed
-                feed.read(answer.read_entries, answer.read_bytes, place.max_bytes)
-                feed.ends[place.cursor.run] = answer.end
-                await self._give(place, followers, self._recent.keep(place, answer, len(feed.followers)))
+            if isinstance(found, Ready):
+                await self._give(place, followers, found)
                 continue
-            for follower in followers if isinstance(answer, PositionUnknown) else ():
+            for follower in followers if isinstance(found, PositionUnknown) else ():
                 self._tell(follower, Told(place.task_id, follower.sub.refused()))
             self.look_later(followers[0].feed)  # the run is not stored: what is stored of the task will tell
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from livetask.position import Cursor
 from livetask.server.batches import Place
 from livetask.server.events import Event, Output
 from livetask.server.frames import Told
@@ -46,6 +47,10 @@ class Ready:
             told = told_of(self._place.task_id, pieces, skipped_bytes)
             form = self._forms[binary] = pieces, told
         return form
+
+    def reached(self) -> set[Cursor]:
+        """Where those go on who were sent it, in whatever form."""
+        return {pieces.pieces[-1].cursor for pieces, _ in self._forms.values() if pieces.pieces}
 
 
 def told_of(task_id: str, pieces: Pieces, skipped_bytes: int = 0) -> list[Told]:

@@ -9,7 +9,7 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from livetask.errors import PositionUnknown
@@ -68,7 +68,11 @@ class BeforeNeeded(Exception):
 
 def entry_parsed(raw: RawEntry) -> Entry | Gap:
     """Make an entry, or the gap it declares, of what Redis holds."""
-    start = Position.parse(raw[0])
+    return _parsed(Position.parse(raw[0]), raw, None)
+
+
+def _parsed(start: Position, raw: RawEntry, after: Position | None) -> Entry | Gap:
+    """``after``: where the next one begins. If that is just behind this one, its lines need not be counted."""
     fields = raw[1]
     reason = fields.get(b"g")
     if reason is not None:
@@ -76,7 +80,14 @@ def entry_parsed(raw: RawEntry) -> Entry | Gap:
         return Gap(start, Position.parse(fields.get(b"e", raw[0])), text if text in REASONS else "lost")
     at, turns = fields.get(b"t", b""), fields.get(b"x")
     stderr = unturned(turns, start.line) if turns else ()
-    return Entry(start, fields.get(b"d", b""), int(at) if at.isdigit() else 0, fields.get(b"s", b""), stderr)
+    data = fields.get(b"d", b"")
+    end = after if after is not None and after.byte == start.byte + len(data) else None
+    return Entry(start, data, int(at) if at.isdigit() else 0, fields.get(b"s", b""), stderr, end)
+
+
+def _all_parsed(raw: Sequence[RawEntry]) -> Iterator[Entry | Gap]:
+    starts = [Position.parse(one[0]) for one in raw]
+    return map(_parsed, starts, raw, [*starts[1:], None])
 
 
 def sliced(position: Position, raw: Sequence[RawEntry], head: Head, max_bytes: int) -> Slice:
@@ -114,7 +125,7 @@ def _joined(
 ) -> Slice:
     items: list[Entry | Gap] = []
     at, size = position, 0
-    for item in map(entry_parsed, raw):
+    for item in _all_parsed(raw):
         if item.end.byte < at.byte or item.end == at:
             continue
         if item.start.byte > at.byte:

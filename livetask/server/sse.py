@@ -324,12 +324,12 @@ def _why_over(request: web.Request) -> dict[str, str]:
 
 
 def _sse_of(task_id: str, event: Event, binary: bool) -> bytes:
-    name, data = event_json(task_id, event)
     if isinstance(event, Output):
         if binary:
-            return _sse(name, base64.b64encode(event.data).decode("ascii"), event.cursor)
+            return _sse("output", base64.b64encode(event.data).decode("ascii"), event.cursor)
         text = text_of_output(event.data).replace("\r", "\u240d")
-        return _sse(name, text, event.cursor)
+        return _sse("output", text, event.cursor)
+    name, data = event_json(task_id, event)
     cursor = data.get("cursor") if isinstance(event, Missing | Ended | CaughtUp | Reset) else None
     return _sse(name, json.dumps(data), cursor)
 
@@ -337,8 +337,8 @@ def _sse_of(task_id: str, event: Event, binary: bool) -> bytes:
 def _sse(name: str, data: str, cursor: Cursor | str | None = None) -> bytes:
     """One event. Each line of the data is a line of its own, so that newlines come back as they were."""
     head = f"id: {cursor}\n" if cursor is not None else ""
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
-    return f"{head}event: {name}\n{lines}\n".encode("utf-8", "replace")
+    lines = data.replace("\n", "\ndata: ")
+    return f"{head}event: {name}\ndata: {lines}\n\n".encode("utf-8", "replace")
 
 
 def _in_file(event: Event, begins_line: bool) -> bytes:

@@ -337,7 +337,7 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         most=settings.events_kept,
         most_bytes=settings.events_bytes,
     )
-    _worker.teller.tell("run", nonce=run.nonce)
+    _worker.teller.tell("run", name=opened.spool.name)
 
 
 @guarded("the end of a task's output could not be noted")
@@ -364,7 +364,7 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
         raise
     if run.has_commands:
         kill_tree(run.spool.paths)
-    _worker.teller.tell("run", nonce=run.facts.nonce)
+    _worker.teller.tell("run", name=run.spool.name)
     if isinstance(retval, Cancelled):
         kill_inherited(run.spool.paths)
         end_as_revoked(task, retval)

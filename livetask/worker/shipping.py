@@ -68,11 +68,11 @@ class Shipping:
     ``told_to_stop``: its task can see that it is cancelled.
     """
 
-    def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms) -> None:
+    def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms, final: int | None = None) -> None:
         """Raises OSError if the spool cannot be read."""
         self.paths = paths
         self.facts = facts
-        self.following = Following(paths, terms.mask)
+        self.following = Following(paths, terms.mask, final)
         self.events = EventTail(paths)
         self.end: End | None = None
         self.ended_ms = 0

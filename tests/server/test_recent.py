@@ -13,10 +13,11 @@ from livetask.server.batches import Place
 from livetask.server.events import Output
 from livetask.server.frames import Told
 from livetask.server.hub import Hub
+from livetask.server.reading import AHEAD, Left
 from livetask.server.recent import Recent
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.store import Store
-from livetask.server.subscription import Wish
+from livetask.server.subscription import PIECE_SIZES, Wish
 from tests.server.conftest import Write
 from tests.server.living import until
 
@@ -40,7 +41,7 @@ async def test_each_range_is_read_once_for_all_who_pass_it_one_after_the_other(
     store: Store, writer: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub, run, reads = Hub(store, window_bytes=1 << 30), writer("task"), Counter[tuple[int, int]]()
-    hub._pump._recent = Recent(keep_s=120.0)
+    hub._pump.reading.recent = Recent(keep_s=120.0)
     run.begin()
     for number in range(40):
         run.write(bytes([97 + number % 26]) * 16_383 + b"\n")
@@ -102,3 +103,50 @@ async def test_that_a_run_has_less_than_was_there_is_not_kept() -> None:
     place = _slice(5000, 300, 10_000)[0]
     recent.keep(place, Slice(place.cursor.position, (), Position(1, 2000), None), viewers=2)
     assert recent.at(place) is None
+
+
+async def test_what_was_read_beyond_a_piece_is_the_beginning_of_the_next(
+    store: Store, writer: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, run, asked_bytes = Hub(store, window_bytes=1 << 30), writer("task"), []
+    run.begin()
+    for number in range(400):
+        run.write((f"{number} " + "\u00e9" * 8000)[:8000].encode() + b"\n")
+    read_many = store.read_many
+
+    async def counted(wanted: Sequence[ReadAt]) -> Any:
+        found = await read_many(wanted)
+        asked_bytes.extend(one.read_bytes for one in found)
+        return found
+
+    monkeypatch.setattr(store, "read_many", counted)
+    await hub.start()
+    for binary in (True, False):
+        asked_bytes.clear()
+        viewer = _Keeping()
+        follower = await hub.subscribe("task", viewer, Wish(binary=binary))
+        follower.sub.ack(follower.sub.cursor)  # it acknowledges, so pieces are large
+        hub.begin(follower)
+        await until("it has it all", lambda viewer=viewer: len(viewer.text) == len(run.text))
+        assert viewer.text == run.text
+        assert len(asked_bytes) <= len(run.text) / (AHEAD * PIECE_SIZES[0]) + 6
+        assert sum(asked_bytes) <= len(run.text) * 1.1 + 2 * PIECE_SIZES[0], "hardly anything is read twice"
+        hub.leave(follower)
+    await hub.stop()
+
+
+async def test_what_is_left_is_given_once_is_bounded_and_forgotten_soon() -> None:
+    left = Left(most_bytes=20_000, keep_s=0.05)
+    found = _slice(0, 30_000, 100_000)[1]
+    at = [Cursor(1, NONCE, Position(1, byte)) for byte in (22_000, 20_000, 23_000, 29_000)]
+    for cursor in at:
+        left.keep("task", cursor, found)
+    places = [Place("task", cursor, 1000) for cursor in at]
+    assert left.take(places[0]) is None, "it was too much"
+    again = left.take(places[1])
+    assert again is not None
+    assert (again.start, again.next, again.read_bytes) == (at[1].position, found.next, 10_000)
+    assert left.take(places[1]) is None
+    assert left.take(places[3]) is None, "so little is not worth it"
+    await until("the rest is forgotten", lambda: left._timer is None)
+    assert left.take(places[2]) is None
