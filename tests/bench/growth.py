@@ -167,7 +167,7 @@ def by_kept_runs(stack: ExitStack) -> dict[str, Callable[[], float]]:
 
 
 def _shipping(pid: int, spool: RunSpool) -> Callable[[], float]:
-    return lambda: line_us(pid, lambda: os.write(spool.out_fd, _LINES), LINES_AT_ONCE)
+    return lambda: line_us(pid, lambda: os.write(spool.out_fd, _LINES * ACTIVE), LINES_AT_ONCE * ACTIVE)
 
 
 def _only_one_goes_on(client: redis.Redis, at: House) -> None:

@@ -154,7 +154,7 @@ def rss_bytes(pid: int) -> int:
 def filled(url: str, task_id: str, size_bytes: int) -> RunWriter:
     """A log of that size, all of it kept in Redis; goes on with what its writer writes, through another client."""
     with redis.Redis.from_url(url) as client:
-        run = RunWriter(client, task_id, cap_bytes=2 * size_bytes, lease_ms=3_600_000)
+        run = RunWriter(client, task_id, cap_bytes=1 << 40, lease_ms=3_600_000)
         run.begin()
         lines = 16_000 // len(LINE % 0)
         for first in range(0, size_bytes // len(LINE % 0), lines):
