@@ -4,7 +4,8 @@
 // when it is first wanted (`import('./...')`), is one file too. A module is never in two files, so it exists once: what the
 // core has is taken from the core, and what two others need from SECOND, the part that comes right behind it. gzip makes a
 // few large files much smaller than many small ones. These two hand out what others need under names of a letter or two;
-// their own public names stay.
+// their own public names stay. PAGES holds what stands behind each page: in its file that is a function for each page, since
+// modules of which each may run or not, and in any order, cannot be joined into one scope.
 
 import { build } from 'esbuild';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -14,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 const STATIC = join(dirname(fileURLToPath(import.meta.url)), 'static');
 const CORE = 'livetask-log.js';
 const SECOND = 'log/terminal.js';
+const PAGES = 'dash/pages.js';
 const IMPORTS = /^import\s*\{([^}]*)\}\s*from\s*'(\.[^']+)'/gm;
 
 const [into, ...entries] = process.argv.slice(2);
@@ -22,7 +24,28 @@ const options = /** @type {const} */ ({
 });
 
 /** The modules of STATIC that a build joined. @param {import('esbuild').BuildResult<{ metafile: true }>} built */
-const modulesOf = ({ metafile }) => Object.keys(metafile.inputs).filter((name) => !name.includes(':'));
+const modulesOf = ({ metafile }) => Object.keys(metafile.inputs).map((name) => name.replace(/^page:/, '')).filter((name) => !name.includes(':'));
+
+/** Of PAGES' modules, what stands below their imports becomes a function, which is called in place of importing the module. */
+const asFunctions = {
+  name: 'as-functions',
+  setup(/** @type {import('esbuild').PluginBuild} */ build) {
+    build.onLoad({ filter: new RegExp(`/${PAGES}$`) }, ({ path }) => {
+      /** @type {string[]} */
+      const names = [];
+      const text = readFileSync(path, 'utf8').replace(/\(\) => import\('\.\/([^']+)'\),$/gm, (_, name) => `page${names.push(name) - 1},`);
+      return { contents: names.map((name, index) => `import page${index} from 'page:${name}';`).join('') + text, resolveDir: dirname(path) };
+    });
+    build.onResolve({ filter: /^page:/ }, ({ path, resolveDir }) => ({ path: relative(STATIC, join(resolveDir, path.slice('page:'.length))), namespace: 'page' }));
+    build.onLoad({ filter: /./, namespace: 'page' }, ({ path }) => {
+      const file = join(STATIC, path);
+      const text = readFileSync(file, 'utf8');
+      const last = [...text.matchAll(/^import .*$/gm)].at(-1);
+      const below = last ? last.index + last[0].length : 0;
+      return { contents: `${text.slice(0, below)}export default async () => {${text.slice(below)}};`, resolveDir: dirname(file) };
+    });
+  },
+};
 
 /** What is imported only when it is wanted is left out, and noted in `late`. @param {Set<string>} late */
 const leaveOut = (late) => ({
@@ -70,7 +93,7 @@ for (const module of modulesOf(await build({ ...options, entryPoints: [CORE], wr
 const others = [...new Set([...entries, ...late])].filter((name) => name !== CORE);
 
 /** The modules of an entry that are in no other file. @param {string} entry */
-const ownOf = async (entry) => modulesOf(await build({ ...options, entryPoints: [entry], write: false, plugins: [takeFromOthers(entry, homes, null)] }));
+const ownOf = async (entry) => modulesOf(await build({ ...options, entryPoints: [entry], write: false, plugins: [asFunctions, takeFromOthers(entry, homes, null)] }));
 for (const module of await ownOf(SECOND)) homes.set(module, SECOND);
 const own = [...homes.keys()];
 for (const entry of others) if (entry !== SECOND) own.push(...await ownOf(entry));
@@ -90,7 +113,7 @@ for (const module of new Set(own)) {
 for (const entry of [CORE, ...others]) {
   const handed = [...needed].map(([key, name]) => [...key.split(' '), name]).filter(([module]) => homes.get(module) === entry && (entry === CORE || entry === SECOND));
   const contents = [`export * from './${entry}';`, ...handed.map(([module, key, name]) => `export { ${key} as ${name} } from './${module}';`)].join('');
-  const plugins = entry === CORE ? [leaveOut(late)] : [takeFromOthers(entry, homes, needed)];
+  const plugins = entry === CORE ? [leaveOut(late)] : [asFunctions, takeFromOthers(entry, homes, needed)];
   await build({ ...options, outdir: undefined, outfile: join(resolve(into), entry), stdin: { contents, resolveDir: STATIC, sourcefile: 'entry.js' }, plugins });
 }
 

@@ -12,7 +12,7 @@ import { demoOf, startMix } from './start.js';
  */
 export function emptyText(kind, startable, showAll) {
   if (kind === 'loading') return [make('p', {}, 'Loading …')];
-  if (kind === 'away') return [make('p', {}, 'No tasks to show yet.')];
+  if (kind === 'away') return [make('p', {}, 'The list comes as soon as it can be read.')];
   if (kind === 'nothing') {
     const all = make('button', { type: 'button', class: 'plain-button' }, 'Show all tasks');
     all.addEventListener('click', showAll);

@@ -1,8 +1,8 @@
 // The button and the dialog of the task page that make a link to its log for people without an account.
 
-import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
-import { byId, show } from './shell.js';
+import { call } from './api.js';
+import { show } from './shell.js';
 
 const HOURS = [
   ['1', 'an hour'],
@@ -11,17 +11,6 @@ const HOURS = [
 ];
 
 /** @typedef {{ id: string, by: string, until: number, path?: string }} Share */
-
-/**
- * @param {string} path @param {RequestInit} [options]
- * @returns {Promise<Record<string, any>>}
- */
-async function call(path, options) {
-  const response = await fetch(`${BASE}${path}`, options).catch(() => null);
-  const body = (await response?.json().catch(() => null)) ?? {};
-  if (response?.ok) return body;
-  throw new Error(String(body.error ?? 'the server does not answer'));
-}
 
 class ShareDialog {
   /** @param {string} taskId */
@@ -98,6 +87,7 @@ class ShareDialog {
   }
 }
 
-// the button is there for those who may give the log away
-const taskId = byId('head').dataset.taskId ?? '';
-document.getElementById('share')?.addEventListener('click', () => new ShareDialog(taskId).open());
+/** The button is there for those who may give the log away. @param {string} taskId */
+export function offerSharing(taskId) {
+  document.getElementById('share')?.addEventListener('click', () => new ShareDialog(taskId).open());
+}

@@ -3,11 +3,11 @@
 import { BASE } from '../base.js';
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
-import './share-link.js';
 import { cancel, firstError, page, rerun } from './api.js';
 import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
 import { nameOf } from './named.js';
+import { offerSharing } from './share-link.js';
 import { ask, byId, notice, offerHelp, showLink } from './shell.js';
 import { Teller } from './tell.js';
 import { Tree } from './tree.js';
@@ -141,6 +141,7 @@ bind([
   { keys: 'l', does: 'next task, in the list', run: () => goOther(1) },
 ]);
 offerHelp();
+offerSharing(byId('head').dataset.taskId ?? '');
 showLink(client);
 // it may have heard of the task before this module was there
 if (log.feed.task) show(log.feed.task);
