@@ -1,7 +1,7 @@
 // The tasks of a workflow as a small tree, by what sent what, with their states; live. The tree is pure, but for `Tree`.
 
-import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
+import { pageOf } from './elements.js';
 import { nameOf } from './named.js';
 import { stateOf, tookOf } from './time.js';
 
@@ -96,7 +96,7 @@ export class Tree {
   /** @param {Node[]} nodes @param {number} depth @returns {HTMLElement} */
   list(nodes, depth) {
     return make('ul', {}, ...nodes.map(({ task, children }) => {
-      const name = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.id)}`, ...(task.id === this.here && { 'aria-current': 'page' }) }, nameOf(task));
+      const name = make('a', { href: pageOf(task.id), ...(task.id === this.here && { 'aria-current': 'page' }) }, nameOf(task));
       const state = make('span', { class: 'state', 'data-state': stateOf(task) }, stateOf(task));
       const label = make('span', { class: `label f${inkOf(task.id)}` }, task.id.slice(0, 8));
       const item = make('li', {}, make('span', { class: 'node' }, state, name, label, make('span', { class: 'took' }, tookOf(task, this.client.now()))));
