@@ -191,6 +191,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
+    archived = _archive_api(store, sight, settings.prefix, keeping)
     opening = Opening(sight.task, store)
     loop_lag = LoopLag()
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
@@ -206,7 +207,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.add_routes(
         [
             *tasks.routes(),
-            *FlowApi(sight.task, live.catalog, store.read_many).routes(),
+            *FlowApi(sight.task, live.catalog, store.read_many, archived.relatives).routes(),
             *logs.routes(),
             *searches.routes(),
             *stirfried.routes(),
@@ -214,7 +215,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
             *startable.routes(),
             *entrance.routes(),
             *desk.routes(),
-            *_archive_api(store, sight, settings.prefix, keeping).routes(),
+            *archived.routes(),
             *openapi.routes(),
             *health.routes(told),
             *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of, opening.of), static_dir()),

@@ -271,6 +271,7 @@ def _machines() -> Json:
 
 
 _ARCHIVED = [
+    query("q", STRING, "a filter as of /api/tasks; a thousand tasks are looked at, the rest by next_before"),
     query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
     query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "next_before of an answer"),
 ]

@@ -20,6 +20,7 @@ import os
 import posix
 import struct
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +31,7 @@ from typing import Any, TextIO
 
 from livetask.masking import Mask
 from livetask.worker.event_log import EventLog
-from livetask.worker.spool import RunFacts, RunSpool
+from livetask.worker.spool import RunFacts, RunSpool, SpoolFiles
 from livetask.worker.stderr import ErrNotes, ErrRaw, ErrText
 from livetask.worker.streams import Router, SpoolRaw, SpoolText
 
@@ -40,6 +41,10 @@ says that such a range will come, at ``start`` or later."""
 
 WITHIN = "_LIVETASK_WITHIN"
 """In the environment of what a run starts by itself: how it is found when the run is terminated."""
+
+_PLENTY_BYTES = 1024 * 1024 * 1024
+_PLENTY_S = 1.0
+"""Where so much is free it is not looked again for so long."""
 
 _FREE_LEAST_BYTES = 16 * 1024 * 1024
 """With less room than this on the spool's disk a run is not captured: its children would see their writes fail."""
@@ -60,14 +65,19 @@ class OpenRun:
     ``mask``: hides secrets in all that is written down of it, None for nothing to hide.
     """
 
-    def __init__(self, directory: Path, facts: RunFacts, outer: OpenRun | None, mask: Mask | None = None) -> None:
-        free = os.statvfs(directory)
-        if free.f_bavail * free.f_frsize < _FREE_LEAST_BYTES:
-            raise SpoolFull(f"less than {_FREE_LEAST_BYTES} bytes are free in {directory}")
+    def __init__(
+        self,
+        directory: Path,
+        facts: RunFacts,
+        outer: OpenRun | None,
+        mask: Mask | None = None,
+        files: SpoolFiles | None = None,
+    ) -> None:
+        """Open it. ``files``: those that another run has handed on, None to make new ones. Raises OSError."""
         self.facts = facts
         self.outer = outer
         self.mask = mask
-        self.spool = RunSpool(directory, facts)
+        self.spool = RunSpool(directory, facts, files)
         self.notes = ErrNotes(self.spool.paths)
         self.detail: dict[str, Any] = {}
         self.events: EventLog | None = None
@@ -109,15 +119,16 @@ class OpenRun:
         self._quiet_fd = os.open(self.spool.paths.of("quiet"), flags, 0o600)
         self._record_pid = os.getpid()
 
-    def end(self, end: dict[str, Any]) -> None:
-        """Write down the end; from here on the run's output is complete."""
+    def end(self, end: dict[str, Any], *, hand_on: bool = False) -> None:
+        """Write down the end; from here on the run's output is complete. ``hand_on``: its files, if it has none."""
         if self.events is not None:
             with suppress(OSError):
                 self.events.close()
         self.ended = True
         self.size_bytes = self.spool.size_bytes()
         try:
-            self.spool.end({**self._shown(end), "size": self.size_bytes})
+            hand_on = hand_on and not self.size_bytes and end.get("how") is not None
+            self.spool.end({**self._shown(end), "size": self.size_bytes}, hand_on=hand_on)
         finally:
             if self._record_pid == os.getpid():
                 os.close(self._record_fd)
@@ -149,6 +160,7 @@ class FdCapture:
         self.mask = mask
         self.console = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2))
         self._run: OpenRun | None = None
+        self._files: SpoolFiles | None = None  # that the run before has handed on
         self._err = ErrRaw(2, mask=mask)
         self._streams = (SpoolText(SpoolRaw(1, mask=mask)), ErrText(self._err))
         self._before: list[TextIO] = []
@@ -164,7 +176,11 @@ class FdCapture:
 
     def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
         """Open a run and lead the process' output into it. Raises OSError."""
-        run = OpenRun(directory, facts, self._run, self.mask)
+        _check_room(directory)
+        files, self._files = self._files if self._run is None else None, None
+        if files is not None and not files.again():
+            files = None
+        run = OpenRun(directory, facts, self._run, self.mask, files)
         self._flush()
         self._lead_to(run.spool.out_fd, run.spool.out_fd)
         if self._run is None:
@@ -187,9 +203,12 @@ class FdCapture:
             os.environ[WITHIN] = outer.facts.nonce
         self._run, self._err.notes = outer, None if outer is None else outer.notes
         try:
-            run.end(_with_losses(end, sum(stream.take_lost() for stream in self._streams)))
+            lost_bytes = sum(stream.take_lost() for stream in self._streams)
+            hand_on = outer is None and not lost_bytes and run.facts.locked
+            run.end(_with_losses(end, lost_bytes), hand_on=hand_on)
         finally:
             run.close()
+            self._files = run.spool.handed_on
 
     def stream(self) -> TextIO | None:
         """What text written to the old streams shall go to, or None."""
@@ -235,6 +254,7 @@ class ContextCapture:
 
     def begin(self, directory: Path, facts: RunFacts) -> OpenRun:
         """Open a run and lead the output of this context into it. Raises OSError."""
+        _check_room(directory)
         self._stand_in()
         run = OpenRun(directory, facts, self.current(), self.mask)
         out = SpoolText(SpoolRaw(run.spool.out_fd, _old(sys.stdout), self.mask))
@@ -287,6 +307,23 @@ class ContextCapture:
 
 
 Capture = FdCapture | ContextCapture
+
+_plenty: tuple[Path | None, float] = (None, 0.0)
+"""Where there was plenty of room, and until when that is believed."""
+
+
+def _check_room(directory: Path) -> None:
+    """Raises SpoolFull if a run must not be captured there."""
+    global _plenty
+    if _plenty[0] == directory and time.monotonic() < _plenty[1]:
+        return
+    free = os.statvfs(directory)
+    free_bytes = free.f_bavail * free.f_frsize
+    if free_bytes < _FREE_LEAST_BYTES:
+        raise SpoolFull(f"less than {_FREE_LEAST_BYTES} bytes are free in {directory}")
+    if free_bytes > _PLENTY_BYTES:
+        _plenty = (directory, time.monotonic() + _PLENTY_S)
+
 
 _installed: Capture | None = None
 

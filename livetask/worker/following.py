@@ -56,11 +56,14 @@ class Following:
     byte the file itself holds no secret any more. ``last``: the newest bytes read, for whoever looks for signs.
     """
 
-    def __init__(self, paths: RunPaths, mask: Mask | None = None) -> None:
-        """Open the output. ``mask``: hides secrets in it, None for nothing to hide. Raises OSError."""
+    def __init__(self, paths: RunPaths, mask: Mask | None = None, final: int | None = None) -> None:
+        """Open the output. ``mask``: hides secrets in it, None for nothing to hide. ``final``: how many bytes there
+        are, if it is known; of none no file is opened, for another run may have it by now. Raises OSError."""
         self._paths = paths
         self._mask = mask
-        self._fd = os.open(paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
+        self.final = final
+        self._fd = -1
+        self.open()
         self._err = ErrPlaces(paths)
         self.base = _read_base(paths)
         self.scan = self.base
@@ -68,7 +71,6 @@ class Following:
         self._marks: list[Scan] = [self.base]
         self._mark_every_bytes = _MARK_EVERY_BYTES
         self.size = 0
-        self.final: int | None = None
         self.decided = self.clean = self._readable
         self._tail = b""
         self._lags = False
@@ -84,17 +86,26 @@ class Following:
             self._fd = -1
 
     def open(self) -> None:
-        """Open it again after ``close``. Raises OSError."""
-        if self._fd < 0:
+        """Open it, again after ``close``. Raises OSError."""
+        if self._fd < 0 and self.final != 0:
             self._fd = os.open(self._paths.of("out"), os.O_RDWR | os.O_CLOEXEC)
 
     def look(self) -> int:
         """See how much has been written by now, and clean what has come, a part of it if it is much."""
+        if self._fd < 0:
+            return self.size
         size = os.fstat(self._fd).st_size
         if size != self.size or self._lags:
             self.size = size
             self._clean_on()
         return size
+
+    def is_empty(self) -> None:
+        """It has ended without a byte, and what has been seen in the file is another run's."""
+        self.close()
+        self.final = self.size = 0
+        self.decided = self.clean = self._readable
+        self._tail, self._lags = b"", False
 
     def end_at(self, final: int) -> None:
         """No more than ``final`` bytes belong to the run: nothing follows that could be part of a secret."""

@@ -20,9 +20,9 @@ from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_
 from livetask.worker.facts import exit_detail, now_ms
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
-from livetask.worker.room import RUN_RESERVED_BYTES, reserve
+from livetask.worker.run_log import RunLog
 from livetask.worker.shipping import Shipping, Terms
-from livetask.worker.spool import RunFacts, RunPaths, is_locked, read_end, read_file, read_json, runs_in
+from livetask.worker.spool import RunFacts, RunPaths, names_in, read_json
 from livetask.worker.teeing import Tee
 
 _FIND_S = 0.5
@@ -41,10 +41,9 @@ _QUIET_S = 0.1
 
 @dataclass(slots=True)
 class _Watch:
-    """What is seen of one run. Times are monotonic. ``gone_s``: since when its process is known to have left it.
-    ``has_room``: what it says at its end has room on the disk."""
+    """What is seen of one run. Times are monotonic. ``gone_s``: since when its process is known to have left it."""
 
-    run_fd: int
+    log: RunLog
     seen_s: float
     gone_s: float | None = None
     grew_s: float = 0.0
@@ -52,7 +51,6 @@ class _Watch:
     detail: dict[str, Any] = field(default_factory=dict)
     told_end: dict[str, Any] | None = None
     progress: str = ""
-    has_room: bool = False
 
 
 class Household:
@@ -75,10 +73,12 @@ class Household:
         self._ended_s: OrderedDict[str, float] = OrderedDict()  # of the others, since when Redis has all of them
         self._ended_bytes = 0
         self._to_ask: deque[str] = deque()
-        self._unreadable: set[str] = set()
+        self._logs: dict[str, RunLog] = {}
+        self._beside: set[str] = set()  # what has further files, as seen last
         self._words = Words()
         self._turn = 0
         self._next_find_s = 0.0
+        self._found_s = 0.0
 
     # ---- what there is
 
@@ -101,12 +101,16 @@ class Household:
         Before all others come those that Redis does not know yet, in the order in which they began: that gives them
         their ordinals, and a retry without a countdown begins before its first run has ended.
         """
-        new_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is None]
-        yield from sorted(new_runs, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
+        yield from self.new_runs()
         open_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
         for place in range(len(open_runs)):
             yield open_runs[(place + self._turn) % len(open_runs)]
+
+    def new_runs(self) -> list[Shipping]:
+        """Those that Redis does not know yet, in the order in which they began."""
+        found = [run for run in self._open.values() if not run.is_finished and run.ordinal is None]
+        return sorted(found, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
 
     def open_runs(self) -> Iterable[Shipping]:
         """Those that go on, or that Redis does not have to the end."""
@@ -146,30 +150,46 @@ class Household:
         return False
 
     def find_runs(self, now_s: float) -> None:
-        """Take in the runs that have begun since the last call."""
+        """Take in the runs that have begun since the last call, also those of which nothing was told."""
+        self._beside.clear()
+        self._found_s = now_s
         with suppress(FileNotFoundError):
-            for nonce in runs_in(self.directory):
-                if nonce not in self.runs:
-                    self._take_in(nonce, now_s)
+            for name, kind in names_in(self.directory):
+                if kind == "run":
+                    self._take_up(name, now_s)
+                elif kind != "out":
+                    self._beside.add(name)
 
-    def _take_in(self, nonce: str, now_s: float) -> None:
-        if nonce in self._unreadable:
-            return
-        paths = RunPaths(self.directory, nonce)
-        try:
-            data = read_file(paths.of("run"))
-            if b"\n" not in data and self.main_is_alive:
-                return  # it is about to be written
-            facts = RunFacts.parse(data)
-            run = Shipping(paths, facts, self._terms)
-            fd = os.open(paths.of("run"), os.O_RDWR | os.O_CLOEXEC)
-        except (OSError, ValueError, KeyError):
-            self._unreadable.add(nonce)
-            return
-        self.runs[nonce] = self._open[nonce] = run
-        self._watches[nonce] = _Watch(fd, seen_s=now_s, grew_s=now_s)
-        if self._tee is not None:
+    def _take_up(self, name: str, now_s: float) -> None:
+        if name not in self._logs:
+            with suppress(OSError):
+                log = self._logs[name] = RunLog(self.directory, name)
+                self._read_on(log, now_s)
+
+    def _read_on(self, log: RunLog, now_s: float) -> None:
+        """Take in the runs that have begun in that file."""
+        begun = deque(log.look())
+        while begun:
+            facts = begun.popleft()
+            try:
+                run = self._taken_in(log, facts, begun)
+            except (OSError, ValueError, KeyError):
+                log.forget(facts.nonce)  # its output is gone
+                continue
+            self.runs[facts.nonce] = self._open[facts.nonce] = run
+            self._watches[facts.nonce] = _Watch(log, seen_s=now_s, grew_s=now_s)
+
+    def _taken_in(self, log: RunLog, facts: RunFacts, begun: deque[RunFacts]) -> Shipping:
+        """The run. If it has not ended by the time its output is open, no other run will have that file."""
+        paths = log.paths(facts.nonce)
+        run = Shipping(paths, facts, self._terms, _final(log.end_of(facts.nonce)))
+        if log.end_of(facts.nonce) is None:
+            begun.extend(log.look())
+            if _final(log.end_of(facts.nonce)) == 0:
+                run.following.is_empty()
+        if self._tee is not None and run.final != 0:
             self._tee.follow(paths, lambda: run.following.clean, self._terms.mask)
+        return run
 
     # ---- watching
 
@@ -182,8 +202,8 @@ class Household:
     def heard(self, words: dict[str, Any], now_s: float) -> None:
         """Take what one of the worker's processes said."""
         with suppress(KeyError, TypeError, ValueError):
-            if words["what"] == "run" and words["nonce"] not in self.runs:
-                self._take_in(str(words["nonce"]), now_s)
+            if words["what"] == "run":
+                self._take_up(str(words["name"]), now_s)
             elif words["what"] == "verdict":
                 end = End(str(words["how"]), dict(words["detail"]))
                 self._words.verdict(str(words["task"]), end, now_s)
@@ -197,6 +217,10 @@ class Household:
         if now_s >= self._next_find_s:
             self._next_find_s = now_s + _FIND_S
             self.find_runs(now_s)
+        for log in [log for log in self._logs.values() if log.may_grow]:
+            log.see_whether_held(self.main_is_alive)
+            self._read_on(log, now_s)
+            self._drop(log)
         for nonce, run in list(self._open.items()):
             if run.end is None:
                 self._look_for_end(run, self._watches[nonce], now_s)
@@ -209,19 +233,17 @@ class Household:
 
     def _look_for_end(self, run: Shipping, watch: _Watch, now_s: float) -> None:
         if watch.gone_s is None or watch.told_end is not None:
-            # First the lock, then the end: its process writes that before it lets go of the lock.
-            alive = self._is_alive(run.facts, watch)
-            stored = read_end(watch.run_fd)
+            alive = watch.log.is_held
+            stored = watch.log.end_of(run.facts.nonce)
             written = stored or watch.told_end
             if written is not None:
                 end, watch.detail = written_end(written)
                 self._set_final(run, int(written.get("size", 0)))
                 if end is not None:
-                    self._set_end(run, end, is_stored=stored is not None)
+                    self._set_end(run, end, stored)
                     return
             if alive and written is None:
-                if not watch.has_room:
-                    watch.has_room = reserve(watch.run_fd, 0, RUN_RESERVED_BYTES)
+                watch.log.make_room_for_end(run.facts.nonce)
                 return
             watch.gone_s = watch.gone_s or now_s
         self._seek_cause(run, watch, now_s)
@@ -262,8 +284,8 @@ class Household:
         if self._tee is not None:
             self._tee.ended(run.facts.nonce, size)
 
-    def _set_end(self, run: Shipping, end: End, *, is_stored: bool = False) -> None:
-        run.ended_ms = self._ended_ms(run.paths, is_stored)
+    def _set_end(self, run: Shipping, end: End, stored: dict[str, Any] | None = None) -> None:
+        run.ended_ms = self._ended_ms(run.paths, stored)
         kill_tree(run.paths)
         if end.how == "REVOKED":
             kill_inherited(run.paths)
@@ -273,21 +295,21 @@ class Household:
                 run.events.fail(run.facts.task_id, run.final or 0, reason)
         run.end = end
 
-    def _ended_ms(self, paths: RunPaths, is_stored: bool) -> int:
-        """When a run ended, whose end is known now. ``is_stored``: its process wrote the end down, just then.
+    def _ended_ms(self, paths: RunPaths, stored: dict[str, Any] | None) -> int:
+        """When a run ended, whose end is known now. ``stored``: the end that its process wrote down, just then.
 
         Of one that a dead worker left behind nothing is known but when it last wrote.
         """
-        if not is_stored and self._lock_fd < 0:
+        at_ms = stored.get("at_ms") if stored is not None else None
+        if isinstance(at_ms, int):
+            return at_ms
+        if stored is None and self._lock_fd < 0:
             return now_ms()
-        files = ("run",) if is_stored else ("run", "out")
+        files = ("run", "out") if stored is None else ("run",)
         try:
             return max(os.stat(paths.of(file)).st_mtime_ns for file in files) // 1_000_000  # noqa: PTH116 - as there
         except OSError:
             return now_ms()
-
-    def _is_alive(self, facts: RunFacts, watch: _Watch) -> bool:
-        return is_locked(watch.run_fd) if facts.locked else self.main_is_alive
 
     def progress(self) -> Iterator[tuple[str, str]]:
         """(task id, progress as JSON) where it has changed."""
@@ -316,11 +338,21 @@ class Household:
 
     def _forget(self, nonce: str) -> None:
         run = self.runs.pop(nonce)
-        del self._ended_s[nonce]
+        ended_s = self._ended_s.pop(nonce)
         self._ended_bytes -= run.following.held_bytes
         run.following.close()
-        os.close(self._watches.pop(nonce).run_fd)
-        run.paths.remove()
+        if ended_s >= self._found_s or nonce in self._beside:
+            run.paths.remove_beside()
+        log = self._watches.pop(nonce).log
+        log.forget(nonce)
+        self._drop(log)
+
+    def _drop(self, log: RunLog) -> None:
+        """Delete its two files if no run needs them, nor will."""
+        if not log.kept and not log.may_begin:
+            del self._logs[log.name]
+            log.close()
+            log.paths("").remove_shared()
 
     def leave(self) -> None:
         """Delete the directory if nothing in it is owed to anybody; else leave it for the next worker."""
@@ -332,6 +364,12 @@ class Household:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+
+def _final(end: dict[str, Any] | None) -> int | None:
+    """The size of a run's output as its end tells, None if there is none."""
+    size = end.get("size") if end is not None else None
+    return size if isinstance(size, int) else None
 
 
 def _exit_of_zombie(pid: int) -> int | None:

@@ -4,8 +4,8 @@ One directory for each worker, held by its main process through a lock on ``owne
 
 | file | written by | holds |
 |---|---|---|
-| ``<nonce>.out`` | whoever writes the task's output | the bytes; only ever appended to |
-| ``<nonce>.run`` | the process that runs the task | what it is, later its end (JSON lines); locked by a pool child |
+| ``<name>.out`` | whoever writes the task's output | the bytes; only ever appended to |
+| ``<name>.run`` | the process that runs the task | what it is, later its end (JSON lines); locked by a pool child |
 | ``<nonce>.quiet`` | the handler of log records | which ranges the console has already: pairs (start, length) |
 | ``<nonce>.err`` | the task's sys.stderr | which ranges it wrote: pairs (start, length) |
 | ``<nonce>.progress`` | the task | the latest progress (JSON) |
@@ -17,6 +17,12 @@ One directory for each worker, held by its main process through a lock on ``owne
 and ``console``, the path of the file that stands for the console, where there is one; and ``stops``, which tasks shall
 not begin, from the shipper for the main process (lines of JSON).
 
+A run has the two files of its nonce, unless the run before it in the same pool process printed nothing: then that one's
+files are handed on, for making and deleting them costs more than all else that is done for a run. They are only if
+nobody else has the output open, which the system is asked (``_is_ours_alone``): a child that was left behind may print
+later, and the shipper takes what it has open for the run that it opened it for. So it opens the output first, and
+then looks whether the run has ended (``household``); of a run that has ended with no bytes it opens nothing.
+
 The lock is a POSIX one (``lockf``): children that a task starts do not inherit it, as they would a ``flock``, so it is
 free at the moment its process dies. Its price: closing any descriptor of the file drops it, so its process opens the
 file once. A file is written whole under another name and then renamed: whoever sees it sees all of it; but for the .run
@@ -27,12 +33,12 @@ This module knows files only; nothing of Celery, nothing of Redis.
 
 from __future__ import annotations
 
-import base64
 import errno
 import fcntl
 import json
 import os
 import secrets
+import signal
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -49,16 +55,25 @@ STOPS = "stops"
 BELL = "bell"
 """A FIFO in the directory: the worker's processes tell the shipper through it what files cannot say."""
 
-_RUN_BYTES = 256 * 1024
-"""A .run file is never larger: its facts have some thousand characters, an end with its traceback ten thousand."""
+RUN_BYTES = 256 * 1024
+"""A .run file is never larger: a run's facts have some thousand characters, an end with its traceback ten thousand."""
+
+_HANDED_ON_BYTES = 64 * 1024
+"""A .run file of this size is not handed on any more."""
+
+_HAS_LEASES = hasattr(fcntl, "F_SETLEASE")
+_WITHOUT_EFFECT = signal.SIGURG
 
 _encoded = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 """Made once: json.dumps makes an encoder for each call, which takes longer than a run's facts."""
 
 
 def new_nonce() -> str:
-    """Twelve random characters of a-z and 0-9 that name a run."""
-    return base64.b32encode(secrets.token_bytes(10))[:12].decode().lower()
+    """Twelve random characters of a-z and 2-7 that name a run."""
+    return secrets.token_bytes(12).translate(_LETTERS).decode()
+
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,11 @@ class RunFacts:
     @classmethod
     def parse(cls, data: bytes) -> RunFacts:
         """Read what ``as_bytes`` wrote; ValueError if it is something else."""
-        found = json.loads(data.partition(b"\n")[0])
+        return cls.of(json.loads(data.partition(b"\n")[0]))
+
+    @classmethod
+    def of(cls, found: Any) -> RunFacts:
+        """The facts in a line that was read; ValueError if it is something else."""
         names = set(_FACTS)
         if not isinstance(found, dict) or not names - {"owner", "begun_ns"} <= set(found):  # spools of before
             raise ValueError("not the facts of a run")
@@ -108,20 +127,37 @@ _FACTS = tuple(item.name for item in fields(RunFacts))
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
-    """The files of one run."""
+    """The files of one run. ``name``: of the two that it may have been handed, '' for its nonce."""
 
     directory: Path
     nonce: str
+    name: str = ""
 
     def of(self, kind: str) -> str:
         """The path of the file of that kind: out, run, quiet, err, progress, end, base."""
-        return f"{self.directory}/{self.nonce}.{kind}"
+        name = self.name if self.name and kind in _HANDED_ON else self.nonce
+        return f"{self.directory}/{name}.{kind}"
 
     def remove(self) -> None:
         """Delete all files of the run; the one that makes it visible goes first."""
-        for kind in ("run", "out", "quiet", "err", "progress", "events", "groups", "base", "stop"):
+        self._remove(*_HANDED_ON, *_BESIDE)
+
+    def remove_shared(self) -> None:
+        """Delete the two that runs may have in turn."""
+        self._remove(*_HANDED_ON)
+
+    def remove_beside(self) -> None:
+        """Delete those that are the run's alone."""
+        self._remove(*_BESIDE)
+
+    def _remove(self, *kinds: str) -> None:
+        for kind in kinds:
             with suppress(FileNotFoundError):
                 os.unlink(self.of(kind))  # noqa: PTH108 - a Path costs more than the call
+
+
+_HANDED_ON = ("run", "out")
+_BESIDE = ("quiet", "err", "progress", "events", "groups", "base", "stop")
 
 
 def home_of(spool_dir: str, redis_url: str, prefix: str) -> Path:
@@ -209,17 +245,7 @@ def _line(found: dict[str, Any]) -> bytes:
     return _encoded(found).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def read_end(run_fd: int) -> dict[str, Any] | None:
-    """How the run ended, as its process wrote it; None if that has not come to it. ``run_fd``: of the .run file."""
-    _, _, rest = os.pread(run_fd, _RUN_BYTES, 0).partition(b"\n")
-    end, complete, _ = rest.partition(b"\n")
-    if not complete:
-        return None
-    found = json.loads(end)
-    return found if isinstance(found, dict) else None
-
-
-def read_file(path: str, most_bytes: int = _RUN_BYTES) -> bytes:
+def read_file(path: str, most_bytes: int = RUN_BYTES) -> bytes:
     """What is in a small file. Raises OSError; mostly as there is none, for which a Path takes ten times as long."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -237,62 +263,130 @@ def read_json(path: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def runs_in(directory: Path) -> Iterator[str]:
-    """The nonces of the runs in a worker's directory, in no order."""
+def names_in(directory: Path) -> Iterator[tuple[str, str]]:
+    """The files of runs in a worker's directory as (name or nonce, kind), in no order."""
     with os.scandir(directory) as found:
         for item in found:
-            if item.name.endswith(".run"):
-                yield item.name.removesuffix(".run")
+            name, _, kind = item.name.rpartition(".")
+            if kind in _HANDED_ON or kind in _BESIDE:
+                yield name, kind
+
+
+class SpoolFiles:
+    """The two files that runs of one process have in turn. ``out_fd``: append-only, -1 between runs."""
+
+    def __init__(self, directory: Path, name: str, *, locked: bool) -> None:
+        """Make them. Raises OSError."""
+        self.name = name
+        self._out = f"{directory}/{name}.out"
+        self._pid = os.getpid()
+        self._run_fd = -1
+        self._run_bytes = 0
+        self.out_fd = os.open(self._out, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        reserve(self.out_fd, 0, RESERVED_BYTES)
+        try:
+            self._run_fd = os.open(f"{directory}/{name}.run", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if locked:
+                fcntl.lockf(self._run_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise
+
+    def write(self, line: bytes) -> None:
+        """Add a line about a run. Raises OSError."""
+        if self._run_fd >= 0:
+            self._run_bytes += len(line)
+            _write_all(self._run_fd, line)
+
+    def again(self) -> bool:
+        """Make ready for another run; False, and all is closed, if that must have files of its own."""
+        with suppress(OSError):
+            if _HAS_LEASES and self._run_bytes < _HANDED_ON_BYTES and self._pid == os.getpid():
+                self.out_fd = os.open(self._out, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                if _is_ours_alone(self.out_fd):
+                    return True
+        self.close()
+        return False
+
+    def close_out(self) -> None:
+        """Nobody may write to the descriptor any more."""
+        if self.out_fd >= 0:
+            os.close(self.out_fd)
+            self.out_fd = -1
+
+    def let_go(self) -> None:
+        """Drop the lock: no other run will have these files."""
+        if self._run_fd >= 0:
+            os.close(self._run_fd)
+            self._run_fd = -1
+
+    def close(self) -> None:
+        self.let_go()
+        self.close_out()
+
+
+def _is_ours_alone(out_fd: int) -> bool:
+    """Whether the file is empty and nobody else has it open; the room that was reserved in it is there, then.
+
+    The system gives a lease for writing only to the one description of a file that there is (fcntl(2), F_SETLEASE):
+    children, copies of descriptors and the shipper have another one. Where there are no leases the answer is no.
+    Somebody who opens the file while the lease is held, for microseconds, waits; its signal is one that does nothing.
+    """
+    fcntl.fcntl(out_fd, fcntl.F_SETSIG, _WITHOUT_EFFECT)
+    fcntl.fcntl(out_fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    fcntl.fcntl(out_fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    found = os.fstat(out_fd)
+    if found.st_size == 0 and found.st_blocks * 512 < RESERVED_BYTES:
+        reserve(out_fd, 0, RESERVED_BYTES)
+    return found.st_size == 0
 
 
 class RunSpool:
     """The files of a run that goes on in this process.
 
-    ``out_fd``: append-only; file descriptors 1 and 2 of the task may point at it.
+    ``out_fd``: append-only; file descriptors 1 and 2 of the task may point at it. ``handed_on``: the two files that
+    another run may have, once this one has ended without a byte, else None.
     """
 
-    def __init__(self, directory: Path, facts: RunFacts) -> None:
-        """Open the run; it is visible to the shipper when this returns. Raises OSError."""
+    def __init__(self, directory: Path, facts: RunFacts, files: SpoolFiles | None = None) -> None:
+        """Open the run, in ``files`` that were handed on or in its own.
+
+        It is visible to the shipper when this returns. Raises OSError.
+        """
         self.facts = facts
-        self.paths = RunPaths(directory, facts.nonce)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self.out_fd = os.open(self.paths.of("out"), flags, 0o600)
-        self._run_fd: int | None = None
-        reserve(self.out_fd, 0, RESERVED_BYTES)
+        self._files = files or SpoolFiles(directory, facts.nonce, locked=facts.locked)
+        self.paths = RunPaths(directory, facts.nonce, self._files.name)
+        self.handed_on: SpoolFiles | None = None
+        self.out_fd = self._files.out_fd
         try:
-            self._make_visible()
+            self._files.write(facts.as_bytes())
         except OSError:
             self.close()
-            self.paths.remove()
+            if files is None:
+                self.paths.remove()
             raise
 
-    def _make_visible(self) -> None:
-        fd = os.open(self.paths.of("run"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._run_fd = fd
-        if self.facts.locked:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _write_all(fd, self.facts.as_bytes())
+    @property
+    def name(self) -> str:
+        """The name of its files."""
+        return self._files.name
 
     def size_bytes(self) -> int:
         return os.fstat(self.out_fd).st_size
 
-    def end(self, end: dict[str, Any]) -> None:
-        """Write down how the run ended, then let go of its lock."""
+    def end(self, end: dict[str, Any], *, hand_on: bool = False) -> None:
+        """Write down how the run ended, then let go of its lock, unless the files are handed on. Raises OSError."""
         try:
-            if self._run_fd is not None:
-                _write_all(self._run_fd, _line(end))
+            self._files.write(_line({"nonce": self.facts.nonce, **end}))
+            self.handed_on = self._files if hand_on else None
         finally:
-            self.let_go()
-
-    def let_go(self) -> None:
-        """Drop the lock."""
-        if self._run_fd is not None:
-            os.close(self._run_fd)
-            self._run_fd = None
+            if self.handed_on is None:
+                self._files.let_go()
 
     def close(self) -> None:
-        """Close all; nobody may write to the run's descriptor any more."""
-        self.let_go()
-        if self.out_fd >= 0:
-            os.close(self.out_fd)
-            self.out_fd = -1
+        """Close all that is not handed on; nobody may write to the run's descriptor any more."""
+        self.out_fd = -1
+        if self.handed_on is not None:
+            self.handed_on.close_out()
+        else:
+            self._files.close()

@@ -36,6 +36,11 @@ export async function page(query) {
   return { tasks, next };
 }
 
+/** The newest archived tasks that a filter lets through. @param {string} q */
+export function archived(q) {
+  return call(`/api/archived?q=${encodeURIComponent(q)}`);
+}
+
 /** The first line with an error in a run's output; null if none was found. @param {string} taskId @param {number | string} run */
 export async function firstError(taskId, run) {
   let from = '';
@@ -46,6 +51,11 @@ export async function firstError(taskId, run) {
     from = String(found.to);
   }
   return null;
+}
+
+/** The tasks of a workflow, those in the archive too. @param {string} taskId */
+export function workflow(taskId) {
+  return call(`/api/tasks/${encodeURIComponent(taskId)}/workflow`);
 }
 
 /** What comes next of the logs of a workflow. @param {string} taskId @param {string} after */

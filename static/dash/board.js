@@ -6,6 +6,7 @@ import { make } from '../log/frame.js';
 import { bind } from '../log/keys.js';
 import { number } from '../log/places.js';
 import { cancel, page, rerun } from './api.js';
+import { lookInArchive } from './archived.js';
 import { emptyText } from './around.js';
 import { Bulk } from './bulk.js';
 import { button, byId, notice, press, trying, write } from './elements.js';
@@ -141,6 +142,7 @@ function drawAround(count) {
   const what = client.link === 'reconnecting' ? 'The server does not answer' : 'The store cannot be reached';
   if (away || byId('notice').dataset.tone === 'warn') notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
   more.hidden = !loaded || (count <= most && list.next === null);
+  if (loaded) lookInArchive(list.text && `${list.text} ${list.tab && `state:${list.tab}`}`.trim(), count, (id) => list.tasks.has(id));
   empty.hidden = count > 0;
   if (count > 0) return;
   const kind = !loaded ? (away ? 'away' : 'loading') : list.text || list.tab ? 'nothing' : 'none';

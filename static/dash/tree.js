@@ -1,7 +1,8 @@
 // The tasks of a workflow as a small tree, by what sent what, with their states; live. The tree is pure, but for `Tree`.
 
 import { make } from '../log/frame.js';
-import { pageOf } from './elements.js';
+import { workflow } from './api.js';
+import { byId, pageOf } from './elements.js';
 import { nameOf } from './named.js';
 import { stateOf, tookOf } from './time.js';
 
@@ -58,6 +59,9 @@ export class Tree {
     /** @type {Map<string, Task>} */
     this.tasks = new Map();
     this.root = '';
+    this.asking = byId('head').dataset.taskId ?? '';
+    /** @type {unknown} */
+    this.watcher = null;
     this.total = 0;
     this.drawn = '';
   }
@@ -71,9 +75,9 @@ export class Tree {
     const watcher = {
       request: () => ({ q: `root:"${root}"`, sort: 'oldest', limit: 200 }),
       answered: (answer) => {
-        this.tasks = new Map((answer.tasks ?? []).map((/** @type {Task} */ task) => [task.id, task]));
-        this.total = answer.total ?? 0;
-        this.draw();
+        this.know(answer);
+        // the list has forgotten the page's task, and others of it perhaps: the archive has them
+        if (!this.tasks.has(this.asking)) workflow(this.asking).then((found) => watcher === this.watcher && this.know(found)).catch(() => {});
       },
       received: (event, message) => {
         if (event !== 'task' || !message.listed || (message.task.root_id ?? message.task.id) !== root) return;
@@ -83,7 +87,15 @@ export class Tree {
       },
       linked: () => {},
     };
+    this.watcher = watcher;
     this.stop = this.client.watch(watcher);
+  }
+
+  /** @param {Task} answer */
+  know(answer) {
+    this.tasks = new Map((answer.tasks ?? []).map((/** @type {Task} */ task) => [task.id, task]));
+    this.total = answer.total ?? 0;
+    this.draw();
   }
 
   draw() {

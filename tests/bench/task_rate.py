@@ -2,9 +2,11 @@
 
 One prefork worker with one pool process does blocks of tasks that do nothing, recorded and not by turns, as in
 ``task_cost``: livetask does not record a task whose id has a blank. Each block lies in the queue before its first task
-may begin, so that sending does not count. Beside the rate stands the processor time of the pool process and of the main
-process for a task; the shipper's is in the rate only, as far as it takes the processor away. The share is the median
-over the pairs of blocks, with the range in which that lies at 95 %.
+may begin, so that sending does not count. Beside the rate stands the processor time for a task of each process that has
+to do with it: the pool process, the main process, the shipper until all of the block is in Redis, and Redis, whose
+time holds Celery's own commands. The share is the median over the pairs of blocks, with the range in which that lies at
+95 %. With fewer processors than processes all four are in it; where there are enough, the pool process and the main
+process, which work by turns.
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import redis
 from celery import Celery
+from celery.result import AsyncResult
 
+from livetask.keys import Keys
 from tests.bench.processes import cpu_s, python, started, valkey
 from tests.bench.task_cost import median_range
 
@@ -52,11 +57,13 @@ def clock(wait: bool) -> tuple[float, float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of tasks. ``child_us``, ``main_us``: CPU of a task in these processes."""
+    """A block of tasks. ``child_us`` and the others: CPU of a task in these processes."""
 
     per_s: float
     child_us: float
     main_us: float
+    shipper_us: float
+    store_us: float
 
 
 def measure(blocks: int, tasks: int = TASKS) -> list[tuple[Block, Block]]:
@@ -82,25 +89,46 @@ def _worker(tasks: int) -> Iterator[Callable[[bool], Block]]:
         given = {"TASK_RATE_URL": store.url, "LIVETASK_SPOOL_DIR": place, "LIVETASK_REDIS_URL": store.url}
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in given.items())
         started_as = f"exec env {words} {shlex.join(python('celery', *command))} >{place}/output 2>&1"
-        stack.enter_context(started("the worker", ["sh", "-c", started_as], limit_s=1800))
+        worker = stack.enter_context(started("the worker", ["sh", "-c", started_as], limit_s=1800))
         client = Celery("task_rate_client", broker=store.url, backend=store.url)
         gate = stack.enter_context(redis.Redis.from_url(store.url))
 
         def run(recorded: bool) -> Block:
-            def sent(name: str, *args: object) -> object:
+            def sent(name: str, *args: object) -> AsyncResult[Any]:
                 task_id = f"{uuid.uuid4()}" if recorded else f"not recorded {uuid.uuid4()}"
                 return client.send_task(name, args, task_id=task_id)
 
+            shipper_pid = _shipper_of(worker.pid)
             begin = sent("task_rate.clock", True)
             for _ in range(tasks):
                 sent("task_rate.empty")
             end = sent("task_rate.clock", False)
+            before = cpu_s(shipper_pid), cpu_s(store.pid)
             gate.rpush(_GATE, 1)
-            at, child, main = begin.get(timeout=120)  # type: ignore[attr-defined]
-            until, child_end, main_end = end.get(timeout=120)  # type: ignore[attr-defined]
-            return Block(tasks / (until - at), (child_end - child) / tasks * 1e6, (main_end - main) / tasks * 1e6)
+            at, child, main = begin.get(timeout=120)
+            until, child_end, main_end = end.get(timeout=120)
+            while recorded and gate.hget(Keys("livetask").task(end.id), "state") != b"SUCCESS":
+                time.sleep(0.01)
+            spent = (
+                *(child_end - child, main_end - main),
+                *(after - before for before, after in zip(before, (cpu_s(shipper_pid), cpu_s(store.pid)), strict=True)),
+            )
+            return Block(tasks / (until - at), *(one / tasks * 1e6 for one in spent))
 
         yield run
+
+
+def _shipper_of(worker_pid: int) -> int:
+    """The shipper's process, a child of the worker's main process."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for item in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, IndexError):
+                parent = (item / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1]
+                if int(parent) == worker_pid and b"livetask.worker.shipper" in (item / "cmdline").read_bytes():
+                    return int(item.name)
+        time.sleep(0.1)
+    raise ProcessLookupError("the worker has no shipper")
 
 
 def _made(place: Path) -> Path:
@@ -112,11 +140,11 @@ def main() -> None:
     blocks = int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS
     found = measure(blocks)
     print(f"{blocks} pairs of blocks of {TASKS} empty tasks; load {os.getloadavg()[0]:.1f}\n")
-    print("| | tasks a second | CPU of a task in the pool process, µs | in the main process, µs |")
-    print("| --- | --- | --- | --- |")
+    print("| | tasks a second | CPU of a task, µs: pool process | main process | shipper | Redis |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, side in (("recorded", [pair[0] for pair in found]), ("not recorded", [pair[1] for pair in found])):
-        figures = (median(block.per_s for block in side), median(block.child_us for block in side))
-        print(f"| {name} | {figures[0]:.0f} | {figures[1]:.0f} | {median(block.main_us for block in side):.0f} |")
+        figures = [median(values) for values in zip(*(astuple(block) for block in side), strict=True)]
+        print(f"| {name} | {' | '.join(f'{figure:.0f}' for figure in figures)} |")
     shares = [on.per_s / off.per_s for on, off in found]
     low, high = median_range(shares)
     print(f"\nrecorded: {median(shares):.1%} of the rate ({low:.1%} to {high:.1%}); at least 97 % are wanted")

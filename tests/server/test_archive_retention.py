@@ -253,6 +253,49 @@ async def test_a_page_lists_archived_tasks_that_redis_has_forgotten(redis_url: s
         assert "archived" not in await answer.text(), "there is no archive"
 
 
+async def test_archived_tasks_are_found_by_a_filter_and_a_workflow_that_the_list_has_forgotten_is_whole(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with Archiving(redis_url, "livetask", tmp_path) as archiving:
+        with redis.Redis.from_url(redis_url) as client:
+            for number, how in enumerate(("SUCCESS", "FAILURE", "SUCCESS", "SUCCESS")):
+                run = RunWriter(client, f"kin-{number}", name="mail.send" if number else "other")
+                run.begin()
+                run.write(b"%d\n" % number)
+                run.finish(how)
+                root = "kin-1" if number > 1 else f"kin-{number}"
+                client.hset(run.task, mapping={"root_id": root, "parent_id": root if number > 1 else ""})
+                await archiving.move(run.task_id)
+                client.delete(run.task, run.output, run.recent)
+    async with served(redis_url, archive_dir=str(tmp_path)) as client:
+
+        async def ids(q: str) -> set[str]:
+            async with client.get("/api/archived", params={"q": q}) as answer:
+                return {task["id"] for task in (await answer.json())["tasks"]}
+
+        assert await ids("mail") == {"kin-1", "kin-2", "kin-3"}
+        assert await ids("mail state:failed") == {"kin-1"}
+        assert await ids("mail -id:kin-2 root:kin-1 state:done") == {"kin-3"}
+        assert await ids("nothing-at-all") == set()
+        async with client.get("/api/archived", params={"q": "colour:red"}) as answer:
+            assert (answer.status, (await answer.json())["field"]) == (400, "q")
+        async with client.get("/archived", params={"q": "mail", "limit": "2"}) as answer:
+            page = await answer.text()
+        assert 'value="mail"' in page
+        assert re.search(r'rel="next" href="/archived\?q=mail&amp;before=\d+"', page)
+        async with client.get("/archived", params={"q": '"><script>'}) as answer:
+            page = await answer.text()
+        assert "<script>" not in page.replace('<script src="/static/theme.js"></script>', "")
+        assert "Nothing that fits is archived." in page
+        for task_id in ("kin-1", "kin-2"):
+            async with client.get(f"/api/tasks/{task_id}/workflow") as answer:
+                found = await answer.json()
+            assert [task["id"] for task in found["tasks"]] == ["kin-1", "kin-2", "kin-3"]
+        async with client.get("/api/tasks/kin-2/workflow/log") as answer:
+            log = await answer.json()
+        assert sorted(piece["text"] for piece in log["pieces"]) == ["1\n", "2\n", "3\n"]
+
+
 async def test_archived_tasks_are_listed_page_by_page(archiving: Archiving, writer: Write) -> None:
     for number in range(7):
         run = await _archived(archiving, writer, f"task-{number}", 3)

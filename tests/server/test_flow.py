@@ -112,6 +112,27 @@ async def test_pieces_of_tasks_that_run_side_by_side_stand_by_their_time(store: 
     assert (last.pieces, last.ended) == ((), True)
 
 
+async def test_a_log_of_which_the_archive_says_nothing_at_once_is_waited_for(store: Store, writer: Write) -> None:
+    """It was left out of the merged log, which said that this was all."""
+    for name in ("slow-1", "slow-2"):
+        run = writer(name)
+        run.begin()
+        run.write(f"{name}\n".encode())
+        run.finish()
+    tasks = list((await store.tasks(["slow-1", "slow-2"])).values())
+
+    async def read(wanted: Any) -> list[Any]:
+        answers = await store.read_many(wanted)
+        return [None if at.task_id == "slow-2" else answer for at, answer in zip(wanted, answers, strict=True)]
+
+    found = await merged(tasks, {}, read)
+    assert [piece.task_id for piece in found.pieces] == ["slow-1"]
+    assert not found.ended
+    rest = await merged(tasks, found.places, store.read_many)
+    assert [piece.task_id for piece in rest.pieces] == ["slow-2"]
+    assert rest.ended
+
+
 async def test_a_long_log_comes_in_parts(store: Store, writer: Write) -> None:
     run = writer("long-1")
     run.begin()

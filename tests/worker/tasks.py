@@ -350,3 +350,15 @@ def leak_progress(*parts: str) -> None:
     from livetask.worker import emit_progress
 
     emit_progress(1, 2, {"about": "".join(parts)})
+
+
+@task
+def nothing() -> None:
+    """Print nothing."""
+
+
+@task
+def leave_a_child_that_prints(seconds: float) -> None:
+    """Print nothing, and leave a process behind that does, for a while."""
+    code = f"import time\nwhile time.process_time() < {seconds}: print('late', flush=True)"
+    subprocess.Popen([sys.executable, "-c", code], start_new_session=True)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from livetask.worker.run_log import RunLog
 from livetask.worker.spool import (
     OWNER_LOCK,
     RunFacts,
@@ -19,9 +20,8 @@ from livetask.worker.spool import (
     is_locked,
     left_behind,
     make_directory,
+    names_in,
     new_nonce,
-    read_end,
-    runs_in,
 )
 
 
@@ -35,12 +35,14 @@ def test_any_text_in_facts_and_end_comes_back(tmp_path: Path, text: str, detail:
     facts = facts_of(args=text)
     spool = RunSpool(tmp_path, facts)
     paths = RunPaths(tmp_path, facts.nonce)
-    assert RunFacts.parse(Path(paths.of("run")).read_bytes()) == facts
-    fd = os.open(paths.of("run"), os.O_RDWR)
-    assert read_end(fd) is None
+    log = RunLog(tmp_path, facts.nonce)
+    assert log.look() == [facts]
+    assert log.end_of(facts.nonce) is None
     spool.end({"how": "FAILURE", "detail": {"exception": detail}})
-    assert read_end(fd) == {"how": "FAILURE", "detail": {"exception": detail}}
-    os.close(fd)
+    assert log.look() == []
+    end = {"nonce": facts.nonce, "how": "FAILURE", "detail": {"exception": detail}}
+    assert log.end_of(facts.nonce) == end
+    log.close()
     spool.close()
     paths.remove()
     assert not list(tmp_path.glob(f"{facts.nonce}*"))
@@ -69,7 +71,7 @@ def test_the_lock_is_free_when_its_process_is_gone_though_a_child_lives(tmp_path
             os.read(read, 1)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert list(runs_in(tmp_path)) == [nonce]
+    assert sorted(names_in(tmp_path)) == [(nonce, "out"), (nonce, "run")]
     fd = os.open(tmp_path / f"{nonce}.run", os.O_RDWR)
     assert not is_locked(fd)
     for each in (fd, read, write):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import zlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -41,6 +42,8 @@ _SNAPSHOTS = 256
 _UNKNOWN_S = 5.0
 _SNAPSHOT_S = 60.0
 _PARTS_S = 60.0
+_LOOKED_AT = 1000
+_LOOKING_S = 1.0
 _ENTRY_BYTES = 400  # what an entry costs in memory besides its text
 
 
@@ -117,19 +120,27 @@ class Archive:
 
         return await self._snapshots.get(task_hash, load)
 
-    async def snapshots(self, limit: int, before_ms: int | None = None) -> tuple[list[Snapshot], int | None]:
+    async def snapshots(
+        self, limit: int, before_ms: int | None = None, wanted: Callable[[Snapshot], bool] | None = None
+    ) -> tuple[list[Snapshot], int | None]:
         """Archived tasks, those that ended last first, at most ``limit``; and what asks for those after them.
 
-        ``before_ms``: only those that ended before it.
+        ``before_ms``: only those that ended before it. ``wanted``: only those for which it holds, among the next
+        thousand, and as far as a second goes; there may be none then, and more all the same.
         """
-        marks = await self.call(partial(_newest_marks, self.shelf, limit + 1, before_ms))
-        shown, more = marks[:limit], len(marks) > limit
+        most = limit if wanted is None else _LOOKED_AT
+        marks = await self.call(partial(_newest_marks, self.shelf, most + 1, before_ms))
+        until_s = time.monotonic() + _LOOKING_S
         found: list[Snapshot] = []
-        for mark in shown:
+        seen = 0
+        for mark in marks[:most]:
             snapshot = await self.snapshot_of(mark.task_hash)
-            if snapshot is not None:
+            seen += 1
+            if snapshot is not None and (wanted is None or wanted(snapshot)):
                 found.append(snapshot)
-        return found, shown[-1].at_ms if more else None
+            if len(found) == limit or (wanted is not None and time.monotonic() > until_s):
+                break
+        return found, marks[seen - 1].at_ms if seen < len(marks) else None
 
     def forget_members(self) -> None:
         """Give up what of output is in memory."""

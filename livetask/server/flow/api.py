@@ -1,7 +1,8 @@
 """Workflows over HTTP: the tasks that share a root (chains, groups, chords), and their logs as one.
 
 A workflow is found by the root that Celery gives to every task that another one sends. A group or chord that is sent
-without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it.
+without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it. A chain
+within such a group has a root of its own, its first task: it is shown as a workflow of its own.
 
 Must never know: Redis' commands, Celery, Socket.IO.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2s
 from typing import Any, Protocol
 
@@ -21,6 +23,7 @@ from livetask.keys import task_id_checked
 from livetask.position import Entry, Position
 from livetask.server.flow.merging import Merged, Piece, Place, ReadMany, merged
 from livetask.server.listing.asked import Listing, Wish
+from livetask.server.listing.rows import row_of
 from livetask.server.listing.wanted import Filter, Term
 from livetask.server.tasks import Task
 from livetask.server.wire import task_json, text_of_output
@@ -40,12 +43,22 @@ class TaskList(Protocol):
 
 
 class FlowApi:
-    """``look``: reads a task, None if there is none. ``read``: reads output. Both for the one who asks."""
+    """``look``: reads a task, None if there is none. ``read``: reads output. Both for the one who asks.
 
-    def __init__(self, look: Callable[[str], Awaitable[Task | None]], tasks: TaskList, read: ReadMany) -> None:
+    ``archived``: with a root, who of it lies in the archive and ended when a task of it did.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[str], Awaitable[Task | None]],
+        tasks: TaskList,
+        read: ReadMany,
+        archived: Callable[[Filter, Task], Awaitable[Sequence[Task]]],
+    ) -> None:
         self._look = look
         self._tasks = tasks
         self._read = read
+        self._archived = archived
 
     def routes(self) -> list[web.RouteDef]:
         """The HTTP routes."""
@@ -73,7 +86,13 @@ class FlowApi:
             raise TaskUnknown(task_id)
         root = task.root_id or task_id
         wish = Wish(Filter((Term("root", root.casefold()),)), order="oldest", limit=limit)
-        return root, await self._tasks.listing(wish)
+        listing = await self._tasks.listing(wish)
+        if listing.total > len(listing.tasks) or any(one.task_id == task.task_id for one in listing.tasks):
+            return root, listing
+        # the list has forgotten it, and others of it perhaps
+        found = {one.task_id: one for one in (*await self._archived(wish.wanted, task), task, *listing.tasks)}
+        oldest = sorted(found.values(), key=lambda one: (row_of(one).born_ms, one.task_id))
+        return root, replace(listing, tasks=tuple(oldest[:limit]), total=len(oldest))
 
 
 def _merged_json(root: str, found: Merged, left_out: int) -> dict[str, Any]:

@@ -94,11 +94,11 @@ class _Strand:
         if isinstance(found, Slice) and found.items:
             self.items.extend(found.items)
             return
-        over = (
-            found is None
-            or isinstance(found, PositionUnknown)
-            or (found.how is not None and self.next.byte >= found.end.byte)
-        )
+        # nothing is said of a run that lies in an archive which has not answered at once: it is asked again
+        if isinstance(found, Slice):
+            over = found.how is not None and self.next.byte >= found.end.byte
+        else:
+            over = found is not None or self.next.byte >= self.run.end.byte
         after = self.task.run_after(self.run.run) if over else None
         if after is not None:
             self.run, self.next = after, after.first
