@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # hundreds of processes are started: compiled m
 BIN := .venv/bin
 TESTS ?= tests
 PYTEST_ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 6
 # on a machine that is busy with something else a test may fail for that: it tries once more, and is told of; what
 # judges exactness does so only where it waited in vain (tests/conftest.py)
 SIDE_BY_SIDE = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 1

@@ -16,6 +16,7 @@ KEPT_BYTES = 8 * 1024
 """The most that is kept of one task's arguments."""
 
 _DEEPEST = 32
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def kept_call(args: object, kwargs: object, limit_bytes: int = KEPT_BYTES) -> dict[str, str]:
@@ -28,7 +29,7 @@ def kept_call(args: object, kwargs: object, limit_bytes: int = KEPT_BYTES) -> di
     left = _counted([args, kwargs], limit_bytes, 0)
     if left is None:
         return {"call_not": "not_json"}
-    text = json.dumps({"args": args, "kwargs": kwargs}, separators=(",", ":")) if left >= 0 else ""
+    text = _encoded({"args": args, "kwargs": kwargs}) if left >= 0 else ""
     return {"call": text} if 0 < len(text) <= limit_bytes else {"call_not": "too_large"}
 
 

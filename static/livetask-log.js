@@ -11,6 +11,7 @@
 // (network), feed (thinking), view (rows), frame (what stands around them). Everything that people do with it, and lines
 // that are asked for by number, comes with extras.js when these stand.
 
+import { BASE } from './base.js';
 import { ready } from './log/ansi.js';
 import { clientOf } from './log/client.js';
 import { Feed } from './log/feed.js';
@@ -25,6 +26,8 @@ import { endText, gapText, linkText, toneOf } from './log/words.js';
 
 const SWITCH_AFTER_MS = 150;
 const AGAIN_MS = 1000;
+/** What is pressed beyond that before the tools have come is forgotten. */
+const MOST_EARLY = 100;
 /** When what comes with extras.js is wanted at the latest, though no line is shown yet. */
 const EXTRAS_MS = 500;
 
@@ -51,12 +54,15 @@ export class LivetaskLog extends HTMLElement {
     this.extras = null;
     /** @type {Promise<void> | null} */
     this.loading = null;
+    /** The tools could not be had; and what to call when they are wanted. */
+    this.lacking = false;
+    this.wanted = () => {};
     /** Called when lines have been drawn. */
     this.drew = () => {};
     this.view = new View(this.frame.scroller, {
       count: () => this.feed.rows.count,
       item: (row) => this.itemAt(row),
-      want: (from, to) => this.extras?.want(from, to),
+      want: (from, to) => (this.extras ? this.extras.want(from, to) : this.wanted()),
       marked: (item) => this.marks !== null && (item.number ?? 0) >= this.marks[0] && (item.number ?? 0) <= this.marks[1],
     });
     this.frame.style.addEventListener('load', () => this.view.measure());
@@ -73,15 +79,18 @@ export class LivetaskLog extends HTMLElement {
   async load() {
     /** @type {[Event, EventTarget | undefined][]} */
     const early = [];
-    const press = (/** @type {Event} */ event) => early.push([event, event.composedPath()[0]]);
+    const press = (/** @type {Event} */ event) => {
+      if (early.length < MOST_EARLY) early.push([event, event.composedPath()[0]]);
+      this.wanted();
+    };
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
     // it costs as much as showing the lines does, and asks the server for more than they are
     if (!this.marks) await Promise.race([new Promise((resolve) => (this.drew = () => resolve(null))), new Promise((resolve) => setTimeout(resolve, EXTRAS_MS))]);
-    const [{ Extras }] = await Promise.all([import('./log/extras.js'), import('./log/terminal.js')]);
+    const Extras = await this.latePart();
     waiting.abort();
-    if (!this.isConnected || this.extras) return;
+    if (!Extras || this.extras) return;
     this.extras = new Extras(this);
     if (this.marks) this.extras.reveal(this.marks[0]);
     this.view.refresh();
@@ -91,11 +100,38 @@ export class LivetaskLog extends HTMLElement {
     }
   }
 
+  /** The part with the tools. Where it cannot be had it is tried again when they are wanted, at most once a second. */
+  async latePart() {
+    for (let tries = 0; this.isConnected; tries++) {
+      try {
+        // browsers remember that a file could not be had: it is asked for under another name
+        const [{ Extras }] = await Promise.all([tries ? import(`${BASE}/static/log/extras.js?${tries}`) : import('./log/extras.js'), import('./log/terminal.js')]);
+        this.lacking = false;
+        return this.isConnected ? /** @type {typeof import('./log/extras.js').Extras} */ (Extras) : null;
+      } catch {
+        this.lacking = true;
+        const wanted = new Promise((resolve) => (this.wanted = () => resolve(null)));
+        this.view.refresh();
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        await wanted;
+      }
+    }
+    return null;
+  }
+
+  /** What can be done with the log besides looking at it; null if it is not shown any more. */
+  async tools() {
+    this.wanted();
+    await this.loading;
+    return this.extras;
+  }
+
   disconnectedCallback() {
     this.close();
     this.extras?.close();
     this.extras = null;
     this.loading = null;
+    this.wanted();
   }
 
   /** @param {string} name @param {string | null} before @param {string | null} now */
@@ -129,8 +165,7 @@ export class LivetaskLog extends HTMLElement {
 
   /** The whole text that is kept of the run, as the server has it now. @returns {Promise<string>} */
   async text() {
-    await this.loading;
-    return this.extras?.outputs.text(this.feed.run ?? 'last') ?? '';
+    return (await this.tools())?.outputs.text(this.feed.run ?? 'last') ?? '';
   }
 
   /** Show a line and mark it. @param {number} line @param {number} [to] the last one to mark */
@@ -144,8 +179,7 @@ export class LivetaskLog extends HTMLElement {
 
   /** Search the whole log and show the first match. @param {string} text '' ends it @param {{ cased?: boolean, regex?: boolean }} [how] */
   async search(text, { cased = false, regex = false } = {}) {
-    await this.loading;
-    const { extras } = this;
+    const extras = await this.tools();
     if (!extras) return;
     extras.tools.input.value = text;
     extras.tools.cased.setAttribute('aria-pressed', String(cased));
@@ -155,14 +189,12 @@ export class LivetaskLog extends HTMLElement {
 
   /** Show the next error, or the one before. @param {1 | -1} [way] @returns {Promise<boolean>} whether there is one */
   async nextError(way = 1) {
-    await this.loading;
-    return this.extras?.goToError(way) ?? false;
+    return (await this.tools())?.goToError(way) ?? false;
   }
 
   /** The text of some lines as it is seen, without colours. @param {number} from @param {number} [to] @returns {Promise<string>} */
   async lines(from, to = from) {
-    await this.loading;
-    return this.extras?.selection.text({ line: from, column: 0 }, { line: to, column: Infinity }) ?? '';
+    return (await this.tools())?.selection.text({ line: from, column: 0 }, { line: to, column: Infinity }) ?? '';
   }
 
   // ---- the run
@@ -322,7 +354,8 @@ export class LivetaskLog extends HTMLElement {
       this.jump(...this.marks);
       return;
     }
-    const [word, text] = linkText(feed, this.client);
+    const [word, told] = linkText(feed, this.client);
+    const text = this.lacking ? `${told} · without tools: a key or click tries to load them again` : told;
     if (frame.state.textContent !== text) {
       frame.state.dataset.state = word;
       frame.state.textContent = text;

@@ -17,8 +17,12 @@ local name = whole(run)
 
 local fields = { 'format', '1', 'state', 'RUNNING', 'changed_at', changed(task), 'runs', whole(math.max(run, last)) }
 for key, value in pairs(cjson.decode(ARGV[10])) do
-  fields[#fields + 1] = key
-  fields[#fields + 1] = value
+  if key == 'queued_at' then
+    redis.call('HSETNX', task, key, value) -- who sent it may have said so before
+  else
+    fields[#fields + 1] = key
+    fields[#fields + 1] = value
+  end
 end
 local told = cjson.decode(ARGV[11])
 for key, value in pairs(told) do

@@ -1,11 +1,12 @@
 -- End a run, once: the first end that was seen wins, but LOST gives way to any other.
 -- KEYS: 1 task, 2 output, 3 alive, 4 recent, 5 bell
--- ARGV: 1 task id, 2 ordinal, 3 nonce, 4 final position ('' for 'where it stands', used with LOST), 5 how,
+-- ARGV: 1 task id, 2 ordinal ('' for the one that the nonce has), 3 nonce, 4 final position ('' for 'where it stands', used with LOST), 5 how,
 --       6 detail (JSON), 7 CRC-32 of the output ('' if unknown), 8 state of the task if this is its last run and no other is open,
 --       9 TTL ms, 10 cap of recent, 11 '1': only if the lease is over, 12 JSON object of task fields,
 --       13 when it ended, ms, as its worker's clock says; '' or in the future: now
 -- -> {'OK'} | {'ENDED', how} | {'GAP', end}: output is missing before the final position | {'ALIVE'} | {'NORUN'}
 local task, run, how = KEYS[1], ARGV[2], ARGV[5]
+if run == '' then run = redis.call('HGET', task, 'nonce.' .. ARGV[3]) or '' end
 local known = redis.call('HMGET', task, run .. '.nonce', run .. '.end', run .. '.how')
 local member = run .. '.' .. ARGV[3] .. '.' .. ARGV[1]
 if known[1] ~= ARGV[3] then

@@ -101,12 +101,16 @@ class Household:
         Before all others come those that Redis does not know yet, in the order in which they began: that gives them
         their ordinals, and a retry without a countdown begins before its first run has ended.
         """
-        new_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is None]
-        yield from sorted(new_runs, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
+        yield from self.new_runs()
         open_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
         for place in range(len(open_runs)):
             yield open_runs[(place + self._turn) % len(open_runs)]
+
+    def new_runs(self) -> list[Shipping]:
+        """Those that Redis does not know yet, in the order in which they began."""
+        found = [run for run in self._open.values() if not run.is_finished and run.ordinal is None]
+        return sorted(found, key=lambda run: (run.facts.begun_ns, run.facts.begun_ms))
 
     def open_runs(self) -> Iterable[Shipping]:
         """Those that go on, or that Redis does not have to the end."""

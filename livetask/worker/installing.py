@@ -22,6 +22,7 @@ import dataclasses
 import functools
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from livetask.errors import Cancelled, LivetaskError
 from livetask.hiding import Hiding
 from livetask.keys import Keys, task_id_checked
 from livetask.masking import Mask
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from livetask.worker import facts
 from livetask.worker.cancelling import end_as_revoked
@@ -52,6 +54,9 @@ from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
 from livetask.worker.stopping import StopList
 from livetask.worker.telling import Teller
 from livetask.worker.wishes import Wish
+
+_SHORT_NS = 2_000_000
+"""A run that is over after this has just been told of: the shipper waits longer before it looks."""
 
 _WHOLE_PROCESS_POOLS = ("prefork", "solo")
 
@@ -183,7 +188,10 @@ def _started(celery_worker: Any) -> _Worker | None:
         return None
     home = home_of(settings.spool_dir, settings.require_redis_url(), settings.prefix)
     secrets = _secrets(settings)
-    directory, lock_fd = make_directory(home)
+    try:
+        directory, lock_fd = make_directory(home)
+    except OSError as error:
+        raise SettingInvalid("spool_dir", str(home), f"a place where this user may write ({error})") from error
     worker = _Worker(settings, secrets, directory, celery_worker)
     worker.lock_fd = lock_fd
     worker.shipper = ShipperProcess(_order(settings, secrets, directory))
@@ -364,7 +372,8 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
         raise
     if run.has_commands:
         kill_tree(run.spool.paths)
-    _worker.teller.tell("run", name=run.spool.name)
+    if time.monotonic_ns() - run.facts.begun_ns > _SHORT_NS:
+        _worker.teller.tell("run", name=run.spool.name)
     if isinstance(retval, Cancelled):
         kill_inherited(run.spool.paths)
         end_as_revoked(task, retval)

@@ -118,7 +118,7 @@ class Shipper:
                 self._writing.replies(self._publishing.withdrawal())
 
     def _rest_s(self) -> float:
-        if self._stop_by_s is not None or any(house.is_busy for house in self._houses):
+        if self._stop_by_s is not None or self._notes or any(house.is_busy for house in self._houses):
             return self._order.flush_ms / 1000
         return _IDLE_S
 
@@ -129,7 +129,7 @@ class Shipper:
         if what == "stop":
             self._stop_by_s = self._stop_by_s or now_s + _STOP_S
         elif what in ("queued", "state"):
-            self._notes.add(str(words.get("task")), what, words.get("fields"))
+            self._notes.add(str(words.get("task")), what, words.get("fields"), now_s)
         else:
             self._own.heard(words, now_s)
 
@@ -146,7 +146,7 @@ class Shipper:
         for house in self._houses:
             house.look(now_s)
             for task_id, progress in house.progress():
-                self._notes.add(task_id, "progress", {"progress": progress})
+                self._notes.add(task_id, "progress", {"progress": progress}, now_s)
         self._free(now_s)
 
     def _adopt(self) -> None:
@@ -197,7 +197,10 @@ class Shipper:
     def _ship(self, now_s: float) -> bool:
         """One round trip to Redis, if there is anything to say; whether there is more."""
         at_ms = now_ms()
-        notes = self._notes.calls()
+        for run in self._own.new_runs():
+            if run.facts.why == "first":
+                run.queued_at = run.queued_at or self._notes.begins(run.facts.task_id)
+        notes = self._notes.calls(now_s)
         asked: list[tuple[Shipping, int]] = []
         stops = self._stops.calls(now_s, self._own.is_busy)
         calls: list[Call] = [*notes, *stops]
@@ -241,7 +244,7 @@ class Shipper:
         place += len(verified)
         self._publishing.answered(now_s, replies[place : place + len(published)])
         self._weighing.answered(now_s, replies[place + len(published) :])
-        return bool(self._notes) or any(run.has_more for run, _ in asked)
+        return self._notes.has_more or any(run.has_more for run, _ in asked)
 
     def _stopped(self, reply: Any, now_s: float) -> None:
         try:

@@ -17,6 +17,7 @@ from livetask.worker.guard import logger
 from livetask.worker.order import Order
 
 _WAIT_S = 6.0
+_LOOK_S = 0.5
 _AGAIN_S = 5.0
 """A shipper that ends is started again, but not more often than this."""
 
@@ -27,7 +28,7 @@ class ShipperProcess:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._pid = 0
-        self._started_at_s = 0.0
+        self._started_at_s = self._look_at_s = 0.0
 
     def start(self) -> None:
         """Start it. Raises OSError."""
@@ -46,6 +47,9 @@ class ShipperProcess:
 
     def look_after(self) -> None:
         """Start it again if it has ended, which it never should. Raises OSError."""
+        if time.monotonic() < self._look_at_s:
+            return
+        self._look_at_s = time.monotonic() + _LOOK_S
         if not self._has_ended() or time.monotonic() - self._started_at_s < _AGAIN_S:
             return
         logger.error("livetask: the shipper (pid %s) has ended; it is started again", self._pid)

@@ -65,7 +65,7 @@ class Shipping:
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
     0 for when Redis hears of it. ``is_finished``: Redis knows.
-    ``told_to_stop``: its task can see that it is cancelled.
+    ``told_to_stop``: its task can see that it is cancelled. ``queued_at``: what is told of that with its beginning.
     """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms, final: int | None = None) -> None:
@@ -78,6 +78,7 @@ class Shipping:
         self.ended_ms = 0
         self.is_finished = False
         self.told_to_stop = False
+        self.queued_at = ""
         self.ordinal: int | None = None
         self._wanted = 0
         self._terms = terms
@@ -129,6 +130,8 @@ class Shipping:
             pass
         elif self.ordinal is None:
             asked.append(("begin", self._begin()))
+            if self.end is not None and self._is_empty():
+                asked.append(("finish", self._finish(self.end, str(START))))
         else:
             self.events.look()  # after the size was taken: no event stands before what is sent and comes after it
             asked = list(self._output_and_events(now_ms))
@@ -142,9 +145,16 @@ class Shipping:
             elif now_s >= self._renew_at_s:
                 asked.append(("renew", self._renew()))
             if self._gone_nonce:
-                asked.append(("unlink", self._unlink()))
+                asked.insert(0, ("unlink", self._unlink()))
         self._asked = [kind for kind, _ in asked]
         return [call for _, call in asked]
+
+    def _is_empty(self) -> bool:
+        """Whether it has ended without output and events: then its beginning and its end are one round."""
+        if self.final != 0 or self.following.base.at != START:
+            return False
+        self.events.look()
+        return not self.events.count
 
     def unanswered(self) -> None:
         """The calls may or may not have taken effect."""
@@ -210,7 +220,7 @@ class Shipping:
             self._forgotten()
             return False
         if word == b"ENDED" or (kind == "finish" and word == b"OK"):
-            self.is_finished = True
+            self.is_finished = not self._gone_nonce  # that stream is still to be deleted; the end is told again with it
             return False
         return True
 
@@ -273,16 +283,11 @@ class Shipping:
             "owner": facts.owner,
             "args": facts.args,
             "kwargs": facts.kwargs,
+            "queued_at": self.queued_at,
             **self._call(),
         }
-        run_fields = {
-            "why": facts.why,
-            "host": facts.host,
-            "pid": str(facts.pid),
-            "worker": facts.worker,
-            "pool": facts.pool,
-            "begun_at": str(facts.begun_ms),
-        }
+        run_fields = {"why": facts.why, "host": facts.host, "pid": str(facts.pid), "worker": facts.worker}
+        run_fields |= {"pool": facts.pool, "begun_at": str(facts.begun_ms)}
         return Call(
             "begin",
             (
@@ -331,14 +336,8 @@ class Shipping:
             ),
             (
                 *(facts.task_id, self.ordinal or 0, facts.nonce, event.seq, self._terms.keep_ms),
-                *(
-                    "name",
-                    event.name,
-                    "data",
-                    self._terms.shown(event.data),
-                    "at",
-                    str(self.following.position_of(event.size_bytes)),
-                ),
+                *("name", event.name, "data", self._terms.shown(event.data)),
+                *("at", str(self.following.position_of(event.size_bytes))),
             ),
         )
 
@@ -378,7 +377,7 @@ class Shipping:
                 *(keys.recent(self._bucket), keys.bell(self._bucket)),
             ),
             (
-                *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, position, end.how),
+                *(self.facts.task_id, self.ordinal or "", self.facts.nonce, position, end.how),
                 *(json.dumps(terms.shown_values(end.detail)), crc, end.state),
                 *(terms.keep_ms, terms.recent_cap, ""),
                 *(json.dumps(terms.shown_values(fields)), self.ended_ms or ""),

@@ -34,6 +34,9 @@
  * @property {import('./marks.js').GroupMark[]} groups
  */
 
+/** What was there is not kept any more. */
+const GONE = 410;
+
 /** The server does not have it, or not now. `status`: 0 if it did not answer. */
 export class Refused extends Error {
   /** @param {number} status @param {string} text */
@@ -96,32 +99,29 @@ export class Outputs {
   /**
    * The bytes from a position on, as many as the server gives at once, and where they end.
    * @param {number} run @param {string} offset @param {AbortSignal} [signal]
-   * @returns {Promise<{ bytes: Uint8Array, next: string, upToDate: boolean, first: string | null }>}
+   * @returns {Promise<{ bytes: Uint8Array, next: string, upToDate: boolean }>}
    */
   async read(run, offset, signal) {
-    const at = this.address(run, `?offset=${encodeURIComponent(offset)}`);
-    const response = await fetch(at, { headers: this.headers, signal: signal ?? null });
-    const first = response.headers.get('Stream-First-Offset');
-    if (response.status === 410 && first) return { bytes: new Uint8Array(), next: first, upToDate: false, first };
-    if (!response.ok) throw new Refused(response.status, await said(response));
+    const response = await this.asked(this.address(run, `?offset=${encodeURIComponent(offset)}`), signal, GONE);
+    const head = (/** @type {string} */ name) => response.headers.get(`Stream-${name}`);
+    const gone = response.status === GONE;
     return {
-      bytes: new Uint8Array(await response.arrayBuffer()),
-      next: response.headers.get('Stream-Next-Offset') ?? offset,
-      upToDate: response.headers.get('Stream-Up-To-Date') === 'true',
-      first,
+      bytes: gone ? new Uint8Array() : new Uint8Array(await response.arrayBuffer()),
+      next: (gone ? head('First-Offset') : head('Next-Offset')) ?? offset,
+      upToDate: !gone && head('Up-To-Date') === 'true',
     };
   }
 
-  /** @param {string} address @param {AbortSignal} [signal] */
-  async asked(address, signal) {
+  /** @param {string} address @param {AbortSignal} [signal] @param {number} [also] a status that is no refusal */
+  async asked(address, signal, also) {
     let response;
     try {
-      response = await fetch(address, { credentials: 'same-origin', headers: this.headers, signal: signal ?? null });
+      response = await fetch(address, { headers: this.headers, signal: signal ?? null });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new Refused(0, 'the server does not answer');
     }
-    if (!response.ok) throw new Refused(response.status, await said(response));
+    if (!response.ok && response.status !== also) throw new Refused(response.status, await said(response));
     return response;
   }
 }

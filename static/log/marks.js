@@ -48,16 +48,8 @@ export class Marks {
   clear() {
     this.abort?.abort();
     clearTimeout(this.timer);
-    this.abort = null;
-    this.timer = 0;
-    this.errors = [];
-    this.warnings = [];
-    this.stderr = [];
-    this.groups = [];
-    this.folds = [];
-    this.complete = false;
-    this.at = null;
-    this.source = null;
+    const { waiting } = this;
+    Object.assign(this, new Marks(this.changed), { waiting });
   }
 
   /** @param {import('./http.js').Outputs} outputs @param {number} run */

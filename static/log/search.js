@@ -44,14 +44,8 @@ export class Search {
 
   clear() {
     this.abort?.abort();
-    this.abort = null;
-    this.total = this.searched = this.gaps = 0;
-    this.hits = [];
-    this.complete = true;
-    this.lines = [];
-    this.state = 'idle';
-    this.trouble = '';
-    this.at = null;
+    const { query, source } = this;
+    Object.assign(this, new Search(this.changed), { query, source });
   }
 
   /**

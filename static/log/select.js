@@ -33,14 +33,13 @@ export class Selection {
     this.changed = changed;
     const { scroller } = log.frame;
     this.ends = new AbortController();
-    const { signal } = this.ends;
-    scroller.addEventListener('pointerdown', (event) => this.down(event), { signal });
-    scroller.addEventListener('pointermove', (event) => this.moved(event), { signal });
-    scroller.addEventListener('pointerup', () => this.up(), { signal });
-    scroller.addEventListener('pointercancel', () => this.up(), { signal });
-    scroller.addEventListener('dblclick', (event) => this.word(event), { signal });
-    scroller.addEventListener('keydown', (event) => this.key(event), { signal });
-    document.addEventListener('copy', (event) => this.copied(event), { signal });
+    scroller.addEventListener('pointerdown', (event) => this.down(event), this.ends);
+    scroller.addEventListener('pointermove', (event) => this.moved(event), this.ends);
+    scroller.addEventListener('pointerup', () => this.up(), this.ends);
+    scroller.addEventListener('pointercancel', () => this.up(), this.ends);
+    scroller.addEventListener('dblclick', (event) => this.word(event), this.ends);
+    scroller.addEventListener('keydown', (event) => this.key(event), this.ends);
+    document.addEventListener('copy', (event) => this.copied(event), this.ends);
   }
 
   close() {
@@ -49,9 +48,7 @@ export class Selection {
   }
 
   clear() {
-    if (!this.anchor) return;
-    this.anchor = this.focus = null;
-    this.changed();
+    if (this.anchor) this.select(null, null);
   }
 
   /** @returns {[Place, Place] | null} in their order; null if nothing is selected */
@@ -72,11 +69,9 @@ export class Selection {
     if (!(target instanceof Element) || !target.closest('.row') || target.closest('.no, .more, .fold, .about, a')) return;
     const place = this.placeAt(event.clientX, event.clientY);
     if (!place) return;
-    if (!event.shiftKey || !this.anchor) this.anchor = place;
-    this.focus = place;
     this.dragging = true;
     this.log.frame.scroller.setPointerCapture(event.pointerId);
-    this.changed();
+    this.select(event.shiftKey && this.anchor || place, place);
   }
 
   /** @param {PointerEvent} event */
@@ -89,6 +84,11 @@ export class Selection {
 
   up() {
     this.dragging = false;
+    this.stop();
+  }
+
+  /** Scroll no more. */
+  stop() {
     clearInterval(this.scrolling);
     this.scrolling = 0;
   }
@@ -101,20 +101,14 @@ export class Selection {
 
   scroll() {
     const far = this.beyond();
-    if (!this.dragging || !far) {
-      clearInterval(this.scrolling);
-      this.scrolling = 0;
-      return;
-    }
     this.log.frame.scroller.scrollTop += far;
-    this.extend();
+    if (far) this.extend();
+    else this.stop();
   }
 
   extend() {
     const place = this.placeAt(this.at.x, this.at.y);
-    if (!place) return;
-    this.focus = place;
-    this.changed();
+    if (place) this.select(this.anchor, place);
   }
 
   /** @param {number} x @param {number} y @returns {Place | null} */
@@ -133,12 +127,17 @@ export class Selection {
   /** @param {MouseEvent} event */
   word(event) {
     const place = this.placeAt(event.clientX, event.clientY);
-    const text = place && shown(this.log.feed.line(place.line)?.text ?? '');
-    if (!place || !text) return;
-    const before = /[\p{L}\p{N}_]*$/u.exec(text.slice(0, place.column))?.[0].length ?? 0;
-    const after = /^[\p{L}\p{N}_]*/u.exec(text.slice(place.column))?.[0].length ?? 0;
-    this.anchor = { line: place.line, column: place.column - before };
-    this.focus = { line: place.line, column: place.column + after };
+    if (!place) return;
+    const { line, column } = place;
+    const text = shown(this.log.feed.line(line)?.text ?? '');
+    const length = (/** @type {RegExp} */ word, /** @type {string} */ part) => word.exec(part)?.[0].length ?? 0;
+    this.select({ line, column: column - length(/[\p{L}\p{N}_]*$/u, text.slice(0, column)) }, { line, column: column + length(/^[\p{L}\p{N}_]*/u, text.slice(column)) });
+  }
+
+  /** @param {Place | null} anchor @param {Place | null} focus */
+  select(anchor, focus) {
+    this.anchor = anchor;
+    this.focus = focus;
     this.changed();
   }
 
@@ -148,9 +147,7 @@ export class Selection {
   key(event) {
     if ((event.ctrlKey || event.metaKey) && event.key === 'a') {
       event.preventDefault();
-      this.anchor = { line: this.log.feed.firstLine, column: 0 };
-      this.focus = { line: Math.max(1, this.log.feed.rows.last), column: Infinity };
-      this.changed();
+      this.select({ line: this.log.feed.firstLine, column: 0 }, { line: Math.max(1, this.log.feed.rows.last), column: Infinity });
     }
   }
 
@@ -205,46 +202,44 @@ export class Selection {
 
   /** The text from one place to another if all of it is held; else null. @param {Place} from @param {Place} to */
   heldText(from, to) {
-    if (to.line - from.line > MOST_LINES) return null;
-    const { feed } = this.log;
-    const lines = [];
-    for (let line = from.line; line <= to.line; line++) {
-      if (around(feed.lines.absorbed, line)) continue;
-      const held = feed.line(line);
-      if (!held || held.cut) return null;
-      lines.push(cutTo(shown(held.text), line, from, to));
-    }
-    return lines.join('\n');
+    const { done, value } = this.read(from, to).next();
+    return done && to.line - from.line <= MOST_LINES ? value : null;
   }
 
   /** The same, with what has to be asked for. @param {Place} from @param {Place} to @returns {Promise<string>} */
   async text(from, to) {
-    const { feed } = this.log;
     const outputs = this.outputs();
-    const run = feed.run ?? 0;
+    const run = this.log.feed.run ?? 0;
+    const reading = this.read(from, to);
+    for (let step = reading.next(); ; ) {
+      if (step.done) return step.value;
+      step = reading.next(await outputs.range(run, ...step.value));
+    }
+  }
+
+  /**
+   * Go through the lines from one place to another: asks for those that are not held, and comes back with the text.
+   * @param {Place} from @param {Place} to
+   * @returns {Generator<[line: number, count: number], string, import('./http.js').Range>}
+   */
+  *read(from, to) {
+    const { feed } = this.log;
     const last = Math.min(to.line, from.line + MOST_LINES);
-    const lines = [];
+    /** @type {string[]} */
+    const texts = [];
+    const add = (/** @type {number} */ line, /** @type {string} */ text) => {
+      if (line <= last && !around(feed.lines.absorbed, line)) texts.push(shown(text).slice(line === from.line ? from.column : 0, line === to.line ? to.column : undefined));
+    };
     for (let line = from.line; line <= last; ) {
       const held = feed.line(line);
-      if (held && !held.cut) {
-        if (!around(feed.lines.absorbed, line)) lines.push(cutTo(shown(held.text), line, from, to));
-        line++;
-        continue;
+      if (held && !held.cut) add(line++, held.text);
+      else {
+        const { first_line: first, lines } = yield [line, Math.min(PIECE, last - line + 1)];
+        lines.forEach((text, index) => add(first + index, text));
+        if (first + lines.length <= line) break;
+        line = first + lines.length;
       }
-      const range = await outputs.range(run, line, Math.min(PIECE, last - line + 1));
-      const next = range.first_line + range.lines.length;
-      range.lines.forEach((text, index) => {
-        const at = range.first_line + index;
-        if (at <= last && !around(feed.lines.absorbed, at)) lines.push(cutTo(shown(text), at, from, to));
-      });
-      if (next <= line) break;
-      line = next;
     }
-    return lines.join('\n');
+    return texts.join('\n');
   }
-}
-
-/** @param {string} text of a line @param {number} line @param {Place} from @param {Place} to */
-function cutTo(text, line, from, to) {
-  return text.slice(line === from.line ? from.column : 0, line === to.line ? to.column : undefined);
 }

@@ -5,17 +5,10 @@ import { placeOf } from './places.js';
 const MOST = 20_000;
 
 export class Times {
-  constructor() {
-    /** @type {number[]} in their order */
-    this.lines = [];
-    /** @type {number[]} ms since the epoch */
-    this.at = [];
-  }
-
-  clear() {
-    this.lines = [];
-    this.at = [];
-  }
+  /** @type {number[]} in their order */
+  lines = [];
+  /** @type {number[]} ms since the epoch */
+  at = [];
 
   /** The index of the last line that is not after this one. @param {number} line */
   place(line) {
@@ -25,7 +18,7 @@ export class Times {
   /** @param {number} line that was printed then, with those after it @param {number} atMs */
   add(line, atMs) {
     if (!(atMs > 0)) return;
-    if (this.lines.length >= MOST) this.clear();
+    if (this.lines.length >= MOST) [this.lines, this.at] = [[], []];
     const at = this.place(line);
     if (this.at[at] === atMs || this.lines[at] === line) return;
     this.lines.splice(at + 1, 0, line);
@@ -42,6 +35,5 @@ export class Times {
 export function clock(atMs) {
   if (!atMs) return '';
   const at = new Date(atMs);
-  const two = (/** @type {number} */ part) => String(part).padStart(2, '0');
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`;
+  return `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
 }

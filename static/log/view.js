@@ -5,8 +5,9 @@
 // rows, whose heights are not known) small movements are counted in pixels of rows, and large ones are a share of
 // the whole. Only this file touches rows. It knows nothing of the network.
 
-import { paint } from './paint.js';
 import { resolved } from './ansi.js';
+import { make } from './frame.js';
+import { paint } from './paint.js';
 import { PLAIN } from './style.js';
 
 /** @typedef {import('./chunks.js').Line} Line */
@@ -39,7 +40,8 @@ import { PLAIN } from './style.js';
  * @property {HTMLButtonElement} fold
  * @property {HTMLElement} about
  * @property {Item | null} item
- * @property {unknown} shown what was painted last, to leave it if nothing has changed
+ * @property {number} index of what it shows
+ * @property {string} key what was painted last, with `item`, to leave it if nothing has changed
  * @property {number} y
  */
 
@@ -58,10 +60,9 @@ export class View extends EventTarget {
     super();
     this.scroller = scroller;
     this.source = source;
-    this.port = scroller.appendChild(document.createElement('div'));
-    this.port.className = 'port';
-    this.space = scroller.appendChild(document.createElement('div'));
-    this.space.className = 'space';
+    this.port = make('div', { class: 'port' });
+    this.space = make('div', { class: 'space' });
+    scroller.append(this.port, this.space);
     this.top = 0;
     this.following = true;
     this.wrap = false;
@@ -73,6 +74,7 @@ export class View extends EventTarget {
     this.overflows = false;
     this.lastPx = 0;
     this.frame = 0;
+    this.until = 0;
     scroller.addEventListener('scroll', () => this.scrolled(), { passive: true });
     scroller.addEventListener('scrollend', () => this.align());
     scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.letGo(), { passive: true });
@@ -153,8 +155,7 @@ export class View extends EventTarget {
   heightOf(row) {
     if (!this.wrap || !this.rows.length) return this.rowPx;
     const held = this.rows[row % this.rows.length];
-    const painted = held && /** @type {{ row?: number }} */ (held.shown)?.row === row;
-    return painted ? held.element.offsetHeight || this.rowPx : this.rowPx;
+    return (held?.key && held.index === row && held.element.offsetHeight) || this.rowPx;
   }
 
   /** Put the scroll bar where the view is. */
@@ -197,7 +198,7 @@ export class View extends EventTarget {
     this.wrap = on;
     this.top = Math.floor(this.top);
     this.scroller.classList.toggle('wraps', on);
-    for (const row of this.rows) row.shown = null;
+    for (const row of this.rows) row.key = '';
     this.refresh();
   }
 
@@ -231,7 +232,7 @@ export class View extends EventTarget {
     if (!outer) return;
     this.port.style.height = `${outer}px`;
     this.height = this.port.clientHeight;
-    const space = `${Math.max(0, this.spacePx - outer + (outer - this.height))}px`;
+    const space = `${this.greatestPx}px`;
     if (this.space.style.height !== space) this.space.style.height = space;
     this.makeRows(Math.ceil(this.fits) + 2);
     this.until = performance.now() + FRAME_MS;
@@ -299,12 +300,16 @@ export class View extends EventTarget {
       const row = /** @type {Row} */ (this.rows[i % this.rows.length]);
       const item = this.source.item(i);
       if (item?.kind === 'wait') [low, high] = [low < 0 ? i : low, i];
-      if (!item) hide(row);
-      else if (performance.now() < (this.until ?? 0)) show(row, i, item, this.source.marked(item), this.wrap);
-      else if (!isShown(row, i, item, this.source.marked(item))) {
-        hide(row);
-        this.refresh();
-      }
+      const marked = item !== null && this.source.marked(item);
+      const key = item && `${i} ${keyOf(item)} ${marked}`;
+      if (key && row.key === key && row.item?.line === item.line) continue;
+      const late = performance.now() >= this.until;
+      row.index = i;
+      row.item = late ? null : item;
+      row.key = (!late && key) || '';
+      if (row.item) show(row, row.item, marked, this.wrap);
+      else row.element.className = 'row away';
+      if (item && late) this.refresh();
     }
     if (low >= 0) this.source.want(low, high);
   }
@@ -320,67 +325,37 @@ export class View extends EventTarget {
 
 /** @returns {Row} */
 function makeRow() {
-  const element = document.createElement('div');
-  element.className = 'row';
-  const number = element.appendChild(document.createElement('a'));
-  number.className = 'no';
-  number.tabIndex = -1;
-  const time = element.appendChild(document.createElement('span'));
-  time.className = 'time';
-  const fold = element.appendChild(document.createElement('button'));
-  Object.assign(fold, { className: 'fold', type: 'button', hidden: true, tabIndex: -1 });
-  const text = element.appendChild(document.createElement('span'));
-  text.className = 'text';
-  const about = element.appendChild(document.createElement('span'));
-  about.className = 'about';
-  const more = element.appendChild(document.createElement('button'));
-  more.className = 'more';
-  more.type = 'button';
-  more.hidden = true;
-  return { element, number, time, fold, text, about, more, shown: null, item: null, y: -1 };
+  const number = make('a', { class: 'no', tabindex: '-1' });
+  const time = make('span', { class: 'time' });
+  const fold = make('button', { class: 'fold', type: 'button', tabindex: '-1' });
+  const text = make('span', { class: 'text' });
+  const about = make('span', { class: 'about' });
+  const more = make('button', { class: 'more', type: 'button' }, 'show all');
+  return { element: make('div', {}, number, time, fold, text, about, more), number, time, fold, text, about, more, index: -1, key: '', item: null, y: -1 };
 }
 
-/** @param {Row} row */
-function hide(row) {
-  row.element.className = 'row away';
-  row.shown = null;
-  row.item = null;
+/** What decides how a row looks, but for its line. @param {Item} item */
+function keyOf({ kind, number, text, tone, time, fold, runs }) {
+  return `${kind} ${!runs} ${number} ${text} ${tone} ${time} ${fold?.open} ${fold?.text}`;
 }
 
-/** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked */
-function isShown(row, index, item, marked) {
-  const shown = /** @type {{ row: number, text: unknown, key: string } | null} */ (row.shown);
-  return shown !== null && shown.row === index && shown.text === (item.line ?? item.text) && shown.key === keyOf(item, marked);
-}
-
-/** What else decides how a row looks. @param {Item} item @param {boolean} marked */
-function keyOf({ kind, number, tone, time, fold, runs }, marked) {
-  return `${kind} ${!runs} ${number} ${tone} ${time} ${fold?.open} ${fold?.text} ${marked}`;
-}
-
-/** @param {Row} row @param {number} index @param {Item} item @param {boolean} marked @param {boolean} wrap */
-function show(row, index, item, marked, wrap) {
-  if (isShown(row, index, item, marked)) return;
-  row.shown = { row: index, text: item.line ?? item.text, key: keyOf(item, marked) };
-  row.item = item;
-  row.element.className = `row ${item.kind}${marked ? ' marked' : ''}${item.tone ? ` ${item.tone}` : ''}${item.fold ? ' heading' : ''}`;
-  row.element.part.toggle('stderr', item.tone === 'stderr');
-  row.number.textContent = item.number === undefined ? '' : String(item.number);
-  if (item.number === undefined) row.number.removeAttribute('href');
-  else row.number.href = `#L${item.number}`;
-  row.element.dataset.line = String(item.number ?? '');
-  row.time.textContent = item.time ?? '';
-  row.fold.hidden = !item.fold;
-  row.about.textContent = item.fold?.text ?? '';
-  if (item.fold) {
-    row.fold.setAttribute('aria-expanded', String(item.fold.open));
-    row.fold.setAttribute('aria-label', `Group, ${item.fold.text}`);
-  }
-  let whole = true;
-  if (item.line) whole = paint(row.text, runsOf(item), MOST_SHOWN * (wrap ? 2 : 1)) && !item.line.cut;
+/** @param {Row} row @param {Item} item @param {boolean} marked @param {boolean} wrap */
+function show(row, item, marked, wrap) {
+  const { kind, number = '', tone = '', time = '', fold, line } = item;
+  row.element.className = `row ${kind} ${tone} ${marked ? 'marked' : ''} ${fold ? 'heading' : ''}`;
+  row.element.part.toggle('stderr', tone === 'stderr');
+  row.number.textContent = String(number);
+  row.number.toggleAttribute('href', number !== '');
+  if (number) row.number.href = `#L${number}`;
+  row.element.dataset.line = String(number);
+  row.time.textContent = time;
+  row.fold.hidden = !fold;
+  row.about.textContent = fold?.text ?? '';
+  row.fold.setAttribute('aria-expanded', String(fold?.open));
+  row.fold.setAttribute('aria-label', `Group, ${fold?.text}`);
+  row.more.hidden = true;
+  if (line) row.more.hidden = paint(row.text, runsOf(item), MOST_SHOWN * (wrap ? 2 : 1)) && !line.cut;
   else row.text.textContent = item.text ?? '';
-  row.more.hidden = whole;
-  if (!whole) row.more.textContent = 'show all';
 }
 
 /** @param {Item} item */

@@ -1,6 +1,6 @@
 // The log views that are compared: each puts itself into the page and says what it shows. `window.way` has newest(), the
 // text of the last row that is shown; jump(line); shows(line); top(), the number of the first line that is shown; count(),
-// how many lines it knows of; held(), the characters of the log that it holds, NaN where it does not say. livetask alone
+// of how many lines it knows that came since it was scrolled up, and before; held(), the characters of the log that it holds, NaN where it does not say. livetask alone
 // has search(text). All are given the same output by the same server.
 
 const query = new URLSearchParams(location.search);
@@ -22,27 +22,30 @@ async function followed(took) {
   socket.on('connect', () => socket.emit('subscribe', { task_id: task, from: 'start', mode: 'all', binary: true }));
 }
 
+/** What it shows is read off the page alone, so that nothing but its public methods has to keep its name. */
 async function livetask() {
   await import(`${server}/static/livetask-log.js`);
   window.loaded = performance.now();
   const log = document.createElement('livetask-log');
   log.setAttribute('task-id', task);
   place.replaceWith(log);
-  const rows = () => log.view.painted().filter(({ item }) => item.kind === 'line');
+  const root = log.shadowRoot;
+  const rows = () => [...root.querySelectorAll('.row.line')].map((row) => [Number(row.dataset.line), row]).sort(([a], [b]) => a - b);
+  const number = (text) => Number(/([\d,]+)/.exec(text ?? '')?.[1].replaceAll(',', '') ?? 0);
   return {
-    newest: () => rows().at(-1)?.text.textContent ?? '',
+    newest: () => rows().at(-1)?.[1].querySelector('.text').textContent ?? '',
     jump: (line) => log.jump(line),
-    shows: (line) => rows().some(({ item }) => item.number === line),
-    top: () => log.extras.lineAt(log.view.top),
-    count: () => log.feed.finished,
-    held: () => log.feed.lines.size,
+    shows: (line) => rows().some(([number]) => number === line),
+    top: () => rows()[0]?.[0] ?? 0,
+    count: () => number(root.querySelector('.pill')?.textContent),
+    held: () => log.feed?.lines?.size ?? NaN,
     search: async (text) => {
       const begun = performance.now();
       await log.search(text);
-      const { search } = log.extras;
-      const first = await window.until(() => search.total > 0, 30_000);
-      await window.until(() => search.state === 'done', 60_000);
-      return { first_ms: first, all_ms: performance.now() - begun, matches: search.total };
+      const said = () => /of ([\d,]+)(…?)$/.exec(root.querySelector('.count')?.textContent ?? '');
+      const first = await window.until(() => number(said()?.[1]) > 0, 30_000);
+      await window.until(() => said()?.[2] === '', 60_000);
+      return { first_ms: first, all_ms: performance.now() - begun, matches: number(said()?.[1]) };
     },
   };
 }
@@ -126,21 +129,62 @@ async function xterm() {
   };
 }
 
-/** Frames for a while: how many a second, how far apart, and how old the newest line was that each showed. */
+/** When the newest line was printed of which a text tells, by the time in it. @param {string} text */
+const printedAt = (text) => Number([...text.matchAll(/(?:^|\n|\\n)\d+ (\d{13}) words/g)].at(-1)?.[1]);
+
+/** How old the newest line was in each message when it came. @type {number[]} */
+let came = [];
+const hear = async ({ data }) => {
+  const now = Date.now();
+  // output comes as text, whose end is the newest; or as bytes
+  const text = typeof data === 'string' ? data.slice(-300) : DECODER.decode((await new Blob([data]).arrayBuffer()).slice(-300));
+  const at = printedAt(text);
+  if (at) came.push(now - at);
+};
+const Plain = window.WebSocket;
+window.WebSocket = class extends Plain {
+  constructor(...how) {
+    super(...how);
+    this.addEventListener('message', hear);
+  }
+};
+
+/** The value below which a part of the weights lies. @param {[value: number, weight: number][]} values @param {number} part */
+function share(values, part) {
+  let left = values.reduce((sum, [, weight]) => sum + weight, 0) * part;
+  for (const [value, weight] of values.sort(([a], [b]) => a - b)) if ((left -= weight) <= 0) return value;
+  return NaN;
+}
+const STEPS = 8;
+
+/**
+ * Frames for a while: how many a second, and how far apart; how old each line was in the first frame that showed it or
+ * one after it; and how old the newest line was in any frame. Lines between two that were seen were printed evenly.
+ */
 window.watched = async (seconds) => {
-  const [gaps, ages] = [[], []];
+  const [gaps, ages, stale] = [[], [], []];
   const begun = performance.now();
-  let last = begun;
+  let [last, line, printed] = [begun, 0, 0];
+  came = [];
   for (;;) {
     const now = await new Promise(requestAnimationFrame);
-    gaps.push(now - last);
+    gaps.push([now - last, 1]);
     last = now;
-    const at = Number(/^\d+ (\d{13})/.exec(window.way.newest())?.[1]);
-    if (at) ages.push(Date.now() - at);
+    const seen = /^(\d+) (\d{13})/.exec(window.way.newest());
+    if (seen) {
+      const [number, at, shown] = [Number(seen[1]), Number(seen[2]), Date.now()];
+      stale.push([shown - at, 1]);
+      const fresh = line ? number - line : 0;
+      const steps = Math.min(fresh, STEPS);
+      for (let step = 1; step <= steps; step++) ages.push([shown - printed - ((at - printed) * step) / steps, fresh / steps]);
+      if (number > line) [line, printed] = [number, at];
+    }
     if (now - begun > seconds * 1000) break;
   }
-  const share = (values, part) => values.sort((a, b) => a - b)[Math.floor(values.length * part)] ?? NaN;
-  return { fps: gaps.length / ((last - begun) / 1000), gap95: share(gaps, 0.95), age50: share(ages, 0.5), age95: share(ages, 0.95) };
+  return {
+    fps: gaps.length / ((last - begun) / 1000), gap95: share(gaps, 0.95), shown50: share(ages, 0.5), shown95: share(ages, 0.95),
+    came95: share(came.map((age) => [age, 1]), 0.95), stale95: share(stale, 0.95),
+  };
 };
 
 /** How long it takes until something holds, in ms, looked at with every frame. */

@@ -1,11 +1,13 @@
-"""Log views side by side in a browser: ``python -m tests.bench.view [--quick]``.
+"""Every goal of the pages, beside other log views: ``python -m tests.bench.view [--quick]``.
 
 Interleaved, for livetask's element, for a list on TanStack's virtual-core, and for xterm.js, all of which are given the
-same output by the same server: lines that arrive at several rates (frames a second, gaps between frames, how old the
-newest line on the screen is, the heap and the text held afterwards), a long log that is opened (until its last line is
-shown, from the navigation on, and since its code is there; a jump to its middle; for livetask a search of all of it,
-whose first match and whose exact total are waited for), and a view that was scrolled up while lines come. The peers
-take all bytes, as they must; livetask asks for what it shows. Under each table stands the goal.
+same output by the same server: lines that arrive at several rates (frames a second, gaps between frames, from print to
+screen, the heap and the text held afterwards), a long log that is opened (until its last line is shown, and a jump to
+its middle; for livetask a search of all of it, and the task's page beside the element alone), and a view that was
+scrolled up while lines come. The peers take all bytes, as they must; livetask asks for what it shows. Then the
+dashboard with 500 tasks, what the pages weigh, and the recordings of programs that draw on a terminal. One table says
+what was asked for and what was found: medians of the rounds, with the least and the most. Another round is begun only
+while there is time.
 """
 
 from __future__ import annotations
@@ -13,20 +15,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import redis
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.bench import machine
+import bootstrap
+from tests.bench import board, machine
+from tests.browser.test_modules import node
 from tests.real import browser as browsers
 from tests.real.plain_server import plain_server
 from tests.server.serving import Writer
@@ -36,6 +45,8 @@ WAYS = ("livetask", "tanstack", "xterm")
 HERE = Path(__file__).parent
 TICK_S = 0.02
 WITHIN_MS = 60_000
+BOARD_S = 25
+"""What the dashboard and the rest take after the rounds."""
 
 
 class Printer:
@@ -90,7 +101,8 @@ async def live(
     await session.send("Performance.enable")
     figures = {one["name"]: one["value"] for one in (await session.send("Performance.getMetrics"))["metrics"]}
     found["heap_mb"] = figures["JSHeapUsedSize"] / 1e6
-    found["held_mb"] = await page.evaluate("window.way.held() / 1e6")
+    held = await page.evaluate("window.way.held() / 1e6")
+    found |= {} if math.isnan(held) else {"held_mb": held}
     await page.close()
     return found
 
@@ -127,31 +139,119 @@ async def scrolled_up(
     return {"moved": moved}
 
 
-def table(title: str, columns: dict[str, str], results: dict[str, list[dict[str, float]]]) -> str:
-    """Medians of the rounds, with the least and the most."""
-    head = [title, *columns.values()]
-    rows = [[way, *(spread([one.get(key, math.nan) for one in results[way]]) for key in columns)] for way in results]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """The median, and the least and the most where there are several; how many were not measured."""
     good = [value for value in values if not math.isnan(value)]
     if not good:
-        return "-"
-    return f"{median(good):.1f} ({min(good):.1f} to {max(good):.1f})"
+        return "never" if values else ""
+    text = f"{median(good):,.{digits}f}"
+    if len(good) > 1:
+        text += f" ({min(good):,.{digits}f} to {max(good):,.{digits}f})"
+    return text + (f", {len(values) - len(good)} never" if len(good) < len(values) else "")
+
+
+async def a_task_page(browser: Browser, server: Dashboard, task: str, count: int) -> dict[str, float]:
+    """The whole page of a task, in a context of its own, with nothing in its cache."""
+    context = await browser.new_context(viewport={"width": 1200, "height": 800})
+    page = await context.new_page()
+    await page.add_init_script(TAIL_OF_A_PAGE.replace("LAST", str(count)))
+    await page.goto(f"{server.url}/tasks/{task}", wait_until="commit")
+    found = await page.evaluate("window.tail")
+    await context.close()
+    return {"page_ms": found["shown"], "page_code_ms": found["shown"] - found["code"]}
+
+
+TAIL_OF_A_PAGE = """
+let code = NaN;
+const define = customElements.define.bind(customElements);
+customElements.define = (...how) => { code ||= performance.now(); define(...how); };
+window.tail = (async () => {
+  for (;;) {
+    await new Promise(requestAnimationFrame);
+    const root = document.querySelector('livetask-log')?.shadowRoot;
+    if (root?.querySelector('.row.line[data-line="LAST"]')) return { code, shown: performance.now() };
+  }
+})();
+"""
+
+
+def recordings() -> float:
+    """Of how many recorded programs the screen ends as in xterm.js; NaN if one does not."""
+    line = [node(), "--test", str(CHECKOUT / "tests" / "browser" / "terminal.test.mjs")]
+    said = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    found = set(re.findall(r"(\S+) ends on the same screen", said.stdout))
+    return len(found) if said.returncode == 0 else math.nan
+
+
+def weights() -> dict[str, float]:
+    """What a browser loads to show a log, and of all pages, gzipped, in KB."""
+    with tempfile.TemporaryDirectory() as into:
+        bootstrap.build_pages(Path(into))
+        sizes = {str(file.relative_to(into)): file.stat().st_size / 1000 for file in Path(into).rglob("*.js.gz")}
+    return {"element": sizes["livetask-log.js.gz"], "site": sum(sizes.values())}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. ``goal``: '' for what only explains another. ``digits``: after the point."""
+
+    title: str
+    goal: str
+    found: Mapping[str, Sequence[float]]
+    digits: int = 0
+
+
+def table(rows: Sequence[Row], ways: Sequence[str]) -> str:
+    """Goals and what was found, as Markdown."""
+    head = ["", "goal", *ways]
+    lines = [head, ["---"] * len(head)]
+    lines += [[row.title, row.goal, *(spread(row.found.get(way, ()), row.digits) for way in ways)] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+Found = dict[str, list[dict[str, float]]]
+
+
+def column(found: Found, key: str) -> dict[str, list[float]]:
+    return {way: [one[key] for one in ones if key in one] for way, ones in found.items()}
+
+
+def rows_of(arguments: argparse.Namespace, fast: Mapping[int, Found], long: Found, still: Found) -> list[Row]:
+    rows = []
+    for rate, found in fast.items():
+        what = f"{rate:,} lines/s"
+        rows += [
+            Row(f"{what}: frames a second", "58" if rate <= 50_000 else "57", column(found, "fps"), 1),
+            Row("gap between frames, p95 ms", "20" if rate <= 50_000 else "", column(found, "gap95"), 1),
+            Row("print to screen, p95 ms", "50", column(found, "shown95")),
+            Row("of that p50 ms", "", column(found, "shown50")),
+            Row("print to page, newest line of a message, p95 ms", "", column(found, "came95")),
+            Row("age of the newest line in any frame, p95 ms", "", column(found, "stale95")),
+            Row("heap after it, MB", "10", column(found, "heap_mb"), 1),
+            Row("text held, M characters", "8", column(found, "held_mb"), 1),
+        ]
+    what = f"{arguments.backlog:,} lines"
+    rows += [
+        Row(f"{what}: code to last line shown, ms", "100", column(long, "from_code_ms")),
+        Row("navigation to last line shown, ms", "", column(long, "tail_ms")),
+        Row("a task's page: code to last line shown, ms", "100", column(long, "page_code_ms")),
+        Row("a task's page: navigation to last line shown, ms", "", column(long, "page_ms")),
+        Row("jump to the middle, ms", "100", column(long, "jump_ms")),
+        Row("search: first match, ms", "200", column(long, "first_ms")),
+        Row("search: exact total, ms", "1,000", column(long, "all_ms")),
+        Row(f"scrolled up while {arguments.added:,} lines come: lines moved", "0", column(still, "moved")),
+    ]
+    return rows
 
 
 async def measured(arguments: argparse.Namespace, place: Path) -> None:
+    begun_s = time.monotonic()
     folder = place / "pages"
-    shutil.copytree(CHECKOUT / "node_modules" / "@tanstack" / "virtual-core" / "dist" / "esm", folder / "virtual-core")
-    for path in ("lib/xterm.js", "css/xterm.css"):
-        shutil.copy(CHECKOUT / "node_modules" / "@xterm" / "xterm" / path, folder)
-    shutil.copy(CHECKOUT / "node_modules" / "socket.io-client" / "dist" / "socket.io.esm.min.js", folder)
-    for name in ("view.html", "view.mjs"):
-        shutil.copy(HERE / name, folder)
-    fast: dict[int, dict[str, list[dict[str, float]]]] = {rate: defaultdict(list) for rate in arguments.rates}
-    long: dict[str, list[dict[str, float]]] = defaultdict(list)
-    still: dict[str, list[dict[str, float]]] = defaultdict(list)
+    copy_peers(folder)
+    fast: dict[int, Found] = {rate: defaultdict(list) for rate in arguments.rates}
+    long: Found = defaultdict(list)
+    still: Found = defaultdict(list)
+    boards: list[dict[str, Any]] = []
     with plain_server(folder) as address, rig_in(place) as rig:
         store = rig.redis("no")
         version = str(redis.Redis.from_url(store.url).info()["redis_version"])
@@ -163,56 +263,61 @@ async def measured(arguments: argparse.Namespace, place: Path) -> None:
             browser = await playwright.chromium.launch(
                 executable_path=str(browsers.find_browser()), env=browsers.environment(), args=list(browsers.FLAGS)
             )
-            for _ in range(arguments.rounds):
+            print(machine.described(f"Chromium {browser.version}, Valkey {version}"), "\n", flush=True)
+            for round_ in range(arguments.rounds):
                 for way in arguments.ways:
                     for rate in arguments.rates:
-                        fast[rate][way].append(
-                            await live(browser, address, server, store, way, rate, arguments.seconds)
-                        )
+                        found = await live(browser, address, server, store, way, rate, arguments.seconds)
+                        fast[rate][way].append(found)
                     long[way].append(await backlog(browser, address, server, way, "long", arguments.backlog))
-                    still[way].append(
-                        await scrolled_up(browser, address, server, store, way, arguments.rates[0], arguments.added)
-                    )
-            print(machine.described(f"Chromium {browser.version}, Valkey {version}"), "\n")
+                    up = await scrolled_up(browser, address, server, store, way, 50_000, arguments.added)
+                    still[way].append(up)
+                if "livetask" in arguments.ways:
+                    long["livetask"][-1] |= await a_task_page(browser, server, "long", arguments.backlog)
+                spent_s = time.monotonic() - begun_s
+                if spent_s * (round_ + 2) / (round_ + 1) + BOARD_S > arguments.minutes * 60:
+                    break
             await browser.close()
-    columns = {
-        "fps": "frames/s",
-        "gap95": "gap p95, ms",
-        "age50": "line to screen p50, ms",
-        "age95": "p95, ms",
-        "heap_mb": "heap, MB",
-        "held_mb": "text held, M characters",
-    }
-    for rate, results in fast.items():
-        print(table(f"{rate:,} lines/s for {arguments.seconds:g} s", columns, results))
-        fps = "58 frames/s or more, gap p95 20 ms" if rate <= 50_000 else "57 frames/s or more"
-        print(f"\nGoal: {fps}, line to screen p95 50 ms, heap 10 MB and text 8 MB at most.\n")
-    columns = {
-        "tail_ms": "last line shown, ms",
-        "from_code_ms": "since the code is there",
-        "jump_ms": "jump to the middle, ms",
-    }
-    columns |= {"first_ms": "search: first match, ms", "all_ms": "exact total, ms", "matches": "matches"}
-    print(table(f"log of {arguments.backlog:,} lines", columns, long))
+    if "livetask" in arguments.ways:
+        boards.append(await asyncio.to_thread(board.watched, arguments.seconds))
+    rows = rows_of(arguments, fast, long, still)
+    rows += [
+        Row("500 tasks, 10 lines/s each: frames a second", "55", {"livetask": [one["fps"] for one in boards]}, 1),
+        Row("to show a log, KB gzipped", "12", {"livetask": [weights()["element"]]}, 1),
+        Row("all pages, KB gzipped", "45", {"livetask": [weights()["site"]]}, 1),
+        Row("recorded programs whose screen ends as in xterm.js", "all", {"livetask": [recordings()]}),
+    ]
+    print(table(rows, arguments.ways))
     print(
-        "\nGoal: the last line, since the code is there, and the jump within 100 ms;",
-        "first match 200 ms, total 1 s.\n",
+        f"\nMedians of {round_ + 1} rounds (least to most) in {time.monotonic() - begun_s:.0f} s, load after it",
+        f"{os.getloadavg()[0]:.1f}. Axe-core, keys alone and the policy: tests/browser/test_access_for_all.py,",
+        "test_keys.py, test_log_attacks.py.",
     )
-    print(table(f"scrolled up while {arguments.added:,} lines come", {"moved": "lines it moves"}, still))
-    print("\nGoal: 0.")
+
+
+def copy_peers(folder: Path) -> None:
+    """What the page of the bench loads, beside livetask's own files."""
+    modules = CHECKOUT / "node_modules"
+    shutil.copytree(modules / "@tanstack" / "virtual-core" / "dist" / "esm", folder / "virtual-core")
+    shutil.copy(modules / "socket.io-client" / "dist" / "socket.io.esm.min.js", folder)
+    for path in ("lib/xterm.js", "css/xterm.css"):
+        shutil.copy(modules / "@xterm" / "xterm" / path, folder)
+    for name in ("view.html", "view.mjs"):
+        shutil.copy(HERE / name, folder)
 
 
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.view", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--rates", type=_whole_numbers, default=[50_000, 200_000], help="lines a second")
+    parser.add_argument("--rates", type=_whole_numbers, default=[1000, 50_000, 200_000], help="lines a second")
     parser.add_argument("--backlog", type=int, default=1_000_000, help="lines of the long log")
     parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS), help=f"of {','.join(WAYS)}")
     parser.add_argument("--added", type=int, default=100_000, help="lines that come while a view is scrolled up")
+    parser.add_argument("--minutes", type=float, default=10.0, help="no round is begun that would take longer in all")
     parser.add_argument("--quick", action="store_true", help="one round, small and short: whether it runs")
     if "--quick" in words:
-        parser.set_defaults(rounds=1, seconds=2.0, rates=[50_000], backlog=100_000, added=20_000)
+        parser.set_defaults(rounds=1, seconds=3.0, rates=[1000, 50_000], backlog=100_000, added=20_000, minutes=2.0)
     with tempfile.TemporaryDirectory() as place:
         asyncio.run(measured(parser.parse_args(words), Path(place)))
     return 0

@@ -76,6 +76,25 @@ async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come
     await watched.wait_for_line(300, line_of(300))
 
 
+async def test_tools_that_could_not_be_loaded_come_when_they_are_wanted(store: Redis, watched: Watched) -> None:
+    Writer(store.url, "pressed-2").begin().write(numbered(1, 300)).finish()
+    broken = True
+
+    async def lose(route: Route) -> None:
+        await (route.abort() if broken else route.continue_())
+
+    await watched.page.route("**/log/extras.js*", lose)
+    watched.expect("ERR_FAILED")
+    await watched.task("pressed-2")
+    await watched.wait_for_line(300, line_of(300))
+    foot = watched.page.locator("livetask-log .foot")
+    await expect(foot).to_contain_text("ended · without tools")
+    broken = False
+    await watched.page.keyboard.press("t")
+    await expect(watched.page.get_by_role("button", name="Time", exact=True)).to_have_attribute("aria-pressed", "true")
+    await expect(foot).not_to_contain_text("without tools")
+
+
 async def test_the_last_lines_are_shown_before_the_page_has_a_connection(store: Redis, watched: Watched) -> None:
     run = Writer(store.url, "unconnected-1").begin().write(numbered(1, 3000))
     held: asyncio.Future[WebSocketRoute] = asyncio.get_running_loop().create_future()

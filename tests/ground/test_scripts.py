@@ -36,7 +36,7 @@ class Run:
         self.task, self.output = self.keys.task(task_id), self.keys.output(task_id, nonce)
         self.bell, self.watched = self.keys.bell(self.bucket), self.keys.watched(self.bucket)
         self.alive, self.recent = self.keys.alive(self.bucket), self.keys.recent(self.bucket)
-        self.ordinal = 1
+        self.ordinal: int | str = 1
 
     def _call(self, name: str, keys: list[str], *args: Any) -> list[Any]:
         answer = self.client.eval(script(name).text, len(keys), *keys, *args)
@@ -48,9 +48,10 @@ class Run:
         first: Position = START,
         why_missing: str = "",
         kept: int = 50,
+        queued_at: str = "",
         **told: str,
     ) -> list[Any]:
-        task = json.dumps({"name": "app.train"})
+        task = json.dumps({"name": "app.train"} | ({"queued_at": queued_at} if queued_at else {}))
         run = json.dumps({"why": "first", "host": "here", **told})
         keys = [self.task, self.alive, self.recent, self.bell, self.output]
         answer = self._call(
@@ -237,6 +238,29 @@ def test_a_run_ends_once_and_only_when_all_its_output_is_there(run: Run) -> None
     assert (run.field("state"), run.field("1.how"), run.field("open")) == ("FAILURE", "FAILURE", "0")
     assert run.append(Position(1, 5), b"late") == ["ENDED", "1-5"]
     assert run.renew() == ["ENDED", "1-5"]
+
+
+def test_an_end_finds_the_run_by_its_nonce(client: redis.Redis) -> None:
+    first, second = Run(client), Run(client, nonce="zzzzzzzzzzzz")
+    first.begin()
+    second.begin()
+    first.ordinal = second.ordinal = ""
+    assert first.finish("1-0") == ["OK"]
+    assert second.finish("1-0", how="FAILURE") == ["OK"]
+    assert (first.field("1.how"), first.field("2.how")) == ("SUCCESS", "FAILURE")
+    unknown = Run(client, nonce="yyyyyyyyyyyy")
+    unknown.ordinal = ""
+    assert unknown.finish("1-0") == ["NORUN"]
+
+
+def test_since_when_a_task_was_queued_is_told_once(client: redis.Redis) -> None:
+    run = Run(client)
+    run.note("queued", queued_at="5")
+    run.begin(queued_at="9")
+    assert run.field("queued_at") == "5"
+    other = Run(client, "other")
+    other.begin(queued_at="9")
+    assert other.field("queued_at") == "9"
 
 
 def test_a_task_is_running_while_any_of_its_runs_is(client: redis.Redis) -> None:

@@ -110,7 +110,7 @@ def answered() -> Iterator[Counter[int]]:
 
 
 @schema.parametrize()
-@settings(max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_no_request_is_answered_by_a_bug_or_by_what_the_document_does_not_say(
     case: schemathesis.Case, url: str, answered: Counter[int]
 ) -> None:

@@ -31,7 +31,7 @@ def tasks_do_what_they_do(env: dict[str, str], within_s: float = 60.0) -> None:
         result_of(env, fail, within_s)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent", "eventlet"])
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_the_tasks_do_the_same_without_livetask(rig: Rig, broker: Redis, pool: str) -> None:
     """The check of the checks: what must not change is so without livetask."""
     env = rig.app_env(broker.url)
@@ -126,8 +126,8 @@ def test_files_that_may_not_grow_change_no_task(rig: Rig, broker: Redis, pool: s
     gone = f"redis://127.0.0.1:{free_port()}/0"
     env = rig.app_env(broker.url, LIVETASK_REDIS_URL=gone, SYSTEM_FILE_BYTES=str(2 * 1024 * 1024))
     rig.worker("sixfold", env, pool, imports=("tests.system.apps.small_files",), console=False)
-    big = sent(env, "sixfold.simple", 400_000)
-    assert result_of(env, big) == sum(range(400_000))
+    big = sent(env, "sixfold.simple", 250_000)
+    assert result_of(env, big) == sum(range(250_000))
     tasks_do_what_they_do(env)
 
 
@@ -153,19 +153,20 @@ def test_a_redis_with_a_wrong_password_changes_no_task_and_is_told_without_it(ri
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent", "eventlet"])
-@pytest.mark.parametrize("chance", ["0.05", "1.0"])
-def test_exceptions_inside_livetask_change_no_task(rig: Rig, broker: Redis, pool: str, chance: str) -> None:
+def test_exceptions_inside_livetask_change_no_task(rig: Rig, broker: Redis, pool: str) -> None:
+    """Now and then at first, then wherever livetask does anything."""
     begins = rig.place / "sabotage"
-    env = rig.app_env(broker.url, SYSTEM_SABOTAGE=chance, SYSTEM_SABOTAGE_FROM=str(begins))
+    env = rig.app_env(broker.url, SYSTEM_SABOTAGE="0.05", SYSTEM_SABOTAGE_FROM=str(begins))
     worker = rig.worker("sixfold", env, pool, 4, imports=("tests.system.apps.sabotage",))
     dashboard = rig.serve(broker.url)
     task_id = sent(env, "sixfold.simple", LINES)
     assert ended_task(dashboard.url, task_id)["state"] == "SUCCESS"
     assert output_by_offset(dashboard.url, task_id) == SIMPLE
-    begins.touch()
-    for _ in range(3):
-        tasks_do_what_they_do(env)
-    assert "Sabotaged" in worker.log, "nothing was broken, so nothing was shown"
+    for when, rounds in ((begins, 3), (begins.with_suffix(".always"), 2)):
+        when.touch()
+        for _ in range(rounds):
+            tasks_do_what_they_do(env)
+        assert "Sabotaged" in worker.log, "nothing was broken, so nothing was shown"
 
 
 @pytest.mark.alone

@@ -6,6 +6,7 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,43 @@ def test_what_is_written_is_stored_and_ended(case: Case) -> None:
     assert case.stored.output(case.task_id) == b"one\ntwo\nthree"
     assert (task["1.end"], task["1.how"], task["state"]) == ("3-13", "SUCCESS", "SUCCESS")
     assert task["1.crc"] == f"{zlib.crc32(b'one' + chr(10).encode() + b'two' + chr(10).encode() + b'three'):08x}"
+
+
+def _ends_silently(case: Case) -> None:
+    case.shipping.final = case.shipping.following.look()
+    case.shipping.end = End("SUCCESS", {"reason": "why"})
+
+
+def test_a_run_that_printed_nothing_begins_and_ends_in_one_round(case: Case) -> None:
+    case.shipping.queued_at = "7"
+    _ends_silently(case)
+    case.turn(loses=lambda: True)
+    assert not case.shipping.is_finished
+    case.turn()
+    assert case.shipping.is_finished
+    task = case.stored.task(case.task_id)
+    assert (task["runs"], task["1.end"], task["1.how"], task["open"]) == ("1", "1-0", "SUCCESS", "0")
+    assert (task["state"], task["queued_at"], task["1.crc"]) == ("SUCCESS", "7", "00000000")
+
+
+def test_a_silent_run_that_takes_the_place_of_one_that_is_kept_no_longer_deletes_its_stream(
+    case: Case, tmp_path: Path
+) -> None:
+    case.terms = replace(case.terms, runs_kept=1)
+    case.again()
+    case.write(b"old")
+    case.finish()
+    old = case.terms.keys.output(case.task_id, case.paths.nonce)
+    assert case.stored.client.exists(old)
+    spool = RunSpool(tmp_path, replace(case.spool.facts, nonce=new_nonce()))
+    case.shipping.following.close()
+    case.shipping = Shipping(spool.paths, spool.facts, case.terms)
+    _ends_silently(case)
+    case.ship()
+    spool.close()
+    assert case.shipping.is_finished
+    assert case.stored.task(case.task_id)["2.how"] == "SUCCESS"
+    assert not case.stored.client.exists(old)
 
 
 def test_answers_that_are_lost_store_nothing_twice(case: Case) -> None:

@@ -1,4 +1,5 @@
-"""Imported by a worker after livetask: livetask's own functions fail at random once a file is there.
+"""Imported by a worker after livetask: livetask's own functions fail at random once a file is there, and every time
+once the same with ``.always`` is there.
 
 All functions and methods of ``livetask.worker`` may fail, but for the outermost ones: those that Celery or the task
 call directly and whose whole business is to let nothing through.
@@ -19,6 +20,7 @@ from typing import Any
 import livetask.worker
 
 _FROM = Path(os.environ["SYSTEM_SABOTAGE_FROM"])
+_ALWAYS_FROM = _FROM.with_suffix(".always")
 _CHANCE = float(os.environ["SYSTEM_SABOTAGE"])
 _chance = random.Random(int(os.environ.get("SYSTEM_SABOTAGE_SEED", "1")))
 
@@ -35,7 +37,7 @@ def spoilt(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def failing(*args: Any, **kwargs: Any) -> Any:
-        if _chance.random() < _CHANCE and _FROM.exists():
+        if (_chance.random() < _CHANCE and _FROM.exists()) or _ALWAYS_FROM.exists():
             raise Sabotaged(function.__qualname__)
         return function(*args, **kwargs)
 
