@@ -33,6 +33,7 @@ from livetask.errors import Cancelled, LivetaskError
 from livetask.hiding import Hiding
 from livetask.keys import Keys, task_id_checked
 from livetask.masking import Mask
+from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from livetask.worker import facts
 from livetask.worker.cancelling import end_as_revoked
@@ -187,7 +188,10 @@ def _started(celery_worker: Any) -> _Worker | None:
         return None
     home = home_of(settings.spool_dir, settings.require_redis_url(), settings.prefix)
     secrets = _secrets(settings)
-    directory, lock_fd = make_directory(home)
+    try:
+        directory, lock_fd = make_directory(home)
+    except OSError as error:
+        raise SettingInvalid("spool_dir", str(home), f"a place where this user may write ({error})") from error
     worker = _Worker(settings, secrets, directory, celery_worker)
     worker.lock_fd = lock_fd
     worker.shipper = ShipperProcess(_order(settings, secrets, directory))

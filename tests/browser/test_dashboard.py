@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
 
 import aiohttp
 from playwright.async_api import Browser, expect
@@ -259,4 +261,49 @@ async def test_an_ended_task_is_run_again_and_the_two_are_linked(small: Dashboar
     await page.locator("#facts").get_by_role("link", name=answer["data"][:8]).click()
     await expect(page.locator("#copy-id")).to_have_text(answer["data"])
     await expect(page.locator("#facts")).to_contain_text("run again")
+    watched.assert_clean()
+
+
+SENDS_FLOWS = """
+import sys
+from celery import Celery, chain, chord
+
+app = Celery(broker=sys.argv[1], backend=sys.argv[1])
+
+
+def greet(name):
+    return app.signature("small.greet", args=(name,), immutable=True)
+
+
+print(chord([greet("first"), greet("beside")], app=app)(greet("last")).id)
+print(chain(greet("one"), greet("two"), app=app)().id)
+"""
+
+
+async def test_a_chord_and_a_chain_that_a_program_sends_are_each_one_tree_and_one_log(
+    small: Dashboard, store: Redis, browser: Browser
+) -> None:
+    """No task sends them: the root of a chord's tasks is its own group."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SENDS_FLOWS, store.url, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await asyncio.wait_for(program.communicate(), 60)
+    flows = zip(said.decode().split(), (("beside", "first", "last"), ("one", "two")), strict=True)
+    watched = await Watched.open(browser, small.url)
+    page = watched.page
+    for last, names in flows:
+        await watched.task(last)
+        summary = page.locator("#flow summary")
+        await expect(summary).to_have_text(f"Workflow: {len(names)} tasks, {len(names)} ended", timeout=30_000)
+        await summary.click()
+        await expect(page.locator("#tree a")).to_have_text(["small.greet"] * len(names))
+        await expect(page.locator("#tree li li a[aria-current=page]")).to_have_count(1)
+        await page.get_by_role("link", name="All their logs as one").click()
+        rows = page.locator("#merged .row .text")
+        await expect(rows).to_have_count(len(names))
+        lines = await rows.all_inner_texts()
+        assert sorted(lines) == [f"1: hello {name}" for name in names]
+        assert lines[-1] == f"1: hello {names[-1]}", "what is sent last comes last"
+        await expect(page.locator("#sum")).to_have_text(f"{len(names)} tasks")
+    await watched.context.close()
     watched.assert_clean()

@@ -34,6 +34,13 @@ def test_the_services_are_yaml_that_names_volumes_and_services_that_there_are() 
     assert found["services"]["web"]["environment"]["LIVETASK_REDIS_URL"] == "redis://redis:6379/0"
 
 
+def test_proxies_pass_on_the_name_with_its_port() -> None:
+    """nginx' ``$host`` is without: on another port than 443 every login was then refused as a foreign page's."""
+    for page in ("behind-a-proxy.md", "scaling.md"):
+        named = re.findall(r"proxy_set_header Host (\S+);", Path("docs", page).read_text("utf-8"))
+        assert named == ["$http_host"], page
+
+
 def test_the_units_are_units() -> None:
     for text in _blocks("ini"):
         unit = configparser.RawConfigParser(strict=False)

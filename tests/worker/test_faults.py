@@ -40,7 +40,7 @@ def test_with_an_unknown_setting_the_worker_names_the_nearest(starter: Starter) 
 def test_without_a_place_for_spools_the_worker_says_so_and_works(starter: Starter) -> None:
     worker = starter.start("prefork", "--loglevel", "INFO", spool_dir="/proc/nowhere")
     _run_tasks_uncaptured(worker)
-    assert worker.log.count("livetask does not capture the output of tasks") == 1
+    assert worker.log.count("livetask does not capture the output of tasks: setting spool_dir: expected a place") == 1
 
 
 def test_capture_can_be_switched_off(starter: Starter) -> None:

@@ -1,7 +1,8 @@
 """Workflows over HTTP: the tasks that share a root (chains, groups, chords), and their logs as one.
 
 A workflow is found by the root that Celery gives to every task that another one sends. A group or chord that is sent
-without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it.
+without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it. A chain
+within such a group has a root of its own, its first task: it is shown as a workflow of its own.
 
 Must never know: Redis' commands, Celery, Socket.IO.
 """
