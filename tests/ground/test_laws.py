@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,21 @@ READ_SETTINGS = {"server/app.py", "worker/installing.py", "cli.py"}
 """The only rooms that know Settings: they hand plain values on."""
 
 
-def _imports(room: str, *, at_runtime: bool = False) -> Iterator[str]:
-    """Dotted names of all that a room imports, wherever in it. ``at_runtime``: not those for the type checker only."""
+@cache
+def _tree(room: str, *, at_runtime: bool = False) -> ast.Module:
     tree = ast.parse((HOUSE / room).read_text("utf-8"))
     if at_runtime:
         tree.body = [node for node in tree.body if not _is_for_types(node)]
-    package = ["livetask", *Path(room).parent.parts]
+    return tree
+
+
+@cache
+def _imports(room: str, *, at_runtime: bool = False) -> tuple[str, ...]:
+    """Dotted names of all that a room imports, wherever in it. ``at_runtime``: not those for the type checker only."""
+    return tuple(_imported(_tree(room, at_runtime=at_runtime), ["livetask", *Path(room).parent.parts]))
+
+
+def _imported(tree: ast.Module, package: list[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -74,52 +84,45 @@ def test_there_are_rooms_to_look_at() -> None:
     assert {"worker/__init__.py", "server/store.py", "server/control.py", *PURE, *READ_SETTINGS} <= set(ROOMS)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_worker_and_server_never_know_each_other(room: str) -> None:
-    half = room.split("/")[0]
-    other = {"worker": "livetask.server", "server": "livetask.worker"}.get(half)
-    assert other is None or not _reaches(room, other)
+def test_worker_and_server_never_know_each_other() -> None:
+    other = {"worker": "livetask.server", "server": "livetask.worker"}
+    halves = [(room, other[half]) for room in ROOMS if (half := room.split("/")[0]) in other]
+    assert not [room for room, other in halves if _reaches(room, other)]
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room not in CONNECT])
-def test_only_the_rooms_that_connect_open_redis_asyncio(room: str) -> None:
-    assert not _reaches(room, "redis.asyncio")
+def test_only_the_rooms_that_connect_open_redis_asyncio() -> None:
+    assert not [room for room in ROOMS if room not in CONNECT and _reaches(room, "redis.asyncio")]
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room.startswith("server/")])
-def test_in_the_server_only_two_rooms_know_celery(room: str) -> None:
-    if room not in KNOW_CELERY:
-        assert not _reaches(room, "celery", at_runtime=True) + _reaches(room, "kombu", at_runtime=True)
+def test_in_the_server_only_two_rooms_know_celery() -> None:
+    others = [room for room in ROOMS if room.startswith("server/") and room not in KNOW_CELERY]
+    assert not [room for room in others for name in ("celery", "kombu") if _reaches(room, name, at_runtime=True)]
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room.startswith("worker/")])
-def test_the_worker_never_awaits(room: str) -> None:
-    tree = ast.parse((HOUSE / room).read_text("utf-8"))
-    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
-    assert not _reaches(room, "aiohttp") + _reaches(room, "asyncio")
+def test_the_worker_never_awaits() -> None:
+    rooms = [room for room in ROOMS if room.startswith("worker/")]
+    assert not [room for room in rooms for name in ("aiohttp", "asyncio") if _reaches(room, name)]
+    awaits = ast.AsyncFunctionDef | ast.Await
+    assert not [f"{room}:{node.lineno}" for room in rooms for node in ast.walk(_tree(room)) if isinstance(node, awaits)]
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_pure_rooms_do_no_input_and_output_and_read_no_clock(room: str) -> None:
-    assert not {name.split(".")[0] for name in _imports(room)} & OUTSIDE
+def test_pure_rooms_do_no_input_and_output_and_read_no_clock() -> None:
+    assert not [f"{room}: {name}" for room in PURE for name in _imports(room) if name.split(".")[0] in OUTSIDE]
 
 
-@pytest.mark.parametrize("room", GROUND)
-def test_the_ground_stands_on_nothing_but_the_ground(room: str) -> None:
-    ours = {name.split(".")[1] + ".py" for name in _imports(room) if name.startswith("livetask.")}
-    assert ours <= set(GROUND)
+def test_the_ground_stands_on_nothing_but_the_ground() -> None:
+    ours = [(room, name) for room in GROUND for name in _imports(room) if name.startswith("livetask.")]
+    assert not [f"{room}: {name}" for room, name in ours if name.split(".")[1] + ".py" not in GROUND]
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room.startswith(("worker/", "server/"))])
-def test_parts_receive_plain_values_and_never_settings(room: str) -> None:
-    if room not in READ_SETTINGS:
-        assert not _reaches(room, "livetask.settings.Settings")
+def test_parts_receive_plain_values_and_never_settings() -> None:
+    parts = [room for room in ROOMS if room.startswith(("worker/", "server/")) and room not in READ_SETTINGS]
+    assert not [room for room in parts if _reaches(room, "livetask.settings.Settings")]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_room_is_a_bag_or_too_large(room: str) -> None:
-    assert Path(room).stem not in BAGS
-    assert len((HOUSE / room).read_text("utf-8").splitlines()) <= 400
+def test_no_room_is_a_bag_or_too_large() -> None:
+    assert not [room for room in ROOMS if Path(room).stem in BAGS]
+    assert not [room for room in ROOMS if len((HOUSE / room).read_text("utf-8").splitlines()) > 400]
 
 
 @pytest.mark.parametrize(
