@@ -170,6 +170,7 @@ window.watched = async (seconds) => {
     const now = await new Promise(requestAnimationFrame);
     gaps.push([now - last, 1]);
     last = now;
+    await new Promise((resolve) => setTimeout(resolve)); // all that is drawn in this frame has been
     const seen = /^(\d+) (\d{13})/.exec(window.way.newest());
     if (seen) {
       const [number, at, shown] = [Number(seen[1]), Number(seen[2]), Date.now()];
