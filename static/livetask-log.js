@@ -306,8 +306,8 @@ export class LivetaskLog extends HTMLElement {
   itemAt(row) {
     const at = this.feed.rows.at(row);
     if (at === null) return null;
-    if (at === 'end') return { kind: 'end', text: terminal?.endText(this.feed) ?? '…', tone: terminal?.toneOf(String(this.feed.ending?.how)) ?? '' };
-    if ('gap' in at) return { kind: 'gap', text: terminal?.gapText(at.gap) ?? '…', tone: at.gap.reason };
+    if (at === 'end') return { kind: 'end', ...terminal?.endOf(this.feed) };
+    if ('gap' in at) return { kind: 'gap', text: terminal?.gapText(at.gap), tone: at.gap.reason };
     const line = this.feed.line(at.line);
     if (!line) return { kind: 'wait', number: at.line, text: '…' };
     const time = this.hasAttribute('times') ? terminal?.clock(this.feed.times.of(at.line)) || ' ' : '';

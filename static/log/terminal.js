@@ -8,9 +8,9 @@ import { Picked } from './picked.js';
 import { liveOf } from './rewriting.js';
 import { closing, compacted, resolved } from './sequences.js';
 import { joined } from './spans.js';
-import { clock, endText, gapText, toneOf } from './words.js';
+import { clock, endOf, gapText } from './words.js';
 import { layOutWrapped } from './wrapped.js';
 
-export const parts = { Picked, clock, closing, compacted, crc32, endText, gapText, joined, layOutWrapped, liveOf, resolved, toneOf };
+export const parts = { Picked, clock, closing, compacted, crc32, endOf, gapText, joined, layOutWrapped, liveOf, resolved };
 
 equip(parts);

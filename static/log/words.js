@@ -27,7 +27,7 @@ const WHY = {
 };
 
 /** How a run ended: 'ok', 'bad' or 'neutral'. @param {string} how */
-export function toneOf(how) {
+function toneOf(how) {
   if (how === 'SUCCESS') return 'ok';
   return how === 'FAILURE' || how === 'KILLED' || how === 'LOST' ? 'bad' : 'neutral';
 }
@@ -61,13 +61,13 @@ export function gapText(gap) {
   return `${what} ${lines === 1 ? 'is' : 'are'} ${WHY[gap.reason] ?? WHY.lost}`;
 }
 
-/** @param {import('./feed.js').Feed} feed */
-export function endText(feed) {
+/** What the last row says, and how it is to look. @param {import('./feed.js').Feed} feed */
+export function endOf(feed) {
   const { how = '', detail = null, bytes = 0 } = feed.ending ?? {};
   const parts = [fate(how, detail), bytes ? size(bytes) : 'no output'];
   if (feed.journal.verified === true) parts.push('checksum matches');
   if (feed.journal.verified === false) parts.push('checksum does not match');
-  return parts.join(' · ');
+  return { text: parts.join(' · '), tone: toneOf(how) };
 }
 
 /** @param {number} atMs @returns {string} hours to milliseconds, on this machine's clock */
