@@ -36,14 +36,28 @@ class Sink(Protocol):
 
 
 class Follower:
-    """One viewer of one task. ``due_s``: output is not sent before it, monotonic. ``waits``: a timer will wake it.
+    """One viewer of one task. ``given_s``: when it was given output last, monotonic; ``due_s``: none is sent before it.
+    ``waits``: a timer will wake it.
 
     ``blocked``: there is output for it, and its window is full. ``reel``: how far it is among the task's events, None
     if it wants none. ``over``: the task has ended, and the viewer was told. ``lens``: what of the task it may see, None
     for all.
     """
 
-    __slots__ = ("_judged", "blocked", "closed", "due_s", "feed", "lens", "over", "reel", "sink", "sub", "waits")
+    __slots__ = (
+        "_judged",
+        "blocked",
+        "closed",
+        "due_s",
+        "feed",
+        "given_s",
+        "lens",
+        "over",
+        "reel",
+        "sink",
+        "sub",
+        "waits",
+    )
 
     def __init__(
         self, feed: Feed, sub: Subscription, sink: Sink, reel: Reel | None = None, lens: Lens | None = None
@@ -56,6 +70,7 @@ class Follower:
         self.reel = reel
         self.over = False
         self.due_s = 0.0
+        self.given_s = float("-inf")
         self.waits = False
         self.blocked = False
         self.closed = False

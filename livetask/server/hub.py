@@ -83,7 +83,7 @@ class Hub:
 
     async def start(self) -> None:
         """Begin to listen. Redis may be away."""
-        self._running.start(self._listen(), self._work(), self._renew())
+        self._running.start(self._listen(), self._work(), self._renew(), self._pump.reading.run())
 
     async def stop(self) -> None:
         """End, without a word to anyone who follows."""

@@ -306,7 +306,7 @@ class Pump:
         for follower in followers:
             if follower.closed or (told and not self._hand(follower, told, now_s)):
                 continue
-            sub = follower.sub
+            sub, follower.given_s = follower.sub, now_s
             caught = sub.took(pieces.pieces, pieces.reached)
             if caught is not None:
                 caught_up = caught_up or Told(feed.task_id, caught)

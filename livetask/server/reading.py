@@ -1,8 +1,9 @@
 """Reading for viewers: what stands at their places, from Redis, or from what was read a moment ago.
 
 Many viewers pass the same places when they come back all at once: see ``recent``. One that reads a long log passes many
-places: when hardly anyone else waits, more is read for it than it is given at once, and what is left is the beginning
-of what it is given next. So a replay costs a fourth of the exchanges with Redis.
+places: if it is quick, and hardly anyone else waits, more is read for it than it is given at once, and what is left is
+the beginning of what it is given next. Before that is all given, ``run`` reads what comes then. So a replay costs a
+fourth of the exchanges with Redis, and waits for few of them.
 
 Must never know: how viewers are told.
 """
@@ -10,15 +11,16 @@ Must never know: how viewers are told.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from livetask.errors import PositionUnknown
-from livetask.position import Cursor
+from livetask.errors import PositionUnknown, RedisUnavailable
+from livetask.position import Cursor, Entry
 from livetask.server.batches import Place
-from livetask.server.feed import Follower
-from livetask.server.pieces import since
+from livetask.server.feed import Feed, Follower
+from livetask.server.pieces import incomplete, since
 from livetask.server.recent import Ready, Recent
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.store import Store
@@ -27,7 +29,10 @@ AHEAD = 4
 """So many pieces are read at once for one who is that far behind."""
 
 FEW = 4
-"""As long as no more places than these are read together."""
+"""As long as no more places than these are read together, and no more reads are coming."""
+
+QUICK_S = 0.1
+"""Who has room for a piece again after this is quick: what is left will be given before it is forgotten."""
 
 MOST_BYTES = 4 * 1024 * 1024
 KEEP_S = 1.0
@@ -43,6 +48,34 @@ class Reading:
         self._store = store
         self.recent = Recent()
         self._left = Left()
+        self._coming: dict[tuple[str, Cursor], tuple[ReadAt, asyncio.Event]] = {}
+        self._more = asyncio.Event()
+        self._runs = False
+
+    async def run(self) -> None:
+        """Read what will be asked for next, for ever. What does not come is read when it is needed."""
+        self._runs = True
+        try:
+            while True:
+                await self._more.wait()
+                self._more.clear()
+                for key, (at, done) in list(self._coming.items()):
+                    await self._read_on(at)
+                    del self._coming[key]
+                    done.set()
+        finally:
+            self._runs = False
+            for _, done in self._coming.values():
+                done.set()
+            self._coming.clear()
+
+    async def _read_on(self, at: ReadAt) -> None:
+        try:
+            (found,) = await self._store.read_many([at])
+        except RedisUnavailable:
+            return  # whoever needs it will be told
+        if isinstance(found, Slice):
+            self._left.keep(at.task_id, at.cursor, found)
 
     async def of(
         self, places: dict[Place, list[Follower]]
@@ -53,14 +86,13 @@ class Reading:
         """
         wanted: dict[Place, ReadAt] = {}
         for place, followers in places.items():
-            ready = self.recent.at(place)
-            if ready is None and (left := self._left.take(place)) is not None:
-                ready = self.recent.keep(place, left, len(followers[0].feed.followers))
+            ready = self.recent.at(place) or await self._before(place, followers[0])
             if ready is None:
-                wanted[place] = _read_at(place, followers[0], len(places) <= FEW)
+                wanted[place] = _read_at(place, followers[0].feed, len(places) <= FEW and _is_quick(followers[0]))
                 continue
+            quick = _is_quick(followers[0])
             yield place, ready
-            self._keep_left(place, ready)
+            self._keep_left(place, ready, followers[0].feed, quick)
         if not wanted:
             await asyncio.sleep(0)  # others have their turn, as they have while Redis is asked
             return
@@ -74,19 +106,54 @@ class Reading:
             feed.ends[place.cursor.run] = answer.end
             ready = self.recent.keep(place, answer, len(feed.followers))
             yield place, ready
-            self._keep_left(place, ready)
+            self._keep_left(place, ready, feed, wanted[place].max_bytes > place.max_bytes)
 
-    def _keep_left(self, place: Place, ready: Ready) -> None:
+    async def _before(self, place: Place, follower: Follower) -> Ready | None:
+        """What stands there, if it was read together with what came before it, or is coming."""
+        coming = self._coming.get((place.task_id, place.cursor))
+        if coming is not None:
+            await coming[1].wait()
+        found = self._left.take(place)
+        if found is None:
+            return None
+        known = follower.feed.ends.get(place.cursor.run)
+        if known is None or known.byte < found.end.byte:
+            follower.feed.ends[place.cursor.run] = found.end
+        return self.recent.keep(place, found, len(follower.feed.followers))
+
+    def _keep_left(self, place: Place, ready: Ready, feed: Feed, quick: bool) -> None:
+        found = ready.found
         for cursor in ready.reached():
-            self._left.keep(place.task_id, cursor, ready.found)
+            self._left.keep(place.task_id, cursor, found)
+            left = found.next.byte - cursor.position.byte
+            if quick and 0 < left <= place.max_bytes * AHEAD // 2 and not _ends_within(found):
+                self._ask_on(replace(place, cursor=replace(cursor, position=found.next)), feed)
+
+    def _ask_on(self, place: Place, feed: Feed) -> None:
+        """Have read what comes after all that is left, if it is much."""
+        key, at = (place.task_id, place.cursor), _read_at(place, feed, True)
+        is_new = key not in self._coming and self.recent.at(place) is None
+        if is_new and at.max_bytes > place.max_bytes and self._runs and len(self._coming) < FEW:
+            self._coming[key] = at, asyncio.Event()
+            self._more.set()
 
 
-def _read_at(place: Place, follower: Follower, few: bool) -> ReadAt:
-    feed, max_bytes = follower.feed, place.max_bytes
+def _read_at(place: Place, feed: Feed, ahead: bool) -> ReadAt:
+    max_bytes = place.max_bytes
     end = feed.ends.get(place.cursor.run)
-    if few and end is not None and end.byte - place.cursor.position.byte > AHEAD * max_bytes:
+    if ahead and end is not None and end.byte - place.cursor.position.byte > AHEAD * max_bytes:
         max_bytes *= AHEAD
     return ReadAt(place.task_id, place.cursor, max_bytes, feed.count(max_bytes))
+
+
+def _ends_within(found: Slice) -> bool:
+    """It ends within a character: who reads text goes on before that."""
+    last = found.items[-1]
+    return isinstance(last, Entry) and incomplete(last.data) > 0
+
+
+def _is_quick(follower: Follower) -> bool:
+    return time.monotonic() - follower.given_s < QUICK_S
 
 
 class Left:

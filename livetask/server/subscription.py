@@ -247,11 +247,11 @@ class Subscription:
 
     def _sent_at(self, cursor: Cursor) -> int:
         """How much had been sent when the viewer was given that cursor; all, if that is still to come."""
-        run, byte = cursor.run, cursor.position.byte
-        if self.cursor is None or run > self.cursor.run:
+        run, byte, now = cursor.run, cursor.position.byte, self.cursor
+        if now is None or run > now.run:
             return self._sent
-        if run == self.cursor.run and byte >= self._from:
-            return self._base + min(byte, self.cursor.position.byte)
+        if run == now.run and byte >= self._from:
+            return self._base + min(byte, now.position.byte)
         for stretch in reversed(self._earlier):
             if run > stretch.run:
                 return stretch.sent

@@ -9,12 +9,13 @@ import { cancel, page, rerun } from './api.js';
 import { lookInArchive } from './archived.js';
 import { emptyText } from './around.js';
 import { Bulk } from './bulk.js';
+import { button, byId, notice, press, trying, write } from './elements.js';
 import { FilterField } from './filter.js';
 import { Grid } from './grid.js';
 import { KeptIds, keep, keepShown, kept } from './kept.js';
 import { ORDERS, TABS, TaskList } from './list.js';
 import { nameOf } from './named.js';
-import { ask, byId, notice, offerHelp, showLink } from './shell.js';
+import { ask, offerHelp, showLink } from './shell.js';
 import { known, openStart } from './start.js';
 import { Teller } from './tell.js';
 
@@ -118,19 +119,19 @@ function drawTabs() {
   const tabs = byId('tabs');
   if (!tabs.childElementCount) {
     for (const tab of TABS) {
-      const button = make('button', { type: 'button', 'data-tab': tab.key }, tab.title, make('span', { class: 'count' }));
-      button.addEventListener('click', () => choose({ tab: tab.key }));
-      tabs.append(button);
+      const made = button(tab.title, '', () => choose({ tab: tab.key }));
+      made.dataset.tab = tab.key;
+      made.append(make('span', { class: 'count' }));
+      tabs.append(made);
     }
   }
   TABS.forEach((tab, i) => {
-    const button = /** @type {HTMLElement} */ (tabs.children[i]);
+    const shown = /** @type {HTMLElement} */ (tabs.children[i]);
     const count = list.countOf(tab.states);
-    button.setAttribute('aria-pressed', String(tab.key === list.tab));
+    press(shown, tab.key === list.tab);
     const text = loaded ? number(count) : '';
-    const label = /** @type {HTMLElement} */ (button.lastElementChild);
-    if (label.textContent !== text) label.textContent = text;
-    button.hidden = tab.key === 'retrying' && !count && list.tab !== tab.key;
+    write(/** @type {HTMLElement} */ (shown.lastElementChild), text);
+    shown.hidden = tab.key === 'retrying' && !count && list.tab !== tab.key;
   });
 }
 
@@ -147,7 +148,7 @@ function drawAround(count) {
   const kind = !loaded ? (away ? 'away' : 'loading') : list.text || list.tab ? 'nothing' : 'none';
   if (empty.dataset.kind === kind && kind !== 'none') return;
   empty.dataset.kind = kind;
-  empty.replaceChildren(...emptyText(kind, tasksToStart, () => choose({ tab: '', text: '' })));
+  empty.replaceChildren(emptyText(kind, tasksToStart, () => choose({ tab: '', text: '' })));
 }
 
 /** Show another tab, filter or order, and say so in the address. @param {{ tab?: string, text?: string, order?: string }} wanted */
@@ -171,8 +172,8 @@ function choose({ tab = list.tab, text = filter.input.value, order = list.order 
 function view(compact) {
   grid.look.compact = compact;
   keep('view', compact ? 'list' : 'grid');
-  byId('as-grid').setAttribute('aria-pressed', String(!compact));
-  byId('as-list').setAttribute('aria-pressed', String(compact));
+  press(byId('as-grid'), !compact);
+  press(byId('as-list'), compact);
   grid.redraw();
 }
 
@@ -181,7 +182,7 @@ function select(on) {
   grid.look.selecting = on;
   bulk.ids.clear();
   bulk.show();
-  byId('select').setAttribute('aria-pressed', String(on));
+  press(byId('select'), on);
   if (on) byId('main').append(bulk.element);
   else bulk.element.remove();
   grid.redraw();
@@ -192,14 +193,13 @@ function select(on) {
 more.addEventListener('click', async () => {
   most += MORE;
   if (list.next !== null && list.shown(client.now()).length < most) {
+    const after = list.next;
     more.disabled = true;
-    try {
-      const found = await page({ ...list.request(), limit: String(MORE), after: list.next });
+    await trying(async () => {
+      const found = await page({ ...list.request(), limit: String(MORE), after });
       list.add(found, client.now());
       found.tasks.forEach((task) => teller.heard(task));
-    } catch (error) {
-      notice(error instanceof Error ? error.message : String(error), 'bad');
-    }
+    });
     more.disabled = false;
   }
   grid.refresh(true);
@@ -212,19 +212,17 @@ async function act(what, card) {
   if (what === 'pin') pins.toggle(task.id);
   if (what === 'tell') notice(await teller.toggle(task.id));
   if (what === 'pin' || what === 'tell') return grid.redraw();
-  try {
+  await trying(async () => {
     if (what === 'cancel' && (await ask(`Cancel ${name}?`, 'Cancel it'))) await cancel(task.id);
     if (what === 'again' && (await ask(`Run ${name} again, as a new task?`, 'Run again'))) await rerun(task.id);
-  } catch (error) {
-    notice(error instanceof Error ? error.message : String(error), 'bad');
-  }
+  });
 }
 
 host.addEventListener('click', (event) => {
   const card = grid.at(event.target);
   if (!card || !(event.target instanceof Element)) return;
-  const button = event.target.closest('button');
-  if (button) return void act(button.dataset.does, card);
+  const pressed = event.target.closest('button');
+  if (pressed) return void act(pressed.dataset.does, card);
   if (!grid.look.selecting || (event.target.closest('a') && event.detail === 0)) return;
   // while tasks are selected, the whole card is its box
   if (event.target !== card.check) event.preventDefault();
@@ -244,7 +242,7 @@ byId('tell-all').addEventListener('click', async () => {
 startButton.addEventListener('click', startOne);
 
 function showTelling() {
-  byId('tell-all').setAttribute('aria-pressed', String(teller.all));
+  press(byId('tell-all'), teller.all);
 }
 
 /** Workers come and go: what may be started is asked anew. */

@@ -3,7 +3,8 @@
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
-import { ask, notice } from './shell.js';
+import { button, notice } from './elements.js';
+import { ask } from './shell.js';
 import { underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
@@ -26,11 +27,6 @@ export class Bulk {
     /** @type {Set<string>} */
     this.ids = new Set();
     this.count = make('span', { class: 'count', role: 'status' });
-    const button = (/** @type {string} */ text, /** @type {string} */ look, /** @type {() => void} */ run) => {
-      const made = make('button', { type: 'button', class: look }, text);
-      made.addEventListener('click', run);
-      return made;
-    };
     this.all = button('All shown', 'plain-button', () => this.select(board.shown().map(({ id }) => id)));
     this.cancel = button('Cancel', 'danger cancel', () => this.act('cancel_tasks'));
     this.again = button('Run again', 'plain-button again', () => this.act('rerun_tasks'));

@@ -1,11 +1,11 @@
 // One task on the dashboard: its card, and the feed of its last lines while the card is on screen.
 
-import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { paint } from '../log/paint.js';
 import { plural } from '../log/places.js';
 import { resolved } from '../log/ansi.js';
 import { fate } from '../log/words.js';
+import { copyOf, one, pageOf, press, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace, rateText } from './pace.js';
 import { ProgressBar } from './progress.js';
@@ -19,6 +19,7 @@ const MOST_LINES = 9;
 const FEW = 7;
 const MOST_SHOWN = 240;
 const AGAIN_MS = 1000;
+/** The size of its drawing in the template. */
 const SPARK = { width: 56, height: 14 };
 
 /**
@@ -45,29 +46,24 @@ export class Card {
     this.followed = false;
     /** Whether what it shows has changed since it was drawn. */
     this.stale = true;
-    this.state = make('span', { class: 'state' });
-    this.took = make('span', { class: 'took' });
-    this.name = make('a', { class: 'name', href: `${BASE}/tasks/${encodeURIComponent(task.id)}` });
-    this.check = make('input', { type: 'checkbox', class: 'check' });
-    const does = (/** @type {string} */ what) => make('button', { type: 'button', 'data-does': what, class: what }, what);
-    this.pin = does('pin');
-    this.told = does('tell');
-    this.again = does('again');
-    this.cancel = does('cancel');
-    const actions = make('div', { class: 'actions' }, this.pin, this.told, this.again, this.cancel);
-    this.where = make('span', { class: 'where' });
-    this.count = make('span', { class: 'lines' });
-    const progress = make('div', { class: 'progress', hidden: '' });
-    this.progress = new ProgressBar(progress);
-    this.last = make('div', { class: 'tail' });
-    this.line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
-    this.spark = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-    for (const [key, value] of Object.entries({ class: 'spark', viewBox: `0 -1 ${SPARK.width} ${SPARK.height + 2}`, 'aria-hidden': 'true' })) this.spark.setAttribute(key, value);
-    this.spark.append(this.line);
-    const first = make('div', { class: 'card-line' }, this.check, this.state, this.name, this.took);
-    const second = make('div', { class: 'meta' }, this.where, this.spark, this.count);
-    const head = make('div', { class: 'card-head' }, first, second);
-    this.element = make('li', { class: 'card', 'data-task-id': task.id }, head, progress, make('div', { class: 'tail-box' }, this.last, actions));
+    this.element = copyOf('card');
+    this.element.dataset.taskId = task.id;
+    const part = (/** @type {string} */ name) => one(this.element, `.${name}`);
+    this.state = part('state');
+    this.took = part('took');
+    this.name = /** @type {HTMLAnchorElement} */ (part('name'));
+    this.name.href = pageOf(task.id);
+    this.check = /** @type {HTMLInputElement} */ (part('check'));
+    this.pin = part('pin');
+    this.told = part('tell');
+    this.again = part('again');
+    this.cancel = part('cancel');
+    this.where = part('where');
+    this.count = part('lines');
+    this.progress = new ProgressBar(part('progress'));
+    this.last = part('tail');
+    this.spark = part('spark');
+    this.line = part('spark polyline');
     this.follower = {
       request: () => this.tail.request(),
       answered: (/** @type {Task} */ answer) => this.answered(answer),
@@ -132,7 +128,7 @@ export class Card {
   /** @param {number} now on the server's clock */
   tick(now) {
     const took = tookOf(this.task, now);
-    if (this.took.textContent !== took) this.took.textContent = took;
+    write(this.took, took);
     if (!underWay(this.task)) return;
     if (this.pace.look(now, this.lines)) this.line.setAttribute('points', this.pace.points(SPARK.width, SPARK.height));
     const left = this.pace.left(this.task.progress, now, this.task.began_at);
@@ -151,7 +147,7 @@ export class Card {
     const run = runs?.at(-1);
     const rate = underWay(this.task) ? rateText(this.pace.rate) : '';
     const text = run ? (runs.length > 1 ? `run ${run.run} · ` : '') + plural(this.lines, 'line') + (rate && `, ${rate}`) : '';
-    if (this.count.textContent !== text) this.count.textContent = text;
+    write(this.count, text);
   }
 
   /** What its reader may do with it, and has chosen. */
@@ -167,8 +163,8 @@ export class Card {
     this.cancel.hidden = !underWay(task) || Boolean(task.stopping_at);
     this.told.hidden = !underWay(task);
     this.again.hidden = underWay(task) || !task.can_rerun;
-    this.pin.setAttribute('aria-pressed', String(pinned));
-    this.told.setAttribute('aria-pressed', String(told));
+    press(this.pin, pinned);
+    press(this.told, told);
     for (const [button, words] of /** @type {[HTMLElement, string][]} */ ([[this.pin, 'Keep at the top:'], [this.told, 'Tell when it ends:'], [this.again, 'Run again:'], [this.cancel, 'Cancel']])) {
       button.setAttribute('aria-label', `${button.textContent}: ${words} ${name}`);
       button.title = words.replace(':', '');

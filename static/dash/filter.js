@@ -1,6 +1,7 @@
 // The filter's field: completes what is being written, and shows what the server found wrong with it. DOM only.
 
 import { make } from '../log/frame.js';
+import { write } from './elements.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -40,7 +41,7 @@ export class FilterField {
 
   /** @param {string} text '' takes it back */
   refuse(text) {
-    if (this.error.textContent !== text) this.error.textContent = text;
+    write(this.error, text);
     if (text) this.input.setAttribute('aria-invalid', 'true');
     else this.input.removeAttribute('aria-invalid');
   }

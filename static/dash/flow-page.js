@@ -11,8 +11,9 @@ import { number, plural, position } from '../log/places.js';
 import { PLAIN, styled } from '../log/style.js';
 import { gapText } from '../log/words.js';
 import { mergedLog } from './api.js';
+import { byId, notice, press } from './elements.js';
 import { plain } from './named.js';
-import { byId, notice, offerHelp, showLink } from './shell.js';
+import { offerHelp, showLink } from './shell.js';
 import { underWay } from './time.js';
 import { Tree, inkOf } from './tree.js';
 
@@ -123,7 +124,7 @@ function where() {
 /** @param {boolean} on */
 function follow(on) {
   following = on;
-  followButton.setAttribute('aria-pressed', String(on));
+  press(followButton, on);
   if (on) host.scrollTop = host.scrollHeight;
 }
 

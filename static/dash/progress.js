@@ -1,20 +1,19 @@
 // A progress bar. DOM only.
 
-import { make } from '../log/frame.js';
 import { number } from '../log/places.js';
+import { one, write } from './elements.js';
 
 /** @typedef {{ current: number, total: number | null, info: unknown }} Progress */
 
 export class ProgressBar {
-  /** @param {HTMLElement} element */
+  /** @param {HTMLElement} element made of templates/progress.html */
   constructor(element) {
     this.element = element;
-    this.fill = make('div', { class: 'fill' });
-    this.track = make('div', { class: 'track', role: 'progressbar', 'aria-label': 'Progress', 'aria-valuemin': '0', 'aria-valuemax': '100' }, this.fill);
-    this.text = make('span');
-    this.info = make('span', { class: 'info' });
-    this.eta = make('span', { class: 'eta' });
-    element.append(this.track, this.text, this.eta, this.info);
+    this.fill = one(element, '.fill');
+    this.track = one(element, '.track');
+    this.text = one(element, '.share');
+    this.info = one(element, '.info');
+    this.eta = one(element, '.eta');
   }
 
   /** @param {Progress | null | undefined} progress null hides it */
@@ -38,6 +37,6 @@ export class ProgressBar {
 
   /** @param {string} text how long it will take, '' if nobody knows */
   left(text) {
-    if (this.eta.textContent !== text) this.eta.textContent = text;
+    write(this.eta, text);
   }
 }

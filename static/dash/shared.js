@@ -2,7 +2,8 @@
 // the # of the address, which browsers send to nobody; from here it goes in a header and in the socket's greeting.
 
 import { BASE } from '../base.js';
-import { byId, notice, offerHelp, showLink } from './shell.js';
+import { byId, notice } from './elements.js';
+import { offerHelp, showLink } from './shell.js';
 import { stateOf, tookOf } from './time.js';
 
 /** @typedef {Record<string, any>} Task */

@@ -3,6 +3,7 @@
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { bind, bound } from '../log/keys.js';
+import { button, byId } from './elements.js';
 
 /** @type {Record<string, [string, string]>} */
 const LINK = {
@@ -11,11 +12,6 @@ const LINK = {
   reconnecting: ['reconnecting', 'reconnecting'],
   refused: ['refused', 'log in again'],
 };
-
-/** @param {string} id */
-export function byId(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
 
 /** @param {import('../log/client.js').Client} client */
 export function showLink(client) {
@@ -43,9 +39,8 @@ export function offerHelp() {
       for (const name of names.split(' ')) term.append(make('kbd', {}, name), ' ');
       keys.append(term, make('dd', {}, does));
     }
-    const close = make('button', { type: 'button', class: 'plain-button' }, 'Close');
-    const inner = make('div', { class: 'inner' }, make('h2', {}, 'Keys'), keys, make('div', { class: 'buttons' }, close));
-    const dialog = make('dialog', { class: 'sheet', 'aria-label': 'Keys' }, inner);
+    const close = button('Close');
+    const dialog = sheet('Keys', keys, close);
     close.addEventListener('click', () => dialog.close());
     show(dialog);
   };
@@ -59,20 +54,23 @@ export function offerHelp() {
  * @returns {Promise<boolean>}
  */
 export function ask(question, yes) {
-  const no = make('button', { type: 'button', class: 'plain-button' }, 'No');
-  const sure = make('button', { type: 'button', class: 'danger' }, yes);
-  const inner = make('div', { class: 'inner' }, make('h2', {}, question), make('div', { class: 'buttons' }, no, sure));
-  const dialog = make('dialog', { class: 'sheet', 'aria-label': question }, inner);
   return new Promise((resolve) => {
     let answer = false;
-    sure.addEventListener('click', () => {
+    const no = button('No', 'plain-button', () => dialog.close());
+    const sure = button(yes, 'danger', () => {
       answer = true;
       dialog.close();
     });
-    no.addEventListener('click', () => dialog.close());
+    const dialog = sheet(question, '', no, sure);
     dialog.addEventListener('close', () => resolve(answer));
     show(dialog);
   });
+}
+
+/** A dialog. @param {string} title @param {Node | string} content @param {...HTMLElement} buttons */
+function sheet(title, content, ...buttons) {
+  const inner = make('div', { class: 'inner' }, make('h2', {}, title), content, make('div', { class: 'buttons' }, ...buttons));
+  return make('dialog', { class: 'sheet', 'aria-label': title }, inner);
 }
 
 /** Show a dialog that goes away when it is closed. @param {HTMLDialogElement} dialog */
@@ -81,12 +79,4 @@ export function show(dialog) {
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
   document.body.append(dialog);
   dialog.showModal();
-}
-
-/** @param {string} text '' takes it away @param {string} [tone] */
-export function notice(text, tone = '') {
-  const element = byId('notice');
-  element.hidden = !text;
-  element.dataset.tone = tone;
-  element.textContent = text;
 }

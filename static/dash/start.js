@@ -4,6 +4,7 @@ import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { Refused, start, startable } from './api.js';
 import { FORMS, written } from './calls.js';
+import { button, copyOf, one, pageOf, press, textOf } from './elements.js';
 import { show } from './shell.js';
 import { TaskForm } from './task-form.js';
 
@@ -30,23 +31,18 @@ export async function startMix(names) {
 
 /** Open the dialog. @param {Startable[]} tasks */
 export function openStart(tasks) {
-  const dialog = make('dialog', { class: 'sheet start', 'aria-label': 'Start a task' });
-  const form = make('form', { method: 'dialog', novalidate: '' }, make('h2', {}, 'Start a task'));
+  const dialog = /** @type {HTMLDialogElement} */ (copyOf('start-dialog'));
+  const form = one(dialog, 'form');
   const demo = demoOf(tasks);
-  if (demo.length) form.append(demoBlock(dialog, demo));
-  const names = make('select', { id: 'start-task' }, ...tasks.map((task) => make('option', { value: task.name }, task.name)));
-  const about = make('div', { class: 'about' });
-  const place = make('div');
-  const wrong = make('p', { class: 'wrong', role: 'alert' });
-  const shown = new ShownCall();
-  const close = make('button', { type: 'button', class: 'plain-button' }, 'Close');
-  const open = make('button', { type: 'submit', class: 'plain-button' }, 'Start and open');
-  const submit = make('button', { type: 'submit', class: 'primary' }, 'Start');
-  // the first button of a form is the one that Enter presses: it stands before the others and is shown after them
-  const buttons = make('div', { class: 'buttons reversed' }, submit, open, close);
-  const choice = make('div', { class: 'field' }, make('label', { for: names.id }, 'Task'), names);
-  form.append(choice, about, place, wrong, shown.element, buttons);
-  dialog.append(form);
+  if (demo.length) one(form, 'h2').after(demoBlock(dialog, demo));
+  const names = /** @type {HTMLSelectElement} */ (one(form, 'select'));
+  names.append(...tasks.map((task) => make('option', { value: task.name }, task.name)));
+  const about = one(form, '.about');
+  const place = one(form, '.place');
+  const wrong = one(form, '.wrong');
+  const shown = new ShownCall(one(form, '.call'));
+  const open = /** @type {HTMLButtonElement} */ (one(form, '.open'));
+  const submit = /** @type {HTMLButtonElement} */ (one(form, '.primary[type=submit]'));
 
   /** @type {TaskForm} */
   let fields;
@@ -60,7 +56,7 @@ export function openStart(tasks) {
   };
   names.addEventListener('change', choose);
   place.addEventListener('input', () => shown.show(fields.read().call));
-  close.addEventListener('click', () => dialog.close());
+  one(form, '.close').addEventListener('click', () => dialog.close());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     wrong.textContent = '';
@@ -70,10 +66,10 @@ export function openStart(tasks) {
     submit.disabled = open.disabled = true;
     try {
       const id = await start(call);
-      if (pressed === open) location.assign(`${BASE}/tasks/${encodeURIComponent(id)}`);
+      if (pressed === open) location.assign(pageOf(id));
       dialog.close();
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = textOf(error);
       if (!(error instanceof Refused && fields.refuse(error.field, text))) wrong.textContent = text;
     }
     submit.disabled = open.disabled = false;
@@ -94,27 +90,23 @@ function describe(place, task) {
 
 /** The call to copy, in one of several languages. */
 class ShownCall {
-  constructor() {
+  /** @param {HTMLElement} element */
+  constructor(element) {
     this.form = FORMS[0];
     /** @type {import('./calls.js').Call | null} */
     this.call = null;
-    this.text = make('code');
-    const copy = make('button', { type: 'button', class: 'plain-button' }, 'Copy');
+    this.text = one(element, 'code');
+    const copy = one(element, '.copy');
     copy.addEventListener('click', async () => {
       await navigator.clipboard?.writeText(this.text.textContent ?? '');
       copy.textContent = 'Copied';
       setTimeout(() => (copy.textContent = 'Copy'), 1500);
     });
-    this.tabs = FORMS.map((form) => {
-      const button = make('button', { type: 'button' }, form);
-      button.addEventListener('click', () => {
-        this.form = form;
-        this.draw();
-      });
-      return button;
-    });
-    const tabs = make('div', { class: 'tabs', role: 'group', 'aria-label': 'The call as' }, ...this.tabs);
-    this.element = make('details', { class: 'call' }, make('summary', {}, 'The same call as JSON, curl or Python'), make('div', { class: 'call-head' }, tabs, copy), make('pre', { tabindex: '0', 'aria-label': 'The call' }, this.text));
+    this.tabs = FORMS.map((form) => button(form, '', () => {
+      this.form = form;
+      this.draw();
+    }));
+    one(element, '.tabs').append(...this.tabs);
   }
 
   /** @param {import('./calls.js').Call} call */
@@ -124,7 +116,7 @@ class ShownCall {
   }
 
   draw() {
-    for (const button of this.tabs) button.setAttribute('aria-pressed', String(button.textContent === this.form));
+    for (const tab of this.tabs) press(tab, tab.textContent === this.form);
     if (this.call) this.text.textContent = written(this.call, this.form, BASE);
   }
 }
@@ -132,15 +124,22 @@ class ShownCall {
 /** @param {HTMLDialogElement} dialog @param {string[]} names */
 function demoBlock(dialog, names) {
   const text = make('p', {}, `${names.length} tasks that do real work: hashing, compiling, installing, training, and some that go wrong.`);
-  const button = make('button', { type: 'button', class: 'primary' }, 'Start the demo mix');
-  button.addEventListener('click', async () => {
-    button.disabled = true;
-    const { trouble } = await startMix(names);
-    button.disabled = false;
+  const begin = demoStart(names, (trouble) => {
     if (trouble) text.textContent = trouble;
     else dialog.close();
   });
-  return make('div', { class: 'demo' }, text, button);
+  return make('div', { class: 'demo' }, text, begin);
+}
+
+/** The button that starts them. @param {string[]} names @param {(trouble: string) => unknown} done */
+export function demoStart(names, done) {
+  const begin = button('Start the demo mix', 'primary', async () => {
+    begin.disabled = true;
+    const { trouble } = await startMix(names);
+    begin.disabled = false;
+    done(trouble);
+  });
+  return begin;
 }
 
 /** What may be started; nothing if the server does not say. @returns {Promise<Startable[]>} */

@@ -4,10 +4,10 @@ import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
 import { fate } from '../log/words.js';
+import { button, byId, pageOf, press, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';
-import { byId } from './shell.js';
 import { parts } from './traceback.js';
 import { ago, clock, duration, stateOf, tookOf, underWay } from './time.js';
 
@@ -49,7 +49,7 @@ export class TaskHead {
   tick(task, now) {
     const took = byId('took');
     const text = tookOf(task, now);
-    if (took.textContent !== text) took.textContent = text;
+    write(took, text);
     const left = underWay(task) ? this.pace.left(task.progress, now, task.began_at) : null;
     this.progress.left(left === null ? '' : `~${duration(left)} left`);
   }
@@ -92,10 +92,11 @@ export class TaskHead {
     const buttons = (task.runs ?? []).map((/** @type {Task} */ run) => {
       const took = run.begun_at && run.ended_at ? ` ${duration(run.ended_at - run.begun_at)}` : '';
       const how = make('span', { class: 'how', 'data-state': run.how ?? 'RUNNING' }, (run.how ? run.how.toLowerCase() : 'running') + took);
-      const button = make('button', { type: 'button', 'aria-pressed': String(run.run === shownRun) }, `Run ${run.run}`, make('span', { class: 'why' }, WHY[run.why] ?? run.why ?? ''), how);
-      button.title = run.how ? fate(run.how, run.detail) : 'running';
-      button.addEventListener('click', () => this.choose(run.run));
-      return button;
+      const tab = button(`Run ${run.run}`, '', () => this.choose(run.run));
+      tab.append(make('span', { class: 'why' }, WHY[run.why] ?? run.why ?? ''), how);
+      press(tab, run.run === shownRun);
+      tab.title = run.how ? fate(run.how, run.detail) : 'running';
+      return tab;
     });
     element.replaceChildren(...buttons);
   }
@@ -109,13 +110,10 @@ export class TaskHead {
     const what = make('div', { class: 'what' }, make('strong', detail.exception ? {} : { class: 'plain' }, detail.exception || fate(run.how, detail)));
     if (detail.exception) what.append(make('span', { class: 'reason' }, fate(run.how, { ...detail, exception: '' })));
     element.replaceChildren(what);
-    const error = make('button', { type: 'button' }, 'Open at first error');
-    error.addEventListener('click', () => this.openError());
-    const buttons = make('div', { class: 'row' }, error);
+    const buttons = make('div', { class: 'row' }, button('Open at first error', '', () => this.openError()));
     what.append(buttons);
     if (!detail.traceback) return;
-    const copy = make('button', { type: 'button' }, 'Copy traceback');
-    copy.addEventListener('click', async () => {
+    const copy = button('Copy traceback', '', async () => {
       await navigator.clipboard?.writeText(String(detail.traceback));
       copy.textContent = 'Copied';
     });
@@ -150,6 +148,6 @@ function stopOf(task) {
 
 /** @param {string} term @param {string[]} ids */
 function linked(term, ids) {
-  const links = ids.flatMap((id) => [make('a', { href: `${BASE}/tasks/${encodeURIComponent(id)}` }, id.slice(0, 8)), ' ']);
+  const links = ids.flatMap((id) => [make('a', { href: pageOf(id) }, id.slice(0, 8)), ' ']);
   return make('div', {}, make('dt', {}, term), make('dd', {}, ...links));
 }

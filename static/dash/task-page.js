@@ -1,14 +1,14 @@
 // The task page: everything around the log. It learns of the task from the log element, which follows it anyway.
 
-import { BASE } from '../base.js';
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
 import { cancel, firstError, page, rerun } from './api.js';
+import { byId, notice, pageOf, press, trying, write } from './elements.js';
 import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
 import { nameOf } from './named.js';
 import { offerSharing } from './share-link.js';
-import { ask, byId, notice, offerHelp, showLink } from './shell.js';
+import { ask, offerHelp, showLink } from './shell.js';
 import { Teller } from './tell.js';
 import { Tree } from './tree.js';
 import { underWay } from './time.js';
@@ -41,7 +41,7 @@ function show(told) {
   teller.heard(told);
   teller.mark();
   tellButton.hidden = !underWay(told);
-  tellButton.setAttribute('aria-pressed', String(teller.all || teller.chosen.has(told.id)));
+  press(tellButton, teller.all || teller.chosen.has(told.id));
   head.show(told, log.shownRun, client.now());
   tree.follow(told.root_id ?? told.id);
 }
@@ -53,7 +53,7 @@ function showFlow() {
   const done = [...tree.tasks.values()].filter((other) => !underWay(other)).length;
   const text = `Workflow: ${tree.total} tasks, ${done} ended`;
   const summary = /** @type {HTMLElement} */ (flow.firstElementChild);
-  if (summary.textContent !== text) summary.textContent = text;
+  write(summary, text);
 }
 
 /** @param {string} state */
@@ -73,37 +73,28 @@ function chooseRun(run) {
 
 async function askToCancel() {
   if (!task || !underWay(task) || !(await ask('Cancel this task?', 'Cancel it'))) return;
-  try {
-    await cancel(task.id);
-  } catch (error) {
-    notice(error instanceof Error ? error.message : String(error), 'bad');
-  }
+  const { id } = task;
+  await trying(() => cancel(id));
 }
 
 async function runAgain() {
   if (!task || underWay(task) || !task.can_rerun || !(await ask('Run this task again, as a new one?', 'Run again'))) return;
+  const { id } = task;
   againButton.disabled = true;
-  try {
-    location.assign(`${BASE}/tasks/${encodeURIComponent(await rerun(task.id))}`);
-  } catch (error) {
-    notice(error instanceof Error ? error.message : String(error), 'bad');
-  }
+  await trying(async () => location.assign(pageOf(await rerun(id))));
   againButton.disabled = false;
 }
 
 async function openFirstError() {
   if (!task) return;
-  try {
-    const line = await firstError(task.id, log.shownRun ?? 'last');
-    if (line === null) notice('No line of the output looks like an error.');
-    else {
-      log.following = false;
-      log.jump(line);
-      log.scrollIntoView({ block: 'nearest' });
-    }
-  } catch (error) {
-    notice(error instanceof Error ? error.message : String(error), 'bad');
-  }
+  const { id } = task;
+  await trying(async () => {
+    const line = await firstError(id, log.shownRun ?? 'last');
+    if (line === null) return notice('No line of the output looks like an error.');
+    log.following = false;
+    log.jump(line);
+    log.scrollIntoView({ block: 'nearest' });
+  });
 }
 
 async function tell() {
@@ -119,7 +110,7 @@ async function goOther(by) {
   if (!ids.includes(here)) ids = (await page({ sort: 'newest', limit: '500' }).catch(() => ({ tasks: [] }))).tasks.map(({ id }) => id);
   const at = ids.indexOf(here);
   const id = at < 0 ? undefined : ids[at + by];
-  if (id) location.assign(`${BASE}/tasks/${encodeURIComponent(id)}`);
+  if (id) location.assign(pageOf(id));
   else notice(by > 0 ? 'This is the last task of the list.' : 'This is the first task of the list.');
 }
 

@@ -3,6 +3,7 @@
 
 import { BASE } from '../base.js';
 import { fate } from '../log/words.js';
+import { pageOf } from './elements.js';
 import { nameOf } from './named.js';
 import { KeptIds, keep, kept } from './kept.js';
 import { underWay } from './time.js';
@@ -61,7 +62,7 @@ export class Teller {
     const note = new Notification(nameOf(task), { body: fate(run?.how ?? task.state, run?.detail), tag: task.id, icon: `${BASE}/static/icon.svg` });
     note.onclick = () => {
       window.focus();
-      location.assign(`${BASE}/tasks/${encodeURIComponent(task.id)}`);
+      location.assign(pageOf(task.id));
     };
   }
 

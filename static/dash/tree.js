@@ -1,10 +1,9 @@
 // The tasks of a workflow as a small tree, by what sent what, with their states; live. The tree is pure, but for `Tree`.
 
-import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { workflow } from './api.js';
+import { byId, pageOf } from './elements.js';
 import { nameOf } from './named.js';
-import { byId } from './shell.js';
 import { stateOf, tookOf } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
@@ -109,7 +108,7 @@ export class Tree {
   /** @param {Node[]} nodes @param {number} depth @returns {HTMLElement} */
   list(nodes, depth) {
     return make('ul', {}, ...nodes.map(({ task, children }) => {
-      const name = make('a', { href: `${BASE}/tasks/${encodeURIComponent(task.id)}`, ...(task.id === this.here && { 'aria-current': 'page' }) }, nameOf(task));
+      const name = make('a', { href: pageOf(task.id), ...(task.id === this.here && { 'aria-current': 'page' }) }, nameOf(task));
       const state = make('span', { class: 'state', 'data-state': stateOf(task) }, stateOf(task));
       const label = make('span', { class: `label f${inkOf(task.id)}` }, task.id.slice(0, 8));
       const item = make('li', {}, make('span', { class: 'node' }, state, name, label, make('span', { class: 'took' }, tookOf(task, this.client.now()))));

@@ -1,9 +1,13 @@
 """Crowds: what viewers cost that only stand there, and what it takes when all come back at once.
 
 ``python -m tests.bench.crowds idle [viewers] [rounds]`` connects viewers of one quiet task and lets them be for several
-of any way's ping intervals. ``python -m tests.bench.crowds storm [viewers] [rounds]`` connects viewers whose cursors
-are a megabyte behind; the trial writes the same megabyte as frames kept ready to aiohttp's WebSockets, the floor to
-bare sockets. Medians of the rounds, all ways by turns.
+of any way's ping intervals: they come way by way, and stand there at the same time, since what a quiet server takes is
+counted by its own process, and one wait does for all of them.
+
+``python -m tests.bench.crowds storm [viewers] [rounds]`` connects viewers whose cursors are a megabyte behind; the
+trial writes the same megabyte as frames kept ready to aiohttp's WebSockets, the floor to bare sockets. All by turns.
+
+Medians of the rounds.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -32,8 +36,8 @@ STORM = ("livetask", "livetask-binary")
 _STORM_TITLES = {"cached": "trial: ready frames to aiohttp's WebSockets", "floor": "floor: ready bytes to bare sockets"}
 IDLE_VIEWERS, STORM_VIEWERS = 2000, 1000
 STORM_BYTES = 1_000_000
-SETTLED_S, QUIET_S = 20.0, 60.0
-"""Several of the ping intervals: python-socketio and node 25 s, livetask 20 s, aiohttp none; and of its heartbeats."""
+SETTLED_S, QUIET_S = 15.0, 50.0
+"""At least two of any ping interval: python-socketio and node 25 s, livetask 20 s, aiohttp none; and of heartbeats."""
 ROUNDS = 3
 
 
@@ -47,26 +51,41 @@ class Idle:
 
 
 def idle(
-    one: Way,
+    ways: Sequence[Way],
     store: Valkey,
     viewers: int = IDLE_VIEWERS,
     quiet_s: float = QUIET_S,
     settled_s: float = SETTLED_S,
-) -> Idle:
-    """Viewers of one way that are told nothing."""
+) -> list[Idle]:
+    """Viewers that are told nothing, so many of each way: they come way by way, and stand there at the same time."""
     _emptied(store)
-    with started("server", one.server_command(store.url), limit_s=600) as server:
-        port = listening(server)
-        with _crowd(one.viewers(port, 1, 1, 300)):
-            pass  # what the first viewer loads is no viewer's memory
-        before, cpu = _rss_bytes(server.pid), cpu_s(server.pid)
-        with _crowd(one.viewers(port, viewers, 1, 300)):
-            accepting = cpu_s(server.pid) - cpu
-            time.sleep(settled_s)  # what their coming leaves to do is done by then
-            kib = (_rss_bytes(server.pid) - before) / viewers / 1024
+    with ExitStack() as stack:
+        servers: list[Child] = []
+        ports: list[int] = []
+        accepting: list[float] = []
+        for one in ways:
+            servers.append(stack.enter_context(started("server", one.server_command(store.url), limit_s=600)))
+            ports.append(listening(servers[-1]))
+            with _crowd(one.viewers(ports[-1], 1, 1, 300)):
+                pass  # what the first viewer loads is no viewer's memory
+        time.sleep(settled_s)  # nor what a start leaves behind
+        before = [_rss_bytes(server.pid) for server in servers]
+        for one, server, port in zip(ways, servers, ports, strict=True):
             cpu = cpu_s(server.pid)
-            time.sleep(quiet_s)  # this is what is measured: nothing happens
-            return Idle(kib, (cpu_s(server.pid) - cpu) / quiet_s / viewers * 1e6, viewers / accepting)
+            stack.enter_context(_crowd(one.viewers(port, viewers, 1, 300)))
+            accepting.append(cpu_s(server.pid) - cpu)
+        time.sleep(settled_s)  # what their coming leaves to do is done by then
+        rss = [_rss_bytes(server.pid) for server in servers]
+        cpus = [cpu_s(server.pid) for server in servers]
+        time.sleep(quiet_s)  # this is what is measured: nothing happens
+        return [
+            Idle(
+                (held - held_before) / viewers / 1024,
+                (cpu_s(server.pid) - cpu) / quiet_s / viewers * 1e6,
+                viewers / accepted,
+            )
+            for server, held_before, held, cpu, accepted in zip(servers, before, rss, cpus, accepting, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +166,8 @@ def measure_idle(viewers: int = IDLE_VIEWERS, rounds: int = ROUNDS, quiet_s: flo
     found: dict[str, list[Idle]] = {name: [] for name in IDLE}
     with valkey() as store:
         for _ in range(rounds):
-            for name in IDLE:
-                found[name].append(idle(way(name), store, viewers, quiet_s))
+            for name, measured in zip(IDLE, idle([way(name) for name in IDLE], store, viewers, quiet_s), strict=True):
+                found[name].append(measured)
     return found
 
 

@@ -74,8 +74,13 @@ class Viewer:
         self._send(b"40")
         self._until(b'40{"sid"')
 
-    def subscribe(self, task_id: str) -> None:
-        self._send(b'42["subscribe",' + json.dumps({"task_id": task_id, "from": "start"}).encode() + b"]")
+    def subscribe(self, task_id: str, whence: str = "start") -> None:
+        self._send(b'42["subscribe",' + json.dumps({"task_id": task_id, "from": whence}).encode() + b"]")
+
+    def ask(self, event: str) -> None:
+        """Send an event without arguments, and wait for its answer."""
+        self._send(b'420["%b",{}]' % event.encode())
+        self._until(b"430[")
 
     def pong(self) -> None:
         """Say that it lives; also unasked, by who does not read what it is asked."""
@@ -146,15 +151,16 @@ def rss_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def filled(url: str, task_id: str, size_bytes: int) -> None:
-    """A log of that size, all of it kept in Redis."""
+def filled(url: str, task_id: str, size_bytes: int) -> RunWriter:
+    """A log of that size, all of it kept in Redis; goes on with what its writer writes, through another client."""
     with redis.Redis.from_url(url) as client:
-        run = RunWriter(client, task_id, cap_bytes=2 * size_bytes, lease_ms=3_600_000)
+        run = RunWriter(client, task_id, cap_bytes=1 << 40, lease_ms=3_600_000)
         run.begin()
         lines = 16_000 // len(LINE % 0)
         for first in range(0, size_bytes // len(LINE % 0), lines):
             run.write(b"".join(LINE % number for number in range(first, first + lines)))
             run.text.clear()
+    return run
 
 
 def measure(stalled: int, log_bytes: int, rounds: int, seconds: float, others: int = 10) -> tuple[list[Round], str]:

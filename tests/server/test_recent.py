@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from livetask.position import Cursor, Entry, Position
+from livetask.server import reading
 from livetask.server.batches import Place
 from livetask.server.events import Output
 from livetask.server.frames import Told
 from livetask.server.hub import Hub
-from livetask.server.reading import AHEAD, Left
+from livetask.server.reading import AHEAD, Left, Reading
 from livetask.server.recent import Recent
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.store import Store
@@ -120,6 +121,8 @@ async def test_what_was_read_beyond_a_piece_is_the_beginning_of_the_next(
         return found
 
     monkeypatch.setattr(store, "read_many", counted)
+    monkeypatch.setattr(reading, "QUICK_S", 60.0)
+    hub._pump.reading._left._keep_s = 60.0
     await hub.start()
     for binary in (True, False):
         asked_bytes.clear()
@@ -150,3 +153,32 @@ async def test_what_is_left_is_given_once_is_bounded_and_forgotten_soon() -> Non
     assert left.take(places[3]) is None, "so little is not worth it"
     await until("the rest is forgotten", lambda: left._timer is None)
     assert left.take(places[2]) is None
+
+
+async def test_what_is_read_on_for_a_quick_viewer_may_fail_and_is_then_read_when_it_is_needed(
+    store: Store, writer: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, run, failures = Hub(store, window_bytes=1 << 30), writer("task"), 0
+    run.begin()
+    for number in range(400):
+        run.write(bytes([97 + number % 26]) * 16_000 + b"\n")
+    read_on = Reading._read_on
+
+    async def failing(self: Reading, at: ReadAt) -> None:
+        nonlocal failures
+        failures += 1
+        if failures % 2:
+            await read_on(self, at)
+
+    monkeypatch.setattr(Reading, "_read_on", failing)
+    monkeypatch.setattr(reading, "QUICK_S", 60.0)
+    await hub.start()
+    viewer = _Keeping()
+    follower = await hub.subscribe("task", viewer, Wish(binary=True))
+    follower.sub.ack(follower.sub.cursor)
+    hub.begin(follower)
+    await until("it has it all", lambda: len(viewer.text) == len(run.text))
+    assert viewer.text == run.text
+    assert failures > 2
+    assert not hub._pump.reading._coming
+    await hub.stop()
