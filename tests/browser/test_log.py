@@ -333,9 +333,12 @@ async def test_the_next_run_is_shown_when_following_and_runs_are_tabs(store: Red
 async def test_a_page_opened_before_the_task_waits_for_it(store: Redis, watched: Watched) -> None:
     await watched.go("/tasks/early-1")
     await watched.wait_for_foot("waiting to hear of this task")
+    unknown = watched.page.get_by_text("Nothing is known of this task.")
+    assert await unknown.is_visible()
     Writer(store.url, "early-1").begin(name="late.task").write(b"here\n").finish()
     await watched.wait_for_line(1, "here")
     await expect(watched.page.get_by_role("heading", level=1)).to_have_text("late.task")
+    assert not await unknown.is_visible()
 
 
 async def test_on_a_phone_the_log_fills_the_width(store: Redis, server: Dashboard, browser: Browser) -> None:

@@ -55,12 +55,12 @@ def weight(built: Path, *names: str) -> int:
 
 
 def test_what_is_served_stays_light(built: Path) -> None:
-    """Bounds lie 2 % above what was reached."""
+    """Bounds lie 1 % above what was reached."""
     # to show a log; with what comes behind its first lines: tools, search, folds, minimap, selecting; bars drawn again
     assert weight(built, "livetask-log.js") < 13_150
     assert weight(built, "livetask-log.js", "log/extras.js", "log/terminal.js") < 29_900
     # all there is
-    assert weight(built, "**/*.js") < 48_400
+    assert weight(built, "**/*.js") < 48_630
 
 
 def test_each_module_is_in_one_file_that_is_served(built: Path) -> None:

@@ -20,7 +20,7 @@ from livetask.worker.capture import OpenRun
 from livetask.worker.household import Household
 from livetask.worker.shipping import Shipping, Terms
 from livetask.worker.spool import RunFacts, SpoolFiles, new_nonce
-from tests.worker.conftest import Starter, Worker
+from tests.worker.conftest import Worker
 
 TERMS = Terms(Keys("handed"), 1000, 1 << 20, 60_000, 10_000, 100, 50, 1000)
 
@@ -103,7 +103,7 @@ class Reader:
                 run.is_finished = run.end is not None
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.sampled_from(["be", "bce", "b", "e", "p", "w", "l"]), max_size=25))
 def test_whoever_looks_when_and_whoever_writes_late_each_run_has_its_own_bytes(
     tmp_path_factory: pytest.TempPathFactory, words: list[str]
@@ -167,13 +167,13 @@ def test_a_spool_of_the_version_before_is_read_as_its_worker_wrote_it(tmp_path: 
     assert (run.end.how, run.end.result, run.ended_ms, run.final) == ("SUCCESS", "1", 5, 6)
 
 
-def test_what_a_silent_task_has_left_behind_prints_into_no_other_run(starter: Starter) -> None:
-    worker = starter.start("prefork", concurrency=1)
-    worker.outcome("leave_a_child_that_prints", 0.5)
-    found = [worker.outcome("nothing") for _ in range(30)]
-    spoken = worker.outcome("say", "mine")
-    assert [output for _, _, output in found] == [b""] * 30
-    assert spoken[2] == b"mine\n"
+def test_what_a_silent_task_has_left_behind_prints_into_no_other_run(prefork: Worker) -> None:
+    first = prefork.send("leave_a_child_that_prints", 0.3)
+    ids = [prefork.send("nothing") for _ in range(30)]
+    for task_id in (first, *ids):
+        prefork.stored.ended(task_id)
+    assert [prefork.stored.output(task_id) for task_id in ids] == [b""] * 30
+    assert prefork.outcome("say", "mine")[2] == b"mine\n"
 
 
 def test_silent_runs_are_told_as_all_others(prefork: Worker) -> None:
