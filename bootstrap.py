@@ -41,7 +41,6 @@ import sys, zopfli.gzip
 for name in sys.argv[1:]:
     open(f"{name}.gz", "wb").write(zopfli.gzip.compress(open(name, "rb").read()))
 """
-PLAIN = "theme.js"  # taken over as it is
 
 # pip's settings, and the environment variable that tells uv the same
 UV_NAMES = {
@@ -253,7 +252,7 @@ def build_pages(into: Path = BUILT) -> None:
         return
     for path in sorted(static.rglob("*")):
         name = path.relative_to(static)
-        if path.is_file() and name.parts[0] != "built" and (path.suffix != ".js" or name.name == PLAIN):
+        if path.is_file() and name.parts[0] != "built" and path.suffix != ".js":
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, into / name)
     compress([*into.rglob("*.js"), *into.rglob("*.css")])

@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const STATIC = join(dirname(fileURLToPath(import.meta.url)), 'static');
 const CORE = 'livetask-log.js';
+const PLAIN = 'theme.js';
 const SECOND = 'log/terminal.js';
 const PAGES = 'dash/pages.js';
 const IMPORTS = /^import\s*\{([^}]*)\}\s*from\s*'(\.[^']+)'/gm;
@@ -116,6 +117,8 @@ for (const entry of [CORE, ...others]) {
   const plugins = entry === CORE ? [leaveOut(late)] : [asFunctions, takeFromOthers(entry, homes, needed)];
   await build({ ...options, outdir: undefined, outfile: join(resolve(into), entry), stdin: { contents, resolveDir: STATIC, sourcefile: 'entry.js' }, plugins });
 }
+// a classic script, by itself
+await build({ ...options, bundle: false, format: undefined, entryPoints: [PLAIN] });
 
 // smaller by another 2 %, where it is there: it comes with the development set, and so with what makes the wheel
 const terser = await import('terser').catch(() => null);

@@ -96,8 +96,11 @@ export class LivetaskLog extends HTMLElement {
     if (this.marks) this.extras.reveal(this.marks[0]);
     this.view.refresh();
     for (const [event, target] of early) {
-      const Pressed = event instanceof KeyboardEvent ? KeyboardEvent : MouseEvent;
-      if (!event.defaultPrevented) target?.dispatchEvent(new Pressed(event.type, event));
+      if (event.defaultPrevented) continue;
+      event.preventDefault(); // so that the page does not say it again as well
+      if (event instanceof MouseEvent) target?.dispatchEvent(new MouseEvent(event.type, event));
+      // a key goes where it would go now: what is pressed after `/` belongs to the search
+      else (this.shadowRoot?.activeElement ?? document.activeElement)?.dispatchEvent(new KeyboardEvent(event.type, event));
     }
   }
 

@@ -12,5 +12,6 @@ const PAGES = {
 // cards and workflows show bars too
 await import('../log/terminal.js');
 await PAGES[document.body.dataset.page ?? '']?.();
+document.dispatchEvent(new Event('livetask-page'));
 
 export {};

@@ -7,7 +7,7 @@ import re
 import sys
 
 import aiohttp
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.watching import Watched, numbered
 from tests.server.serving import Writer
@@ -41,6 +41,19 @@ async def test_tasks_come_and_end_live_newest_first(store: Redis, watched: Watch
     await expect(names.nth(0)).to_have_text("cards.second")
     await expect(watched.page.locator(".card", has_text="cards.second")).to_contain_text("50 lines")
     assert await watched.breaches() == []
+
+
+async def test_what_is_pressed_before_the_pages_script_has_come_is_done_when_it_comes(watched: Watched) -> None:
+    held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+    await watched.page.route("**/dash/pages.js", lambda route: held.set_result(route))
+    await watched.page.goto(f"{watched.url}/", wait_until="commit")
+    route = await asyncio.wait_for(held, 30)
+    await expect(watched.page.locator("#filter")).to_be_visible()
+    for key in ("?", "x"):
+        await watched.page.keyboard.press(key)
+    await route.continue_()
+    await expect(watched.page.locator("dialog[open]")).to_have_count(1)
+    await expect(watched.page.locator("dialog[open]")).to_contain_text("Keys")
 
 
 async def test_tabs_and_the_filter_choose_and_stand_in_the_address(store: Redis, watched: Watched) -> None:
