@@ -12,14 +12,13 @@
 // that are asked for by number, comes with extras.js when these stand.
 
 import { BASE } from './base.js';
-import { ready } from './log/ansi.js';
+import { ready, terminal } from './log/ansi.js';
 import { clientOf } from './log/client.js';
 import { Feed } from './log/feed.js';
 import { makeFrame } from './log/frame.js';
-import { clock } from './log/times.js';
+import { linkText } from './log/link.js';
 import { marked } from './log/places.js';
 import { View } from './log/view.js';
-import { endText, gapText, linkText, toneOf } from './log/words.js';
 
 /** @typedef {import('./log/client.js').Message} Message */
 /** @typedef {import('./log/view.js').Item} Item */
@@ -83,6 +82,8 @@ export class LivetaskLog extends HTMLElement {
       if (early.length < MOST_EARLY) early.push([event, event.composedPath()[0]]);
       this.wanted();
     };
+    // rows for gaps and the end are there without their words
+    import('./log/terminal.js').then(() => this.view.refresh(), () => {});
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
@@ -182,12 +183,7 @@ export class LivetaskLog extends HTMLElement {
 
   /** Search the whole log and show the first match. @param {string} text '' ends it @param {{ cased?: boolean, regex?: boolean }} [how] */
   async search(text, { cased = false, regex = false } = {}) {
-    const extras = await this.tools();
-    if (!extras) return;
-    extras.tools.input.value = text;
-    extras.tools.cased.setAttribute('aria-pressed', String(cased));
-    extras.tools.regex.setAttribute('aria-pressed', String(regex));
-    extras.ask();
+    (await this.tools())?.lookFor(text, cased, regex);
   }
 
   /** Show the next error, or the one before. @param {1 | -1} [way] @returns {Promise<boolean>} whether there is one */
@@ -313,11 +309,11 @@ export class LivetaskLog extends HTMLElement {
   itemAt(row) {
     const at = this.feed.rows.at(row);
     if (at === null) return null;
-    if (at === 'end') return { kind: 'end', text: endText(this.feed), tone: toneOf(String(this.feed.ending?.how)) };
-    if ('gap' in at) return { kind: 'gap', text: gapText(at.gap), tone: at.gap.reason };
+    if (at === 'end') return { kind: 'end', ...terminal?.endOf(this.feed) };
+    if ('gap' in at) return { kind: 'gap', text: terminal?.gapText(at.gap), tone: at.gap.reason };
     const line = this.feed.line(at.line);
     if (!line) return { kind: 'wait', number: at.line, text: '…' };
-    const time = this.hasAttribute('times') ? clock(this.feed.times.of(at.line)) || ' ' : '';
+    const time = this.hasAttribute('times') ? terminal?.clock(this.feed.times.of(at.line)) || ' ' : '';
     /** @type {Item} */
     const item = { kind: 'line', number: at.line, line, time };
     return this.extras?.dressed(item) ?? item;

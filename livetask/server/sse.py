@@ -1,9 +1,9 @@
 """Logs that go on while the task runs: server-sent events, long polls, and a file that grows.
 
 Server-sent events: ``id`` is the cursor after the event, so that a client that comes back with Last-Event-ID goes on
-exactly; ``event`` is output, gap, end, run, reset, caught_up, store or bye. The data of ``output`` is the text itself,
-of the others JSON. A line of data cannot hold a carriage return, which is shown as U+240D; ``encoding=base64`` gives
-the bytes as they are.
+exactly; that of an end, unless the run is lost and may turn out to live, has END_TOLD behind it. ``event`` is output,
+gap, end, run, reset, caught_up, store or bye. The data of ``output`` is the text itself, of the others JSON. A line of
+data cannot hold a carriage return, which is shown as U+240D; ``encoding=base64`` gives the bytes as they are.
 
 Asked for run ``last``, a client follows the task: later runs come after this one, until the task has ended. Asked for a
 run by its ordinal, it is told of that one only. What a client does not read stays with the hub's window.
@@ -34,7 +34,7 @@ from livetask.server.follow import Following
 from livetask.server.hub import Hub
 from livetask.server.log_api import LogApi, LogReader, asked_by, check_kept, offset_of, started
 from livetask.server.log_text import EscapesRemoved, gap_line, notice
-from livetask.server.stream_events import StreamEvents
+from livetask.server.stream_events import END_TOLD, StreamEvents
 from livetask.server.subscription import Wish
 from livetask.server.tasks import Run, Task
 from livetask.server.wire import event_json, text_of_output
@@ -45,22 +45,28 @@ _CURSOR_S = 20
 
 @dataclass(frozen=True, slots=True)
 class Whence:
-    """Where a client begins to follow. ``run``: the run it begins in, None if there is none yet."""
+    """Where a client begins to follow. ``run``: the run it begins in, None if there is none yet.
+
+    ``end_told``: it has been told how that one has ended.
+    """
 
     task: Task
     run: Run | None
     begin: str | Cursor
     wish: Wish
+    end_told: bool = False
+
+    @property
+    def ended_nonce(self) -> str | None:
+        """Of the run whose end it has been told."""
+        return self.run.nonce if self.run is not None and self.end_told else None
 
     @property
     def is_over(self) -> bool:
-        """The client has all there will be. What is lost may yet turn out to live."""
-        run = self.run
-        if run is None or run.how is None or self.begin != run.cursor(run.end):
+        """The client has been told all there will be."""
+        if not self.end_told or self.run is None or self.begin != self.run.cursor(self.run.end):
             return False
-        if run.how == "LOST" and self.task.state == "LOST":
-            return False
-        return self.wish.run is not None or (self.task.has_ended and run is self.task.runs[-1])
+        return self.wish.run is not None or (self.task.has_ended and self.run is self.task.runs[-1])
 
 
 @dataclass(slots=True)
@@ -133,7 +139,7 @@ class LiveLog:
         """
         binary = _in_base64(request)
         whence = await self._whence(request, binary, request.headers.get("Last-Event-ID"))
-        if whence.is_over and "Last-Event-ID" in request.headers:
+        if whence.is_over:
             return web.Response(status=204)
         response = web.StreamResponse(headers=_SSE_HEADERS)
         task_id = whence.task.task_id
@@ -141,13 +147,13 @@ class LiveLog:
             await response.prepare(request)
             if request.method != "HEAD":
                 await response.write(f"retry: {_RETRY_MS}\n\n".encode())
-                await self._told(request, response, task_id, whence.wish, events)
+                await self._told(request, response, whence, events)
         return response
 
     async def _told(
-        self, request: web.Request, response: web.StreamResponse, task_id: str, wish: Wish, events: Following
+        self, request: web.Request, response: web.StreamResponse, whence: Whence, events: Following
     ) -> None:
-        state = self._hub.store_state
+        task_id, wish, state = whence.task.task_id, whence.wish, self._hub.store_state
         with self._followed():
             try:
                 async for event in self._beating(events):
@@ -157,6 +163,8 @@ class LiveLog:
                     if event is None:
                         await response.write(b": waiting\n\n")
                         continue
+                    if isinstance(event, Ended) and event.run.nonce == whence.ended_nonce:
+                        continue  # it was told, and waits for the next run
                     self.delivered.add(event)
                     await response.write(_sse_of(task_id, event, wish.binary))
                     stays = isinstance(event, Ended) and event.run.how == "LOST" and "Last-Event-ID" in request.headers
@@ -173,9 +181,10 @@ class LiveLog:
         """``?offset=&live=sse``: the events of the durable streams' protocol, until the run has ended."""
         binary = _in_base64(request)
         asked = await asked_by(self._reader, request)
-        position = offset_of(request, asked, request.headers.get("Last-Event-ID"))
+        last_id, end_told = _end_told(request.headers.get("Last-Event-ID"))
+        position = offset_of(request, asked, last_id)
         check_kept(asked, position)
-        if "Last-Event-ID" in request.headers and position == asked.run.end and asked.run.how not in (None, "LOST"):
+        if end_told and position == asked.run.end:
             return web.Response(status=204)  # a browser, which would come again and again, then stays away
         made = StreamEvents(base64=binary, cursor=_poll_cursor(request))
         response = web.StreamResponse(headers=_SSE_HEADERS | ({_ENCODING: "base64"} if binary else {}))
@@ -280,9 +289,10 @@ class LiveLog:
             return Whence(task, None, "start", Wish(binary=binary))
         asked = await self._reader.asked(task_id, run)
         wish = Wish(binary=binary, run=None if asked.latest else asked.run.run)
-        if last_event_id:
-            cursor = Cursor.parse(last_event_id)
-            return Whence(asked.task, asked.task.run(cursor.run), cursor, wish)
+        last_id, end_told = _end_told(last_event_id)
+        if last_id:
+            cursor = Cursor.parse(last_id)
+            return Whence(asked.task, asked.task.run(cursor.run), cursor, wish, end_told)
         offset = request.query.get("from", "-1")
         begin = asked.cursor(START if offset == "-1" else offset_of(request, asked, offset))
         return Whence(asked.task, asked.run, begin, wish)
@@ -323,6 +333,11 @@ def _why_over(request: web.Request) -> dict[str, str]:
     return {"reason": "the server stops"} if loss is None else {"reason": loss.reason, "code": loss.code}
 
 
+def _end_told(last_id: str | None) -> tuple[str | None, bool]:
+    """The cursor in the id of an event, and whether the end of its run was told by it."""
+    return (last_id.removesuffix(END_TOLD), last_id.endswith(END_TOLD)) if last_id else (None, False)
+
+
 def _sse_of(task_id: str, event: Event, binary: bool) -> bytes:
     if isinstance(event, Output):
         if binary:
@@ -331,6 +346,8 @@ def _sse_of(task_id: str, event: Event, binary: bool) -> bytes:
         return _sse("output", text, event.cursor)
     name, data = event_json(task_id, event)
     cursor = data.get("cursor") if isinstance(event, Missing | Ended | CaughtUp | Reset) else None
+    if isinstance(event, Ended) and event.run.how != "LOST":
+        cursor = f"{cursor}{END_TOLD}"
     return _sse(name, json.dumps(data), cursor)
 
 

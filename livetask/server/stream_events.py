@@ -3,7 +3,8 @@
 ``data`` holds output; the ``control`` that follows each says where the client stands: ``streamNextOffset``,
 ``streamCursor`` (for caches between), ``upToDate`` and ``streamClosed`` once they are true. What cannot be delivered is
 a ``control`` of its own with ``streamGap``, as ``<from> <to> <reason>``; clients of the protocol pass over the field;
-its offset stands after the gap. The ``id`` of a control is the cursor, so that a browser goes on by itself.
+its offset stands after the gap. The ``id`` of a control is the cursor, so that a browser goes on by itself; that of the
+last one has END_TOLD behind it, for a client that was cut before it stands at the same place.
 
 A carriage return cannot stand in the data of an event and is shown as U+240D; ``encoding=base64`` gives the bytes.
 
@@ -19,6 +20,9 @@ from collections.abc import Iterator
 from livetask.position import Cursor
 from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset
 from livetask.server.wire import text_of_output
+
+END_TOLD = ".end"
+"""What follows the cursor in an event's id once the client has been told how the run has ended, for good."""
 
 
 class StreamEvents:
@@ -63,7 +67,8 @@ class StreamEvents:
         told: dict[str, object] = {"streamNextOffset": cursor.offset}
         if "streamClosed" not in more:
             told["streamCursor"] = self._cursor
-        return _event("control", json.dumps(told | more, separators=(",", ":")), cursor.offset)
+        event_id = cursor.offset + (END_TOLD if "streamClosed" in more else "")
+        return _event("control", json.dumps(told | more, separators=(",", ":")), event_id)
 
     def _data(self, data: bytes) -> str:
         if self._base64:

@@ -109,6 +109,15 @@ export class Extras {
     event.preventDefault();
   }
 
+  /** @param {string} text @param {boolean} cased @param {boolean} regex */
+  lookFor(text, cased, regex) {
+    const { tools } = this;
+    tools.input.value = text;
+    tools.cased.setAttribute('aria-pressed', String(cased));
+    tools.regex.setAttribute('aria-pressed', String(regex));
+    this.ask();
+  }
+
   openSearch() {
     this.tools.input.focus();
     this.tools.input.select();

@@ -173,12 +173,13 @@ export class Feed {
 
   /** Whether an event is about the run that is shown; the first one of a task that waited decides which that is. @param {Message} message */
   concerns(message) {
-    if (this.run === null) this.turnTo(Number(message.run));
-    if (message.run === this.run) return true;
-    if (this.pinned !== null || Number(message.run) < Number(this.run)) return false;
-    if (this.following) this.turnTo(Number(message.run));
-    else this.offered = Number(message.run);
-    return this.run === message.run;
+    const run = Number(message.run);
+    if (this.run === null) this.turnTo(run);
+    if (this.run === run) return true;
+    if (this.pinned !== null || run < Number(this.run)) return false;
+    if (this.following) this.turnTo(run);
+    else this.offered = run;
+    return this.run === run;
   }
 
   /** @param {number} run */
@@ -231,8 +232,10 @@ export class Feed {
     const to = cursorOf(message.cursor);
     if (!from || !to || to.byte <= this.at.byte || (this.cursor === null && this.asked)) return null;
     if (from.byte > this.at.byte && this.mode === 'all') return this.again();
-    this.note({ from, to: { line: to.line, byte: to.byte }, reason: String(message.reason), bare: this.lines.tail.text === '' });
-    this.journal.missed(from, to, String(message.reason));
+    const end = { line: to.line, byte: to.byte };
+    const reason = String(message.reason);
+    this.note({ from, to: end, reason, bare: this.lines.tail.text === '' });
+    this.journal.missed(from, end, reason);
     this.decoder = null;
     this.lines.breakOff(to.line);
     this.fresh ||= to.line > from.line;

@@ -1,7 +1,7 @@
 // What a feed has been given, in figures: how often it asked, what was delivered without a break, and whether it is
 // what the task wrote. For people who want proof, and for tests. Pure.
 
-import { crc32 } from './crc.js';
+import { terminal } from './ansi.js';
 
 /** @typedef {import('./places.js').Position} Position */
 
@@ -37,12 +37,14 @@ export class Journal {
   took(from, to, bytes) {
     this.pieces++;
     this.bytes += to.byte - from.byte;
-    if (bytes && this.whole) this.crc = crc32(bytes, this.crc);
+    // bytes are taken over when what knows the checksum has come; without it nothing can be told
+    if (bytes && terminal) this.crc = terminal.crc32(bytes, this.crc);
+    else this.whole = false;
   }
 
   /** @param {Position} from @param {Position} to @param {string} reason */
   missed(from, to, reason) {
-    this.gaps.push({ from: { line: from.line, byte: from.byte }, to: { line: to.line, byte: to.byte }, reason });
+    this.gaps.push({ from, to, reason });
   }
 
   /** @param {Record<string, any>} end */

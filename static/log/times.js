@@ -30,10 +30,3 @@ export class Times {
     return this.at[this.place(line)] ?? 0;
   }
 }
-
-/** @param {number} atMs @returns {string} hours to milliseconds, on this machine's clock */
-export function clock(atMs) {
-  if (!atMs) return '';
-  const at = new Date(atMs);
-  return `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
-}

@@ -5,7 +5,7 @@
 // rows, whose heights are not known) small movements are counted in pixels of rows, and large ones are a share of
 // the whole. Only this file touches rows. It knows nothing of the network.
 
-import { resolved } from './ansi.js';
+import { resolved, terminal } from './ansi.js';
 import { make } from './frame.js';
 import { paint } from './paint.js';
 import { PLAIN } from './style.js';
@@ -93,18 +93,23 @@ export class View extends EventTarget {
     return this.source.count();
   }
 
+  /** Long lines are wrapped, as soon as what lays them out has come. */
+  get wraps() {
+    return this.wrap && terminal !== null;
+  }
+
   /** How many rows fit, as a float. */
   get fits() {
     return this.height / this.rowPx;
   }
 
   get greatestTop() {
-    return this.wrap ? Math.max(0, this.count - 1) : Math.max(0, this.count - this.fits);
+    return this.wraps ? Math.max(0, this.count - 1) : Math.max(0, this.count - this.fits);
   }
 
   get spacePx() {
     const whole = this.count * this.rowPx;
-    return Math.min(MOST_PX, this.wrap && this.overflows ? Math.max(whole, this.height * 2) : whole);
+    return Math.min(MOST_PX, this.wraps && this.overflows ? Math.max(whole, this.height * 2) : whole);
   }
 
   get greatestPx() {
@@ -113,7 +118,7 @@ export class View extends EventTarget {
 
   /** One pixel of the scroll bar is one pixel of rows. */
   get exact() {
-    return !this.wrap && this.count * this.rowPx <= MOST_PX;
+    return !this.wraps && this.count * this.rowPx <= MOST_PX;
   }
 
   get topPx() {
@@ -153,7 +158,7 @@ export class View extends EventTarget {
 
   /** @param {number} row */
   heightOf(row) {
-    if (!this.wrap || !this.rows.length) return this.rowPx;
+    if (!this.wraps || !this.rows.length) return this.rowPx;
     const held = this.rows[row % this.rows.length];
     return (held?.key && held.index === row && held.element.offsetHeight) || this.rowPx;
   }
@@ -197,8 +202,6 @@ export class View extends EventTarget {
   setWrap(on) {
     this.wrap = on;
     this.top = Math.floor(this.top);
-    this.scroller.classList.toggle('wraps', on);
-    for (const row of this.rows) row.key = '';
     this.refresh();
   }
 
@@ -238,7 +241,8 @@ export class View extends EventTarget {
     this.until = performance.now() + FRAME_MS;
     if (this.following) this.top = this.greatestTop;
     this.top = Math.min(this.top, this.greatestTop);
-    if (this.wrap) this.layOutWrapped();
+    this.scroller.classList.toggle('wraps', this.wraps);
+    if (terminal && this.wraps) terminal.layOutWrapped(this);
     else this.layOut();
     this.align();
     this.dispatchEvent(new Event('drawn'));
@@ -259,40 +263,6 @@ export class View extends EventTarget {
     for (let i = 0; i < this.rows.length; i++) this.place(first + i, (i - part) * this.rowPx);
   }
 
-  /** Rows of their natural heights: downwards from the top row, or upwards from the last one when they end above. */
-  layOutWrapped() {
-    const count = this.count;
-    const most = this.rows.length;
-    let first = this.following ? Math.max(0, count - most) : Math.floor(this.top);
-    this.fill(first, first + most);
-    let heights = this.heights(first, Math.min(count, first + most));
-    let y = -(this.top - Math.floor(this.top)) * (heights[0] ?? this.rowPx);
-    const below = (/** @type {number} */ from) => heights.reduce((sum, px) => sum + px, from);
-    const ends = this.following || (first + heights.length >= count && below(y) <= this.height);
-    if (ends && !this.following && first > 0) {
-      first = Math.max(0, count - most);
-      this.fill(first, first + most);
-      heights = this.heights(first, count);
-    }
-    this.overflows = below(0) > this.height || first > 0;
-    if (ends) y = this.overflows ? this.height - below(0) : 0;
-    this.atEnd = ends;
-    let at = y;
-    heights.forEach((px, i) => {
-      if (ends && at <= 0 && at + px > 0) this.top = first + i + -at / px;
-      this.place(first + i, at);
-      at += px;
-    });
-    for (let i = heights.length; i < most; i++) this.place(first + i, at);
-  }
-
-  /** @param {number} from @param {number} to */
-  heights(from, to) {
-    const heights = [];
-    for (let row = from; row < to; row++) heights.push(this.rows[row % this.rows.length]?.element.offsetHeight ?? 0);
-    return heights;
-  }
-
   /** Paint the rows, as far as the time of a frame reaches; the rest is hidden and painted in the next. @param {number} from @param {number} to */
   fill(from, to) {
     let [low, high] = [-1, -1];
@@ -301,13 +271,13 @@ export class View extends EventTarget {
       const item = this.source.item(i);
       if (item?.kind === 'wait') [low, high] = [low < 0 ? i : low, i];
       const marked = item !== null && this.source.marked(item);
-      const key = item && `${i} ${keyOf(item)} ${marked}`;
+      const key = item && `${i} ${keyOf(item)} ${marked} ${this.wraps}`;
       if (key && row.key === key && row.item?.line === item.line) continue;
       const late = performance.now() >= this.until;
       row.index = i;
       row.item = late ? null : item;
       row.key = (!late && key) || '';
-      if (row.item) show(row, row.item, marked, this.wrap);
+      if (row.item) show(row, row.item, marked, this.wraps);
       else row.element.className = 'row away';
       if (item && late) this.refresh();
     }

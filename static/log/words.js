@@ -1,6 +1,6 @@
-// What the log says in words: how a run ended, what a gap is, how it stands with the connection. Pure.
+// What the log says in words: how a run ended, what a gap is, when a line was printed. Pure.
 
-import { number, plural, size } from './places.js';
+import { plural, size } from './places.js';
 
 /** @typedef {Record<string, any>} Message */
 
@@ -27,7 +27,7 @@ const WHY = {
 };
 
 /** How a run ended: 'ok', 'bad' or 'neutral'. @param {string} how */
-export function toneOf(how) {
+function toneOf(how) {
   if (how === 'SUCCESS') return 'ok';
   return how === 'FAILURE' || how === 'KILLED' || how === 'LOST' ? 'bad' : 'neutral';
 }
@@ -61,28 +61,18 @@ export function gapText(gap) {
   return `${what} ${lines === 1 ? 'is' : 'are'} ${WHY[gap.reason] ?? WHY.lost}`;
 }
 
-/** @param {import('./feed.js').Feed} feed */
-export function endText(feed) {
+/** What the last row says, and how it is to look. @param {import('./feed.js').Feed} feed */
+export function endOf(feed) {
   const { how = '', detail = null, bytes = 0 } = feed.ending ?? {};
   const parts = [fate(how, detail), bytes ? size(bytes) : 'no output'];
   if (feed.journal.verified === true) parts.push('checksum matches');
   if (feed.journal.verified === false) parts.push('checksum does not match');
-  return parts.join(' · ');
+  return { text: parts.join(' · '), tone: toneOf(how) };
 }
 
-/**
- * @param {import('./feed.js').Feed} feed
- * @param {import('./client.js').Client} client
- * @returns {[string, string]} a word for styles, and the text
- */
-export function linkText(feed, client) {
-  if (feed.state === 'refused') return ['refused', feed.refusal];
-  if (client.link === 'reconnecting') return ['reconnecting', `reconnecting from line ${number(feed.end.line)}`];
-  if (client.link === 'refused') return ['refused', 'your login is over: log in again'];
-  if (client.link === 'connecting') return ['connecting', 'connecting'];
-  if (feed.state === 'ended') return ['ended', 'ended'];
-  if (client.store === 'unreachable') return ['unreachable', 'store unreachable'];
-  if (feed.state === 'waiting') return ['waiting', feed.task ? 'waiting for it to begin' : 'waiting to hear of this task'];
-  if (feed.behind) return ['behind', `live, ${size(feed.behind)} behind`];
-  return ['live', 'live'];
+/** @param {number} atMs @returns {string} hours to milliseconds, on this machine's clock */
+export function clock(atMs) {
+  if (!atMs) return '';
+  const at = new Date(atMs);
+  return `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
 }

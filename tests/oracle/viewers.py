@@ -224,8 +224,10 @@ class SseViewer(Viewer):
 
     name = "sse"
 
+    _last_id = ""
+
     async def _once(self) -> None:
-        headers = {"Last-Event-ID": str(self._cursor)} if self._cursor else {}
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
         address = f"{self.url}/api/tasks/{self.task_id}/runs/last/log"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -238,6 +240,7 @@ class SseViewer(Viewer):
                     return
                 async for cursor, event, data in _events_of(answer):
                     self._heard(cursor, event, data)
+                    self._last_id = cursor or self._last_id
                 if self.record.ends and self._is_over:
                     self.done.set()
 

@@ -95,7 +95,7 @@ async def test_a_task_is_tailed_from_its_start_to_its_end(client: Client, writer
     assert text_of(events) == writer.all.decode()
     end = events[-1]
     assert (end.name, end.json["how"], end.json["last"], end.json["bytes"]) == ("end", "SUCCESS", True, len(writer.all))
-    assert end.last_id == f"1.abcdefghijkl.{writer.at}"
+    assert end.last_id == f"1.abcdefghijkl.{writer.at}.end"
 
 
 _seen: dict[int, bytes] = {}
@@ -191,7 +191,7 @@ async def test_the_last_run_leads_to_later_ones_and_an_ordinal_to_none(
         events = sent((await asyncio.wait_for(following.content.read(), 10)).decode())
     assert text_of(events) == "first\nsecond\n"
     assert [event.json["run"] for event in events if event.name == "end"] == [1, 2]
-    assert Cursor.parse(events[-1].last_id).run == 2
+    assert Cursor.parse(str(events[-1].last_id).removesuffix(".end")).run == 2
 
 
 async def test_a_client_that_was_told_of_a_lost_run_comes_back_and_sees_it_live(
@@ -210,6 +210,25 @@ async def test_a_client_that_was_told_of_a_lost_run_comes_back_and_sees_it_live(
     assert [event.json["how"] for event in events if event.name == "end"] == ["LOST", "SUCCESS"]
     async with client.get(url_of(task_id), headers={"Last-Event-ID": str(events[-1].last_id)}) as answer:
         assert answer.status == 204
+
+
+async def test_who_was_cut_off_between_the_output_and_the_end_is_told_the_end_once(
+    client: Client, store: Redis, writer: Writer, task_id: str
+) -> None:
+    writer.write(b"all of it\n").finish("RETRY")
+    for query, name in (("", "end"), ("&offset=-1", "control")):
+        first = url_of(task_id, query, run="1")
+        async with client.get(first, headers={"Last-Event-ID": f"1.abcdefghijkl.{writer.at}"}) as answer:
+            assert answer.status == 200
+            events = [event for event in sent(await answer.text()) if event.name == name]
+        assert [str(event.last_id).endswith(".end") for event in events].count(True) == 1
+        async with client.get(first, headers={"Last-Event-ID": str(events[-1].last_id)}) as answer:
+            assert answer.status == 204
+    async with client.get(url_of(task_id), headers={"Last-Event-ID": f"1.abcdefghijkl.{writer.at}.end"}) as answer:
+        Writer(store.url, task_id, nonce="bbbbbbbbbbbb").begin().write(b"again\n").finish()
+        events = sent((await asyncio.wait_for(_all(answer), 10)).decode())
+    assert [event.json["run"] for event in events if event.name == "end"] == [2]
+    assert text_of(events) == "again\n"
 
 
 async def test_a_silent_connection_is_kept_alive(client: Client, writer: Writer, task_id: str) -> None:
