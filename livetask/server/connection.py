@@ -22,12 +22,13 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from engineio import exceptions, packet
+from engineio import exceptions, packet, payload
 from engineio.async_socket import AsyncSocket
 
 from livetask.errors import TooLarge
 from livetask.server.frames import BINARY, TEXT, answer_text, frame, packed_answer
 from livetask.server.link import Link, Switched, switch
+from livetask.server.outbox import Outbox
 from livetask.server.wire import error_json
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
         self.sid = sid
         self.connected = self.upgrading = self.upgraded = self.closing = self.closed = False
         self.session = None
-        self.queue: asyncio.Queue[Any] | None = server.create_queue() if polls else None
+        self.queue = Outbox() if polls else None
         self.link: Link | None = None
         self.pinged_s: float | None = None
         self.heard: Callable[[str], bool] | None = None
@@ -98,6 +99,37 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
             waiting = self.queue.get_nowait()
             if waiting is not None and waiting.packet_type != packet.NOOP:
                 self._put(waiting)
+
+    # ---- polls
+
+    async def poll(self, name: str = "") -> list[packet.Packet]:
+        """What a poll is given; see Outbox. Raises QueueEmpty when nothing has come in a long time."""
+        assert self.queue is not None
+        try:
+            return await self.queue.poll(name, self.server.ping_interval + self.server.ping_timeout)
+        except TimeoutError:
+            raise exceptions.QueueEmpty from None
+
+    async def handle_get_request(self, environ: dict[str, Any]) -> Any:
+        """A poll, or the wish to change to a WebSocket."""
+        if "HTTP_UPGRADE" in environ or self.upgrading or self.upgraded:
+            return await super().handle_get_request(environ)
+        try:
+            return await self.poll(_name(environ))
+        except exceptions.QueueEmpty:
+            await self.close(wait=False, reason=self.server.reason.TRANSPORT_ERROR)
+            raise
+
+    async def handle_post_request(self, environ: dict[str, Any]) -> None:
+        """Packets of a client that polls. Raises ContentTooLongError."""
+        length = int(environ.get("CONTENT_LENGTH", "0"))
+        if length > self.server.max_http_buffer_size:
+            raise exceptions.ContentTooLongError
+        body = (await environ["wsgi.input"].readexactly(length)).decode("utf-8")
+        assert self.queue is not None
+        if self.queue.is_new(_name(environ)):
+            for pkt in payload.Payload(encoded_payload=body).packets:
+                await self.receive(pkt)
 
     # ---- to the client
 
@@ -255,6 +287,12 @@ class _Probe:
     def lost(self) -> None:
         """See Holder."""
         self._connection.upgrading = False
+
+
+def _name(environ: dict[str, Any]) -> str:
+    """What the client calls this request, and calls it again when it is repeated."""
+    name: str = environ["aiohttp.request"].query.get("t", "")
+    return name[:64]
 
 
 def _packed_id(data: bytes) -> int | None:

@@ -167,7 +167,7 @@ export class Feed {
     else if (event === 'gap') return this.gap(message);
     else if (event === 'grown') this.grown(message);
     else if (event === 'reset') this.reset(Number(message.run), message.cursor);
-    else if (event === 'end') this.ended(message);
+    else if (event === 'end') return this.ended(message);
     return null;
   }
 
@@ -265,9 +265,10 @@ export class Feed {
     this.learn();
   }
 
-  /** @param {Message} message */
+  /** @param {Message} message @returns {'again' | null} */
   ended(message) {
     const to = cursorOf(message.cursor);
+    if (to && to.byte > this.at.byte && this.mode === 'all') return this.again();
     if (to) this.growTo(to);
     if (this.decoder) this.lines.append(this.decoder.decode());
     this.decoder = null;
@@ -275,6 +276,7 @@ export class Feed {
     this.state = 'ended';
     this.journal.ended(message);
     this.rebuild();
+    return null;
   }
 
   /** A server that knows of more than has come for a whole heartbeat is asked again. @param {unknown} end */

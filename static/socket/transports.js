@@ -42,10 +42,12 @@ export function byPolling(address, holder) {
   let url = `${address}&transport=polling`;
   let mostBytes = 0;
   let posting = false;
+  let asks = 0;
 
   /** @param {RequestInit} [how] */
   const ask = async (how) => {
-    const answer = await fetch(url, { cache: 'no-store', signal: ends.signal, ...how });
+    // a browser repeats a request whose connection was cut, and the server knows it by its name
+    const answer = await fetch(`${url}&t=${asks++}`, { cache: 'no-store', signal: ends.signal, ...how });
     if (!answer.ok) throw new Error(answer.statusText);
     return answer.text();
   };

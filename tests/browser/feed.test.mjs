@@ -155,6 +155,16 @@ test('in mode all every byte counts: the checksum proves it', () => {
   assert.equal(feed.journal.verified, true);
 });
 
+test('an end that comes before the last of the text is not taken over: both are asked for', () => {
+  const feed = begun('all');
+  const end = { task_id: 't', run: 1, cursor: cursor('2-5'), how: 'SUCCESS', bytes: 5, crc: '00000001' };
+  assert.equal(feed.received('end', end), 'again');
+  assert.equal(feed.state, 'live');
+  feed.received('output', { task_id: 't', run: 1, from: '1-0', cursor: cursor('2-5'), data: new TextEncoder().encode('text\n').buffer });
+  assert.equal(feed.received('end', end), null);
+  assert.equal(feed.state, 'ended');
+});
+
 test('a checksum of something else is seen', () => {
   const feed = begun('all');
   const data = new TextEncoder().encode('text\n').buffer;

@@ -321,7 +321,8 @@ async function polling() {
   requests[0].answer(OPENING);
   await turns();
   assert.equal(requests[1].body, '40');
-  assert.equal(requests[1].url.search, '?EIO=4&transport=polling&sid=e1');
+  assert.equal(requests[1].url.search, '?EIO=4&transport=polling&sid=e1&t=1');
+  assert.equal(new Set(requests.map(({ url }) => url.searchParams.get('t'))).size, requests.length, 'each has a name of its own');
   requests[1].answer('ok');
   requests[2].answer('40{"sid":"s1"}');
   await turns();
