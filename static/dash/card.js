@@ -119,7 +119,7 @@ export class Card {
     if (event === 'task') return;
     const next = this.tail.received(event, message);
     if (next === 'again') this.client.subscribe(this.task.id, this.follower);
-    if (event === 'end' && message.last) this.leave();
+    if (event === 'end' && message.last && this.tail.state === 'ended') this.leave();
     this.touch();
   }
 

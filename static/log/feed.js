@@ -268,6 +268,7 @@ export class Feed {
   /** @param {Message} message @returns {'again' | null} */
   ended(message) {
     const to = cursorOf(message.cursor);
+    if (this.cursor === null && this.asked) return null;
     if (to && to.byte > this.at.byte && this.mode === 'all') return this.again();
     if (to) this.growTo(to);
     if (this.decoder) this.lines.append(this.decoder.decode());

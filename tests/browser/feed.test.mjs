@@ -165,6 +165,17 @@ test('an end that comes before the last of the text is not taken over: both are 
   assert.equal(feed.state, 'ended');
 });
 
+test('an end that an earlier subscription still had under way is not taken over', () => {
+  const feed = new Feed({ taskId: 't', run: null, mode: 'screen' });
+  feed.request();
+  feed.received('end', { task_id: 't', run: 1, cursor: cursor('2-5'), how: 'SUCCESS', bytes: 5, last: true });
+  assert.equal(feed.state, 'live');
+  feed.answered({ ok: true, run: 1, cursor: cursor('1-0'), task: { id: 't', runs: [{ run: 1, first: '1-0', first_why: '', end: '2-5', how: 'SUCCESS' }] } });
+  say(feed, '1-0', 'text\n');
+  feed.received('end', { task_id: 't', run: 1, cursor: cursor('2-5'), how: 'SUCCESS', bytes: 5, last: true });
+  assert.deepEqual([feed.state, texts(feed)], ['ended', ['text']]);
+});
+
 test('a checksum of something else is seen', () => {
   const feed = begun('all');
   const data = new TextEncoder().encode('text\n').buffer;
