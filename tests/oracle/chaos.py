@@ -116,10 +116,17 @@ class Chaos:
         finally:
             self.breaker.running.discard(task_id)
         is_gone = any(late) and not await house.in_thread(self._is_stored, task_id)
+        if any(late) and not is_gone:
+            stored = await house.in_thread(self._stored, task_id)
+            print(f"late {task_id}: {stored[:3000]}", flush=True)
         self._judge(task_id, viewers, [error for error in late if error is not None], is_gone)
 
     def _is_stored(self, task_id: str) -> bool:
         return bool(self.house.store.do("EXISTS", Keys("livetask").task(task_id)))
+
+    def _stored(self, task_id: str) -> str:
+        """What Redis holds of a task, for people to see why nobody was told of its end."""
+        return str(self.house.store.do("HGETALL", Keys("livetask").task(task_id)))
 
     def _judge(self, task_id: str, viewers: list[Viewer], late: list[BaseException], is_gone: bool) -> None:
         """Judge what the viewers of a task were given. ``is_gone``: Redis was emptied when its spool was gone too."""

@@ -64,9 +64,9 @@ class Viewer:
         waiting.cancel()
         if self._task.done() and not self.done.is_set():
             self._task.result()
-        at = self._cursor
+        at, ends = self._cursor, [end.how for end in self.record.ends]
         assert self.done.is_set(), (
-            f"{self.name}: not done within {within_s:g} s, stands at {at}, {self.connects} connects"
+            f"{self.name}: not done within {within_s:g} s, stands at {at}, told of {ends}, {self.connects} connects"
         )
 
     async def _follow(self) -> None:
