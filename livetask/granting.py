@@ -165,6 +165,7 @@ def remove_user(ctx: click.Context, name: str, **place: str | None) -> None:
 def _do(ctx: click.Context, place: dict[str, str | None], do: Do) -> None:
     """Run a command on the Redis that is meant; what livetask refuses becomes a line on stderr. Ends by SystemExit."""
     from livetask import cli
+    from livetask.server.access.caller import ROLES
 
     try:
         url, prefix, auth = cli.redis_place(getattr(ctx.obj, "app", None), **place)
@@ -173,7 +174,7 @@ def _do(ctx: click.Context, place: dict[str, str | None], do: Do) -> None:
         print(f"livetask: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingInvalid) else 1)
     role = ctx.params.get("role")
-    if role not in (None, "viewer", "operator", "admin"):
+    if role is not None and role not in ROLES:
         _say(f"{role} is no built-in role: it may nothing but what the setting rights says of 'role:{role}'")
     if not auth and ctx.info_name == "new":
         _say("nobody is asked yet: a server started with --auth required (LIVETASK_AUTH=required) will ask")

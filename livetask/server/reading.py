@@ -113,7 +113,7 @@ class Reading:
         coming = self._coming.get((place.task_id, place.cursor))
         if coming is not None:
             await coming[1].wait()
-        found = self._left.take(place)
+        found = self._left.take(place.task_id, place.cursor)
         if found is None:
             return None
         known = follower.feed.ends.get(place.cursor.run)
@@ -171,7 +171,7 @@ class Left:
         size_bytes = min(found.next.byte - cursor.position.byte, found.read_bytes)
         if size_bytes < _LEAST_BYTES:
             return
-        self.take_at(task_id, cursor)
+        self.take(task_id, cursor)
         self._kept[task_id, cursor] = found, size_bytes
         self._size_bytes += size_bytes
         while self._size_bytes > self._most_bytes:
@@ -179,12 +179,8 @@ class Left:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._keep_s, self._forget)
 
-    def take(self, place: Place) -> Slice | None:
+    def take(self, task_id: str, cursor: Cursor) -> Slice | None:
         """What is left for who stands there."""
-        return self.take_at(place.task_id, place.cursor)
-
-    def take_at(self, task_id: str, cursor: Cursor) -> Slice | None:
-        """The same."""
         found, size_bytes = self._kept.pop((task_id, cursor), (None, 0))
         self._size_bytes -= size_bytes
         if found is None:

@@ -75,7 +75,7 @@ class Arrivals:
         while len(self.delays_s) < lines:
             if time.monotonic() > until:
                 raise TimeoutError(f"{len(self.delays_s)} of {lines} lines came within {_WITHIN_S:.0f} s")
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
 
 
 def delays_s(store: Valkey, home: Path, rate_hz: float, flush_ms: int, seconds: float) -> list[float]:
@@ -107,7 +107,7 @@ def _print(streams: list[SpoolText], rate_hz: float, seconds: float) -> int:
     lines = 0
     while (due := due + random.expovariate(all_hz)) < began + seconds:
         if (left := due - time.monotonic()) > 0:
-            time.sleep(left)
+            time.sleep(left)  # until the line is due
         print(f"{time.monotonic():020.9f} step {lines} of many", file=random.choice(streams))
         lines += 1
     return lines

@@ -31,7 +31,7 @@ from livetask.keys import BUCKETS
 from livetask.worker.spool import RunSpool
 from tests.bench.processes import Valkey, cpu_s, python, started, valkey
 from tests.bench.shippers import House, house, shipper
-from tests.bench.stalled import LINE, Viewer, delays_ms, filled
+from tests.bench.stalled import LINE, Viewer, delays_ms, filled, meanwhile
 from tests.real.writer import RunWriter
 
 KNOWN = (10, 100, 1_000, 10_000)
@@ -72,13 +72,10 @@ def read(viewers: Sequence[Viewer]) -> Iterator[None]:
         while not over.is_set():
             delays_ms(list(viewers), 0.2)
 
-    thread = threading.Thread(target=take)
-    thread.start()
     try:
-        yield
+        with meanwhile(take, over):
+            yield
     finally:
-        over.set()
-        thread.join()
         for viewer in viewers:
             viewer.close()
 
@@ -92,7 +89,7 @@ def line_us(pid: int, write: Callable[[], object], lines: int) -> float:
         write()
         written += lines
         due_s += FLUSH_S
-        time.sleep(max(0.0, due_s - time.monotonic()))
+        time.sleep(max(0.0, due_s - time.monotonic()))  # until the next chunk is due
     time.sleep(10 * FLUSH_S)  # what is under way arrives, and counts
     return (cpu_s(pid) - cpu) / written * 1e6
 
@@ -176,7 +173,7 @@ def _only_one_goes_on(client: redis.Redis, at: House) -> None:
     while sum(int(client.zcard(at.keys.alive(bucket))) for bucket in range(BUCKETS)) != 1:  # type: ignore[arg-type]
         if time.monotonic() > until_s:
             raise TimeoutError("the runs were not shipped within a minute")
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
 
 
 def answers_ms() -> dict[str, list[tuple[float, float]]]:

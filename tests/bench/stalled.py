@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +117,14 @@ def printing(url: str, task_id: str) -> Iterator[None]:
                 due_s += 1 / PRINTS_A_SECOND
                 over.wait(max(0.0, due_s - time.monotonic()))
 
-    thread = threading.Thread(target=write)
+    with meanwhile(write, over):
+        yield
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None], over: threading.Event) -> Iterator[None]:
+    """Have a thread ``act``, which ends soon after ``over`` is set, until the block is left."""
+    thread = threading.Thread(target=act)
     thread.start()
     try:
         yield

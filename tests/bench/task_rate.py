@@ -108,7 +108,7 @@ def _worker(tasks: int) -> Iterator[Callable[[bool], Block]]:
             at, child, main = begin.get(timeout=120)
             until, child_end, main_end = end.get(timeout=120)
             while recorded and gate.hget(Keys("livetask").task(end.id), "state") != b"SUCCESS":
-                time.sleep(0.01)
+                time.sleep(0.01)  # between two looks
             spent = (
                 *(child_end - child, main_end - main),
                 *(after - before for before, after in zip(before, (cpu_s(shipper_pid), cpu_s(store.pid)), strict=True)),
@@ -127,7 +127,7 @@ def _shipper_of(worker_pid: int) -> int:
                 parent = (item / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1]
                 if int(parent) == worker_pid and b"livetask.worker.shipper" in (item / "cmdline").read_bytes():
                     return int(item.name)
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
     raise ProcessLookupError("the worker has no shipper")
 
 

@@ -145,14 +145,14 @@ async def test_what_is_left_is_given_once_is_bounded_and_forgotten_soon() -> Non
     for cursor in at:
         left.keep("task", cursor, found)
     places = [Place("task", cursor, 1000) for cursor in at]
-    assert left.take(places[0]) is None, "it was too much"
-    again = left.take(places[1])
+    assert left.take(places[0].task_id, places[0].cursor) is None, "it was too much"
+    again = left.take(places[1].task_id, places[1].cursor)
     assert again is not None
     assert (again.start, again.next, again.read_bytes) == (at[1].position, found.next, 10_000)
-    assert left.take(places[1]) is None
-    assert left.take(places[3]) is None, "so little is not worth it"
+    assert left.take(places[1].task_id, places[1].cursor) is None
+    assert left.take(places[3].task_id, places[3].cursor) is None, "so little is not worth it"
     await until("the rest is forgotten", lambda: left._timer is None)
-    assert left.take(places[2]) is None
+    assert left.take(places[2].task_id, places[2].cursor) is None
 
 
 async def test_what_is_read_on_for_a_quick_viewer_may_fail_and_is_then_read_when_it_is_needed(

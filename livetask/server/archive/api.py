@@ -5,7 +5,7 @@ Must never know: Redis' commands, Celery, how objects lie on a shelf.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -74,8 +74,7 @@ class ArchiveApi:
             return [], None
         holds = partial(_lets_through, wanted) if wanted.terms else None
         found, more = await self._archive.snapshots(limit, before or None, holds)
-        tasks = [await self._look(snapshot.task_id) for snapshot in found]
-        return [task for task in tasks if task is not None], more
+        return await self._visible(found), more
 
     async def relatives(self, wanted: Filter, task: Task) -> list[Task]:
         """Archived tasks that the filter lets through, of a thousand that ended about when ``task`` did, or before."""
@@ -83,8 +82,12 @@ class ArchiveApi:
             return []
         before_ms = (task.ended_at_ms or task.changed_at_ms or 0) + _LATER_MS
         found, _ = await self._archive.snapshots(MOST_TASKS, before_ms, partial(_lets_through, wanted))
+        return await self._visible(found)
+
+    async def _visible(self, found: Sequence[Snapshot]) -> list[Task]:
+        """Those of them that the one who asks may see."""
         tasks = [await self._look(snapshot.task_id) for snapshot in found]
-        return [one for one in tasks if one is not None]
+        return [task for task in tasks if task is not None]
 
     async def delete_task(self, request: web.Request) -> web.Response:
         """Take away what a task that has ended printed, emitted and was called with, wherever it lies."""
