@@ -234,8 +234,8 @@ class Following:
 
     def _run_changed(self, wire: Wire) -> list[Item]:
         run = Run.parse(wire["run"])
-        if self._ended and self._ended[0] == run.nonce and run.how is None:
-            self._ended = None  # given up as lost, and taken back
+        if self._ended == (run.nonce, "LOST") and run.how is None:
+            self._ended = None  # taken back; any other end is final, also while a store that lost it is sent it again
         if self._task is not None:
             others = [other for other in self._task.runs if other.nonce != run.nonce]
             runs = tuple(sorted([*others, run], key=lambda each: each.run))
