@@ -65,7 +65,7 @@ class Shipping:
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
     0 for when Redis hears of it. ``is_finished``: Redis knows.
-    ``told_to_stop``: its task can see that it is cancelled. ``queued_at``: what is told of that with its beginning.
+    ``told_to_stop``: its task can see that it is cancelled. ``queued_at``, ``progress``: told with its beginning.
     """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms, final: int | None = None) -> None:
@@ -79,6 +79,7 @@ class Shipping:
         self.is_finished = False
         self.told_to_stop = False
         self.queued_at = ""
+        self.progress = ""
         self.ordinal: int | None = None
         self._wanted = 0
         self._terms = terms
@@ -284,6 +285,7 @@ class Shipping:
             "args": facts.args,
             "kwargs": facts.kwargs,
             "queued_at": self.queued_at,
+            "progress": self.progress,
             **self._call(),
         }
         run_fields = {"why": facts.why, "host": facts.host, "pid": str(facts.pid), "worker": facts.worker}
