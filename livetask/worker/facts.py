@@ -72,13 +72,13 @@ def run_facts(
     )
 
 
-def queued_facts(request: Any, worker: str, shown: Hiding | None) -> dict[str, str]:
-    """The fields of a task that a worker has received. ``request``: the worker's request."""
+def queued_facts(request: Any, worker: str, shown: Hiding | None, at_ms: int) -> dict[str, str]:
+    """The fields of a task that a worker has received. ``request``: the worker's. ``at_ms``: when, wall clock."""
     context = request._context
     delivery = getattr(context, "delivery_info", None) or {}
     fields = {
         "name": str(request.name),
-        "queued_at": str(now_ms()),
+        "queued_at": str(at_ms),
         "queue": str(delivery.get("routing_key") or ""),
         "worker": worker,
         "root_id": root_of(request.id, context),

@@ -130,6 +130,16 @@ def test_facts_of_task_and_run_are_noted(prefork: Worker) -> None:
     assert int(task["queued_at"]) <= int(task["1.begun_at"]) <= int(task["1.ended_at"])
 
 
+def test_a_task_that_waits_for_a_pool_process_is_stored_as_queued(prefork: Worker, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    *_, last = [prefork.send("wait_until", str(go)) for _ in range(3)]  # one more than there are pool processes
+    wait_for("the last one waits", lambda: prefork.stored.task(last).get("state") == "QUEUED")
+    go.touch()
+    task = prefork.stored.ended(last)
+    assert (task["state"], task["name"]) == ("SUCCESS", "tests.wait_until")
+    assert int(task["queued_at"]) < int(task["1.begun_at"])
+
+
 def test_progress_is_noted(prefork: Worker) -> None:
     _, task, _ = prefork.outcome("progress", 10)
     assert task["progress"] == '{"current": 10, "total": 10, "info": {"at": 10}}'
