@@ -67,6 +67,7 @@ def run_facts(
         call=shown.kept(request.args, request.kwargs) if shown else {},
         owner=owner_of(request),
         begun_ns=time.monotonic_ns(),
+        retries=int(getattr(request, "retries", 0) or 0),
     )
 
 

@@ -80,7 +80,7 @@ class Shipping:
         self.told_to_stop = False
         self.queued_at = ""
         self.ordinal: int | None = None
-        self._wanted = 0
+        self._wanted = -1 - facts.retries
         self._terms = terms
         keys, bucket = terms.keys, bucket_of(facts.task_id)
         self._bucket = bucket
@@ -272,7 +272,7 @@ class Shipping:
 
     def _begin(self) -> Call:
         keys, facts, terms = self._terms.keys, self.facts, self._terms
-        first = self.following.base.at if self._wanted else START
+        first = self.following.base.at if self._wanted > 0 else START
         why_missing = "lost" if first != START else ""
         task_fields = {
             "name": facts.name,

@@ -313,6 +313,19 @@ def test_lost_is_taken_back_and_the_new_end_is_told() -> None:
     assert sub.see(ended, 2.0) == [Ended(ended.runs[0], True)]
 
 
+def test_an_end_that_a_store_has_lost_stays_told_and_the_next_run_is_followed() -> None:
+    sub = Subscription(Wish(), Cursor(1, NONCE, START), WINDOW)
+    ended = _task(_run(how="RETRY"), state="RETRY")
+    assert sub.see(ended, 0.0) == [Ended(ended.runs[0], False)]
+    assert sub.see(_task(_run()), 1.0) == []
+    assert not sub.reads
+    assert sub.see(_task(_run(how="LOST"), state="LOST"), 2.0) == []
+    assert sub.see(ended, 3.0) == []
+    assert sub.see(_task(_run(how="RETRY"), _run(2, "bbbbbbbbbbbb")), 4.0) == []
+    assert sub.reads
+    assert sub.cursor == Cursor(2, "bbbbbbbbbbbb", START)
+
+
 def test_runs_are_followed_one_after_the_other_also_when_several_end_at_once() -> None:
     sub = Subscription(Wish(), Cursor(1, NONCE, START), WINDOW)
     second = _run(2, "bbbbbbbbbbbb", how="RETRY")
