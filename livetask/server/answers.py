@@ -42,7 +42,8 @@ def text_of(data: bytes) -> str:
 
 
 def fields_of(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    each = iter(flat)
+    return dict(zip(each, each, strict=True))
 
 
 def entries_of(answer: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[RawEntry]:

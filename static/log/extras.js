@@ -1,6 +1,8 @@
-// What is not needed to show a log, loaded once it is shown: lines by their number, search, marks and folds, the minimap,
-// selecting and copying, what is done by hand. It wires these parts to the element; each of them thinks for itself.
+// What plain and coloured lines do without, loaded behind them with what knows all others (terminal.js): lines by their
+// number, search, marks and folds, the minimap, selecting and copying, what is done by hand. It wires these parts to the
+// element; each of them thinks for itself.
 
+import './terminal.js';
 import { Hands } from './hands.js';
 import { Highlights, rangeOf } from './highlights.js';
 import { Outputs } from './http.js';
