@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 const STATIC = join(dirname(fileURLToPath(import.meta.url)), 'static');
 const CORE = 'livetask-log.js';
 const PLAIN = 'theme.js';
-const SECOND = 'log/terminal.js';
+const SECOND = 'log/extras.js';
 const PAGES = 'dash/pages.js';
 const IMPORTS = /^import\s*\{([^}]*)\}\s*from\s*'(\.[^']+)'/gm;
 

@@ -8,8 +8,8 @@
 //   opening      the last lines, as the server's own page carries them; they are shown before there is a connection
 //
 // Events, methods, parts and variables: docs/log-element.md. It wires together what is needed to show a log: client
-// (network), feed (thinking), view (rows), frame (what stands around them). Everything that people do with it, and lines
-// that are asked for by number, comes with extras.js when these stand.
+// (network), feed (thinking), view (rows), frame (what stands around them). Everything that people do with it, lines that
+// are asked for by number, and whatever is neither plain nor coloured comes with extras.js.
 
 import { BASE } from './base.js';
 import { ready, terminal } from './log/ansi.js';
@@ -44,6 +44,8 @@ export class LivetaskLog extends HTMLElement {
     this.marks = null;
     /** @type {(() => void)[] | null} what waits for the terminal, in its order */
     this.turns = null;
+    /** Something was shown without it that needs it. */
+    this.bare = false;
     this.jumpPending = false;
     this.newFrom = 0;
     this.switching = 0;
@@ -53,7 +55,9 @@ export class LivetaskLog extends HTMLElement {
     this.extras = null;
     /** @type {Promise<void> | null} */
     this.loading = null;
-    /** The tools could not be had; and what to call when they are wanted. */
+    /** @type {Promise<unknown>} the try to load them that is under way, or the last one; it never fails */
+    this.trying = Promise.resolve();
+    /** They could not be had; and what to call when they are wanted. */
     this.lacking = false;
     this.wanted = () => {};
     /** Called when lines have been drawn. */
@@ -70,31 +74,31 @@ export class LivetaskLog extends HTMLElement {
   }
 
   connectedCallback() {
+    // what is shown first may need it already
+    const part = this.latePart();
     this.open();
-    this.loading ??= this.load();
+    this.loading ??= this.load(part);
   }
 
-  /** What is not needed to show the log comes when the log is shown; what is pressed before that waits for it. */
-  async load() {
+  /** What plain lines do without begins when they are shown; what is pressed before that waits for it. @param {ReturnType<LivetaskLog['latePart']>} part */
+  async load(part) {
     /** @type {[Event, EventTarget | undefined][]} */
     const early = [];
     const press = (/** @type {Event} */ event) => {
       if (early.length < MOST_EARLY) early.push([event, event.composedPath()[0]]);
       this.wanted();
     };
-    // rows for gaps and the end are there without their words
-    import('./log/terminal.js').then(() => this.view.refresh(), () => {});
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
     // it costs as much as showing the lines does, and asks the server for more than they are
     if (!this.marks) await Promise.race([new Promise((resolve) => (this.drew = () => resolve(null))), new Promise((resolve) => setTimeout(resolve, EXTRAS_MS))]);
-    const Extras = await this.latePart();
+    const Extras = await part;
     waiting.abort();
     if (!Extras || this.extras) return;
     this.extras = new Extras(this);
     if (this.marks) this.extras.reveal(this.marks[0]);
-    this.view.refresh();
+    this.view.draw(); // at once: it asks for the lines that were jumped to meanwhile
     for (const [event, target] of early) {
       if (event.defaultPrevented) continue;
       event.preventDefault(); // so that the page does not say it again as well
@@ -104,21 +108,23 @@ export class LivetaskLog extends HTMLElement {
     }
   }
 
-  /** The part with the tools. Where it cannot be had it is tried again when they are wanted, at most once a second. */
+  /** The part with the tools and the terminal. Where it cannot be had it is tried again when they are wanted, at most once a second. */
   async latePart() {
     for (let tries = 0; this.isConnected; tries++) {
-      try {
-        // browsers remember that a file could not be had: it is asked for under another name
-        const [{ Extras }] = await Promise.all([tries ? import(`${BASE}/static/log/extras.js?${tries}`) : import('./log/extras.js'), import('./log/terminal.js')]);
-        this.lacking = false;
-        return this.isConnected ? /** @type {typeof import('./log/extras.js').Extras} */ (Extras) : null;
-      } catch {
-        this.lacking = true;
-        const wanted = new Promise((resolve) => (this.wanted = () => resolve(null)));
+      // browsers remember that a file could not be had: it is asked for under another name
+      const coming = tries ? import(`${BASE}/static/log/extras.js?${tries}`) : import('./log/extras.js');
+      const found = await (this.trying = coming.catch(() => null));
+      this.lacking = !found;
+      if (found) {
+        // rows for gaps and the end were there without their words, and others perhaps as they came
+        if (this.bare) this.startOver(this.feed.run);
         this.view.refresh();
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-        await wanted;
+        return this.isConnected ? /** @type {typeof import('./log/extras.js').Extras} */ (found.Extras) : null;
       }
+      const wanted = new Promise((resolve) => (this.wanted = () => resolve(null)));
+      this.view.refresh();
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      await wanted;
     }
     return null;
   }
@@ -244,6 +250,7 @@ export class LivetaskLog extends HTMLElement {
     if (this.follower) this.client.unfollow(this.feed.taskId, this.follower);
     this.follower = null;
     this.turns = null;
+    this.bare = false;
     this.extras?.ranges.stop();
   }
 
@@ -259,8 +266,10 @@ export class LivetaskLog extends HTMLElement {
         if (this.turns !== turns) return;
         this.turns = null;
         for (const turn of turns) turn();
+        this.bare ||= !terminal;
+        if (this.bare) this.wanted();
       };
-      import('./log/terminal.js').then(go, go);
+      this.trying.then(go);
     }
   }
 
@@ -323,13 +332,17 @@ export class LivetaskLog extends HTMLElement {
 
   /** To the end; to the next run if it has begun meanwhile. */
   goOn() {
-    if (this.feed.offered !== null) {
-      this.feed.clear(null);
-      this.feed.offered = null;
-      this.feed.state = 'waiting';
-      this.subscribe();
-    }
+    if (this.feed.offered !== null) this.startOver(null);
     this.view.follow();
+  }
+
+  /** Forget what is held and read anew. @param {number | null} run null: the latest */
+  startOver(run) {
+    this.bare = false;
+    this.feed.clear(run);
+    this.feed.offered = null;
+    this.feed.state = 'waiting';
+    this.subscribe();
   }
 
   followChanged() {

@@ -10,7 +10,7 @@ const PAGES = {
 };
 
 // cards and workflows show bars too
-await import('../log/terminal.js');
+await import('../log/extras.js');
 await PAGES[document.body.dataset.page ?? '']?.();
 document.dispatchEvent(new Event('livetask-page'));
 

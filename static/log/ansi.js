@@ -1,6 +1,6 @@
 // What a line of output shows: runs of text with one style each. Most logs are plain or coloured, and that is all that is
-// known here; everything else (carriage returns, cursor movements, links, control characters) is known by what comes with
-// terminal.js, and output that holds any of it waits for that. Pure: no DOM.
+// known here; everything else (carriage returns, cursor movements, links, control characters) is known by terminal.js, which comes
+// with the tools, and output that holds any of it waits for that. Pure: no DOM.
 
 import { PLAIN, styled } from './style.js';
 

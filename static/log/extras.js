@@ -1,6 +1,8 @@
-// What is not needed to show a log, loaded once it is shown: lines by their number, search, marks and folds, the minimap,
-// selecting and copying, what is done by hand. It wires these parts to the element; each of them thinks for itself.
+// What plain and coloured lines do without, loaded behind them with what knows all others (terminal.js): lines by their
+// number, search, marks and folds, the minimap, selecting and copying, what is done by hand. It wires these parts to the
+// element; each of them thinks for itself.
 
+import './terminal.js';
 import { Hands } from './hands.js';
 import { Highlights, rangeOf } from './highlights.js';
 import { Outputs } from './http.js';
@@ -32,7 +34,7 @@ export class Extras {
     this.outputs = this.outputsOf();
     this.ranges = this.rangesOf();
     this.search = new Search(() => this.found());
-    this.marks = new Marks(() => this.marked());
+    this.marks = new Marks(() => this.marked(), () => this.ranges.quiet());
     this.tools = makeTools(log.frame);
     this.minimap = new Minimap(this.tools.map, (share) => log.view.show(share * log.feed.rows.count + log.view.fits / 3 - log.view.fits / 2));
     this.highlights = new Highlights();

@@ -33,6 +33,45 @@ async def test_new_lines_are_followed_as_they_are_printed(store: Redis, watched:
     assert await watched.breaches() == []
 
 
+async def test_what_is_followed_is_one_picture_that_changes_only_when_lines_come(
+    store: Redis, watched: Watched
+) -> None:
+    run = Writer(store.url, "layers-1").begin().write(numbered(1, 2000))
+    await watched.task("layers-1")
+    await watched.wait_for_line(2000)
+    await watched.wait_for_foot("live")
+    layers: list[dict[str, Any]] = []
+    session = await watched.page.context.new_cdp_session(watched.page)
+    session.on("LayerTree.layerTreeDidChange", lambda told: layers.__setitem__(slice(None), told.get("layers", layers)))
+    await session.send("LayerTree.enable")
+    run.write(numbered(2001, 2100))
+    await watched.wait_for_line(2100)
+
+    async def told() -> list[dict[str, Any]]:
+        return [one for one in layers if one["drawsContent"]]
+
+    few = await wait_until("the layers of the page", told)
+    assert len(few) < 15, "a layer for each row's number makes each frame cost twice as much"
+    moving = (
+        "document.getAnimations().length + document.querySelector('livetask-log').shadowRoot.getAnimations().length"
+    )
+    assert await watched.page.evaluate(moving) == 0, "else every frame is drawn anew"
+
+
+async def test_numbers_stay_beside_a_line_that_is_moved_aside(store: Redis, watched: Watched) -> None:
+    Writer(store.url, "aside-1").begin().write(numbered(1, 30) + b"long " * 400 + b"\n").finish()
+    await watched.task("aside-1")
+    await watched.wait_for_line(31)
+    left = "document.querySelector('livetask-log').shadowRoot.querySelector('.row .no').getBoundingClientRect().left"
+    at = await watched.page.evaluate(left)
+    await watched.page.evaluate(
+        "document.querySelector('livetask-log').shadowRoot.querySelector('.port').scrollLeft = 500"
+    )
+    await watched.page.wait_for_function(f"{left} === {at}")
+    text = left.replace(".no'", ".text'")
+    assert await watched.page.evaluate(text) < at
+
+
 async def test_following_lets_go_when_scrolled_up_and_the_view_stays_still(store: Redis, watched: Watched) -> None:
     run = Writer(store.url, "letgo-1").begin().write(numbered(1, 2000))
     await watched.task("letgo-1")
@@ -62,7 +101,8 @@ async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come
     Writer(store.url, "pressed-1").begin().write(numbered(1, 300)).finish()
     held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
     await watched.page.route("**/log/extras.js", lambda route: held.set_result(route))
-    await watched.task("pressed-1")
+    # the page's own module waits for what is held, the log does not
+    await watched.page.goto(f"{watched.url}/tasks/pressed-1", wait_until="commit")
     await watched.wait_for_line(300, line_of(300))
     route = await asyncio.wait_for(held, 30)
     await watched.page.locator("livetask-log .row[data-line='295'] .no").click()

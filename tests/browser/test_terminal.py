@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Route
+from playwright.async_api import Route, expect
 
 from tests.browser.test_modules import HERE, node
 from tests.browser.watching import Watched, wait_until
@@ -50,7 +50,7 @@ async def test_bars_that_are_drawn_again_keep_their_rows(store: Redis, watched: 
 async def test_rows_that_are_written_again_wait_for_what_draws_them(store: Redis, watched: Watched) -> None:
     run = Writer(store.url, "bars-3").begin().write(b"before\none 0%\ntwo 0%\n")
     held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
-    await watched.page.route("**/log/terminal.js", lambda route: held.set_result(route))
+    await watched.page.route("**/log/extras.js", lambda route: held.set_result(route))
     await watched.go("/embed/tasks/bars-3")
     await watched.wait_for_line(3, "two 0%")
     route = await asyncio.wait_for(held, 30)
@@ -64,6 +64,30 @@ async def test_rows_that_are_written_again_wait_for_what_draws_them(store: Redis
     await route.continue_()
     rows = await watched.wait_for_rows("the end", lambda rows: rows[-1]["kind"] == "end")
     assert [row["text"] for row in rows[:-1]] == ["before", "one 50%", "two 50%", "after", "spin -"]
+
+
+async def test_what_draws_rows_again_is_tried_again_and_then_they_are_read_anew(store: Redis, watched: Watched) -> None:
+    run = Writer(store.url, "bars-4").begin().write(b"before\none 0%\ntwo 0%\n")
+    broken = True
+    # without tools there is no key or click here: output that needs it is what asks for it
+
+    async def lose(route: Route) -> None:
+        await (route.abort() if broken else route.continue_())
+
+    await watched.page.route("**/log/extras.js*", lose)
+    watched.expect("ERR_FAILED")
+    await watched.go("/embed/tasks/bars-4")
+    await watched.wait_for_line(3, "two 0%")
+    run.write(b"\x1b[2A\r\x1b[2Kone 50%\n\x1b[2Ktwo 50%\nafter\n")
+    # as well as it can be shown: without moving up
+    await watched.wait_for_rows("it as it came", lambda rows: rows[-1]["text"] == "after" and len(rows) == 6)
+    foot = watched.page.locator("livetask-log .foot")
+    await expect(foot).to_contain_text("live · without tools")
+    broken = False
+    run.write(b"\x1b[3A\r\x1b[2Kone 90%\n\n\nspin /\rspin -\n").finish()
+    rows = await watched.wait_for_rows("the end", lambda rows: rows[-1]["kind"] == "end" and len(rows) == 6)
+    assert [row["text"] for row in rows[:-1]] == ["before", "one 90%", "two 50%", "after", "spin -"]
+    await expect(foot).not_to_contain_text("without tools")
 
 
 async def test_a_long_recording_joined_late_shows_its_last_screen(store: Redis, watched: Watched) -> None:

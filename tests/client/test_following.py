@@ -218,6 +218,18 @@ def test_a_lost_run_that_turns_out_to_live_goes_on() -> None:
     assert (ended.how, ended.verified) == ("SUCCESS", True)
 
 
+def test_an_end_is_given_once_also_when_a_store_that_lost_the_run_is_sent_it_again() -> None:
+    one = Wire()
+    following = subscribed(one)
+    end = one.end("RETRY", last=False)
+    assert following.take("end", end)
+    following.take("run", one.changed())
+    assert following.take("end", end) == []
+    assert following.take("end", one.end("LOST", crc=None)) == []
+    assert following.take("end", end) == []
+    assert not following.done
+
+
 def test_a_task_revoked_before_it_ever_ran_ends() -> None:
     following = Following(TASK)
     queued = task_event("QUEUED")["task"]

@@ -38,10 +38,11 @@ ENDS = ("return", "return", "return", "retry:1", "raise:x", "die:SIGKILL", "die:
 
 @dataclass
 class Tally:
-    """What came of it all. ``killed``: runs that ended KILLED or REVOKED while they printed."""
+    """What came of it all. ``held``: tasks whose next run Celery holds back since its worker was killed."""
 
     tasks: int = 0
     not_begun: int = 0
+    held: int = 0
     gone: int = 0
     runs: Counter[str] = field(default_factory=Counter)
     records: int = 0
@@ -115,18 +116,32 @@ class Chaos:
             return
         finally:
             self.breaker.running.discard(task_id)
-        is_gone = any(late) and not await house.in_thread(self._is_stored, task_id)
-        if any(late) and not is_gone:
+        errors = [error for error in late if error is not None]
+        is_gone = bool(errors) and not await house.in_thread(self._is_stored, task_id)
+        if errors and not is_gone:
             stored = await house.in_thread(self._stored, task_id)
-            print(f"late {task_id}: {stored[:3000]}", flush=True)
-        self._judge(task_id, viewers, [error for error in late if error is not None], is_gone)
+            is_held = await house.in_thread(self._is_held, task_id, stored)
+            begun = len(await house.in_thread(house.journals, task_id))
+            print(f"{'held' if is_held else 'late'} {task_id}, {begun} runs began: {str(stored)[:3000]}", flush=True)
+            if is_held:
+                self.tally.held += 1
+                errors = []
+        self._judge(task_id, viewers, errors, is_gone)
 
     def _is_stored(self, task_id: str) -> bool:
         return bool(self.house.store.do("EXISTS", Keys("livetask").task(task_id)))
 
-    def _stored(self, task_id: str) -> str:
-        """What Redis holds of a task, for people to see why nobody was told of its end."""
-        return str(self.house.store.do("HGETALL", Keys("livetask").task(task_id)))
+    def _stored(self, task_id: str) -> dict[bytes, bytes]:
+        """The task's hash."""
+        return dict(self.house.store.do("HGETALL", Keys("livetask").task(task_id)))
+
+    def _is_held(self, task_id: str, stored: dict[bytes, bytes]) -> bool:
+        """Whether no run of the task is open, and Celery's broker still keeps its message, that of a retry: a worker
+        had it and was killed. Celery delivers it an hour later, and until then nothing ends."""
+        runs = range(1, int(stored.get(b"runs", b"0")) + 1)
+        if not all(stored.get(b"%d.how" % run) for run in runs):
+            return False
+        return any(task_id.encode() in message for message in self.house.broker.do("HVALS", "unacked"))
 
     def _judge(self, task_id: str, viewers: list[Viewer], late: list[BaseException], is_gone: bool) -> None:
         """Judge what the viewers of a task were given. ``is_gone``: Redis was emptied when its spool was gone too."""
@@ -170,6 +185,7 @@ def table(chaos: Chaos, seed: int, seconds: float) -> str:
         *((f"  {name}", count) for name, count in sorted(chaos.breaker.done.items())),
         ("tasks checked", tally.tasks),
         ("tasks that Celery had not begun in time", tally.not_begun),
+        ("tasks whose retry Celery holds back", tally.held),
         ("tasks flushed when their spool was gone", tally.gone),
         *((f"  runs that ended {how}", count) for how, count in sorted(tally.runs.items())),
         ("viewers checked", tally.records),
