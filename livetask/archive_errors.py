@@ -21,6 +21,19 @@ class ArchiveUnavailable(Unavailable):
         return f"the archive cannot be used now: {self.reason}"
 
 
+class ArchiveBusy(Unavailable):
+    """As many as may are looking through the archive. ``limit``: how many."""
+
+    code = "archive_busy"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"{self.limit} look through the archive now: ask again in a moment"
+
+
 class ArchiveDamaged(LivetaskError):
     """What lies in the archive is not what was put there. ``name``: of the object. ``reason``: what is wrong."""
 

@@ -24,6 +24,7 @@
     │   ├── RedisUnavailable
     │   ├── BrokerUnavailable
     │   ├── ArchiveUnavailable
+    │   ├── ArchiveBusy
     │   ├── SearchBusy
     │   └── RedisServerMissing    no Redis or Valkey program can be started on this machine
     ├── AlreadyRunning            another livetask serves this data directory
@@ -36,7 +37,7 @@
     ├── ProviderRefused           a login by a provider of OpenID Connect came to nothing
     ├── LoginsTooMany             too many logins have failed of late
     ├── TooFast                   access_errors.py: somebody asks for too much in too short a time
-    ├── ArchiveDamaged            this, ArchiveUnavailable and TaskUnderWay are in archive_errors.py
+    ├── ArchiveDamaged            this, ArchiveUnavailable, ArchiveBusy and TaskUnderWay are in archive_errors.py
     ├── TaskUnderWay              a task that has not ended cannot be deleted
     ├── SettingInvalid            this and those below it are in setting_errors.py
     │   ├── SettingUnknown

@@ -188,7 +188,9 @@ class Settings:
         6000, "server: how many logs one caller may begin to follow or download in a minute; 0: any number", least=0
     )
     searches_per_minute: int = _setting(
-        1200, "server: how many pieces of logs one caller may have searched in a minute; 0: any number", least=0
+        1200,
+        "server: how many searches one caller may make in a minute, of pieces of logs or of the archive; 0: any number",
+        least=0,
     )
     logins_per_minute: int = _setting(
         20, "server: how many logins may be tried from one address in a minute; 0: any number", least=0

@@ -208,7 +208,10 @@ class Following:
     def _end(self, wire: Wire) -> list[Item]:
         cursor, how = Cursor.parse(wire["cursor"]), str(wire["how"])
         items = self._arrive(cursor, cursor.position)
-        if self._ended != (cursor.nonce, how):
+        known = self._ended[1] if self._ended is not None and self._ended[0] == cursor.nonce else None
+        if how == "LOST" and known not in (None, how):
+            return items  # the store has lost a true end, and nobody is there to tell it again
+        if how != known:
             items.append(RunEnded(cursor, how, wire.get("detail") or {}, self._verified(wire)))
             self._ended = (cursor.nonce, how)
         if self._run is not None:

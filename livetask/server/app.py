@@ -10,8 +10,9 @@ import asyncio
 import dataclasses
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     finders = Finders()
     searches = SearchApi(reader, store.read, finders)
     tasks = TaskApi(sight, live.catalog)
-    archived = _archive_api(store, sight, settings.prefix, keeping)
+    archived = _archive_api(store, sight, settings.prefix, keeping, partial(meter.count, SEARCH))
     opening = Opening(sight.task, store)
     loop_lag = LoopLag()
     figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
@@ -268,10 +269,12 @@ def _keeping(settings: Settings) -> Keeping | None:
     return Keeping(shelf, prefix=settings.prefix, terms=terms)
 
 
-def _archive_api(store: Store, sight: Sight, prefix: str, keeping: Keeping | None) -> ArchiveApi:
+def _archive_api(
+    store: Store, sight: Sight, prefix: str, keeping: Keeping | None, count: Callable[[], None]
+) -> ArchiveApi:
     if keeping is not None and keeping.eraser is not None:
-        return ArchiveApi(sight.glance, keeping.eraser, keeping.archive)
-    return ArchiveApi(sight.glance, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None)
+        return ArchiveApi(sight.glance, keeping.eraser, keeping.archive, count)
+    return ArchiveApi(sight.glance, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None, count)
 
 
 def _store(settings: Settings, keeping: Keeping | None) -> Store:

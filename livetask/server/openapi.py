@@ -28,10 +28,8 @@ from livetask.server.schemas import (
     FLAG,
     SCHEMAS,
     STRING,
-    TIME,
     WHOLE,
     Json,
-    listed,
     maybe,
     ref,
     shape,
@@ -96,8 +94,8 @@ def _tasks() -> Json:
                 "Archived tasks, those that ended last first.",
                 _ARCHIVED,
                 {
-                    200: json_answer("Them.", shape(tasks=listed(ref("Task")), next_before=TIME)),
-                    **errors(400, 500, 503),
+                    200: json_answer("Them.", ref("Archived")),
+                    **errors(400, 429, 500, 503),
                 },
             )
         },
@@ -105,14 +103,14 @@ def _tasks() -> Json:
             "get": operation(
                 "The tasks that share this task's root: chains, groups and chords; at most 200, the oldest.",
                 [ONE_TASK],
-                {200: json_answer("They.", ref("Workflow")), **errors(400, 404, 500, 503)},
+                {200: json_answer("They.", ref("Workflow")), **errors(400, 404, 429, 500, 503)},
             )
         },
         "/api/tasks/{task_id}/workflow/log": {
             "get": operation(
                 "The logs of at most 50 of them as one. Of each task all comes, once, in order; between tasks by time.",
                 [ONE_TASK, query("after", STRING, "the next of the answer before")],
-                {200: json_answer("What comes next.", ref("MergedLog")), **errors(400, 404, 500, 503)},
+                {200: json_answer("What comes next.", ref("MergedLog")), **errors(400, 404, 429, 500, 503)},
             )
         },
         "/api/startable": {
@@ -273,7 +271,7 @@ def _machines() -> Json:
 _ARCHIVED = [
     query("q", STRING, "a filter as of /api/tasks; a thousand tasks are looked at, the rest by next_before"),
     query("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}),
-    query("before", {"type": "integer", "minimum": 0, "maximum": 10**15}, "next_before of an answer"),
+    query("before", STRING, "next_before of an answer, or a time in ms since 1970"),
 ]
 
 
@@ -282,7 +280,7 @@ def _pages() -> Json:
     lines = [query("run", STRING), query("line", STRING, "the first line to show")]
     return {
         "/": {"get": operation("The dashboard.", [], page)},
-        "/archived": {"get": operation("The archived tasks.", _ARCHIVED, {**page, **wrong(400, 500, 503)})},
+        "/archived": {"get": operation("The archived tasks.", _ARCHIVED, {**page, **wrong(400, 429, 500, 503)})},
         "/tasks/{task_id}": {
             "get": operation("A task's page.", [ONE_TASK, query("run", STRING)], {**page, **wrong(400, 404, 500, 503)})
         },

@@ -272,6 +272,7 @@ SCHEMAS: Json = {
         total={"type": "integer", "description": "how many are wanted, on all pages"},
         next=maybe("string", description="asks for those after these; null: there are no more"),
     ),
+    "Archived": shape(tasks=listed(ref("Task")), next_before=maybe("string"), looked_back_to=TIME),
     "Workflow": shape(root=STRING, tasks=listed(ref("Task")), total=WHOLE),
     "MergedLog": shape(
         root=STRING,

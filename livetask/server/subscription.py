@@ -8,7 +8,9 @@ viewer has to be told. It holds no output: a viewer that comes back with its cur
 | waiting | None | the task has a run |
 | reading | before or at the run's end | it stands at the final position of a run that has ended: told ``Ended`` |
 | holding | beyond the end, or of a run that is not stored | the worker has sent it again; or after ``hold_s``: Reset |
-| done | at the final position, told | another run begins; or the end is taken back |
+| done | at the final position, told | another run begins; or the end was LOST and is taken back |
+
+An end other than LOST stays told, also when a store has lost it and the run seems to go on.
 
 Pure: no I/O, no clock; times are given, monotonic, in seconds.
 """
@@ -170,8 +172,8 @@ class Subscription:
         run = task.run(self.cursor.run) if task is not None else None
         if run is None or task is None or run.nonce != self.cursor.nonce:
             return self._without_run(task, run, now_s)
-        if self._told is not None and run.how != self._told:
-            self._told = None  # taken back, or another end in place of LOST
+        if self._told == "LOST" and run.how != "LOST":
+            self._told = None  # taken back, or a true end in its place
         if self._told is not None:
             return self.step(task, now_s) if self._go_on(task) else None
         return self._within(task, run, now_s)

@@ -83,7 +83,7 @@ class RunFacts:
     ``begun_ms``: wall clock. ``locked``: its process holds a lock on it. ``pool``: Celery's name for the kind of it.
     ``call``: the fields that keep its arguments for another run (``livetask.arguments``). ``owner``: who sent the task
     by livetask, '' if nobody is known to have. ``begun_ns``: the monotonic clock of the machine, which orders the runs
-    of one worker when the wall clock is set back between them.
+    of one worker when the wall clock is set back between them. ``retries``: how often the task was tried before.
     """
 
     task_id: str
@@ -104,6 +104,7 @@ class RunFacts:
     call: dict[str, str] = field(default_factory=dict)
     owner: str = ""
     begun_ns: int = 0
+    retries: int = 0
 
     def as_bytes(self) -> bytes:
         return _line({name: getattr(self, name) for name in _FACTS})
@@ -117,7 +118,9 @@ class RunFacts:
     def of(cls, found: Any) -> RunFacts:
         """The facts in a line that was read; ValueError if it is something else."""
         names = set(_FACTS)
-        if not isinstance(found, dict) or not names - {"owner", "begun_ns"} <= set(found):  # spools of before
+        if not isinstance(found, dict) or not names - {"owner", "begun_ns", "retries"} <= set(
+            found
+        ):  # spools of before
             raise ValueError("not the facts of a run")
         return cls(**{name: found[name] for name in names if name in found})
 

@@ -225,6 +225,9 @@ def test_an_end_is_given_once_also_when_a_store_that_lost_the_run_is_sent_it_aga
     assert following.take("end", end)
     following.take("run", one.changed())
     assert following.take("end", end) == []
+    assert following.take("end", one.end("LOST", crc=None)) == []
+    assert following.take("end", end) == []
+    assert not following.done
 
 
 def test_a_task_revoked_before_it_ever_ran_ends() -> None:

@@ -117,14 +117,15 @@ def _moved(run: _Run, item: Given | Hole, record: Record, faults: list[str]) -> 
 
 
 def _ended(run: _Run, end: End, faults: list[str]) -> None:
-    again = run.ends and run.ends[-1] == end and run.came_back
+    # Over a new connection an end may be told again; and as LOST, if the store lost it and its worker is gone.
+    again = run.ends and run.came_back and (run.ends[-1] == end or end.how == "LOST")
     if run.end is not None and not again:
         faults.append(f"run {run.run}: it ended twice, {run.end.how} and {end.how}")
     if end.cursor.position != run.at:
         faults.append(f"run {run.run}: told to have ended at {end.cursor.position}, but it stands at {run.at}")
     if not again:
         run.ends.append(end)
-    run.came_back = False
+    run.came_back = bool(again) and end.how == "LOST"  # then the true one is told once more
 
 
 def _journal_of(run: _Run, record: Record, journals: Mapping[str, Journal]) -> Journal | None:

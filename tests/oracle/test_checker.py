@@ -174,6 +174,13 @@ def test_the_same_end_after_a_new_connection_is_no_fault() -> None:
     assert faults([*PIECES, END, Again(), END]) == []
 
 
+def test_an_end_may_become_lost_over_a_new_connection_and_nothing_else() -> None:
+    lost = replace(END, how="LOST", crc="")
+    assert faults([*PIECES, END, Again(), lost, END]) == []
+    assert any("ended twice" in fault for fault in faults([*PIECES, END, lost]))
+    assert any("ended twice" in fault for fault in faults([*PIECES, END, Again(), replace(END, how="KILLED")]))
+
+
 def test_a_killed_run_may_end_one_line_after_the_last_that_was_counted_and_not_before_it() -> None:
     whole = [*cut(text(), []), end_of(text(), "KILLED")]
     assert faults(whole, COUNT, complete=False) == []

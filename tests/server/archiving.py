@@ -10,9 +10,11 @@ from typing import Self
 
 from livetask.archive_errors import ArchiveUnavailable
 from livetask.position import START, Cursor, Gap, Position
+from livetask.server.archive.archive import Snapshot
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
 from livetask.server.archive.keeping import Keeping
+from livetask.server.archive.leafing import Leafing
 from livetask.server.archive.shelf import Shelf
 from livetask.server.archive.store import ArchivedStore
 from tests.real.writer import RunWriter
@@ -42,6 +44,14 @@ class Archiving:
         assert self.keeping.mover is not None
         await self.keeping.mover.move(task_id, step_bytes=step_bytes, ended_before_ms=int(time.time() * 1000) + 60_000)
 
+    async def listed(self) -> list[str]:
+        """The ids of what is on the shelf, last ended first."""
+
+        async def id_of(snapshot: Snapshot) -> str:
+            return snapshot.task_id
+
+        return list((await Leafing(self.archive).part(500, None, id_of)).found)
+
     def parts(self) -> list[Path]:
         """The objects that hold output, in order."""
         return sorted(self.root.glob("tasks/*/*/*/*.gz"))
@@ -68,6 +78,15 @@ async def read_all(
         if at == found.end:
             return bytes(text), gaps
         assert found.items, f"nothing is given at {at}, and the end is {found.end}"
+
+
+async def archived_at(archiving: Archiving, run: RunWriter, at_ms: int) -> None:
+    """Archive a task that seems to have ended then."""
+    run.begin()
+    run.write(b"text\n")
+    run.finish()
+    run.client.hset(run.task, mapping={"ended_at": at_ms, "changed_at": at_ms})
+    await archiving.move(run.task_id)
 
 
 def lines_written(run: RunWriter, count: int, entry_lines: int = 7) -> None:

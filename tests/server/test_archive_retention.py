@@ -64,8 +64,7 @@ async def test_what_is_too_old_goes_and_is_a_gap_with_its_reason_while_redis_kno
     assert (retention.deleted_tasks, retention.held_tasks) == (1, 1)
     assert await read_all(archiving.store, old) == (b"", [Gap(START, old.end, "deleted")])
     assert await read_all(archiving.store, young) == (bytes(young.text), [])
-    found, _ = await archiving.archive.snapshots(10)
-    assert [snapshot.task_id for snapshot in found] == ["young"]
+    assert await archiving.listed() == ["young"]
     old.client.delete(old.task)
     assert await archiving.store.task("old") is None
 
@@ -105,8 +104,7 @@ async def test_beyond_the_cap_the_oldest_tasks_go_and_nothing_of_them_stays(
     retention = _retention(archiving, keep_s=1e12, cap_bytes=size // 2)
     await retention.pass_once()
     assert retention.held_bytes <= size // 2
-    found, _ = await archiving.archive.snapshots(10)
-    assert [snapshot.task_id for snapshot in found] == ["task-4", "task-3"]
+    assert await archiving.listed() == ["task-4", "task-3"]
     assert len(list(archiving.root.glob("tasks/*/*"))) == 2
 
 
@@ -222,7 +220,7 @@ async def test_what_was_deleted_is_answered_410_with_the_reason(redis_url: str) 
         async with client.delete("/api/tasks/never") as answer:
             assert (answer.status, (await answer.json())["code"]) == (404, "task_unknown")
         async with client.get("/api/archived") as answer:
-            assert await answer.json() == {"tasks": [], "next_before": None}
+            assert await answer.json() == {"tasks": [], "next_before": None, "looked_back_to": None}
 
 
 async def test_a_page_lists_archived_tasks_that_redis_has_forgotten(redis_url: str, tmp_path: Path) -> None:
@@ -282,7 +280,7 @@ async def test_archived_tasks_are_found_by_a_filter_and_a_workflow_that_the_list
         async with client.get("/archived", params={"q": "mail", "limit": "2"}) as answer:
             page = await answer.text()
         assert 'value="mail"' in page
-        assert re.search(r'rel="next" href="/archived\?q=mail&amp;before=\d+"', page)
+        assert re.search(r'rel="next" href="/archived\?q=mail&amp;before=\d+(-[0-9a-f]+)?"', page)
         async with client.get("/archived", params={"q": '"><script>'}) as answer:
             page = await answer.text()
         assert "<script>" not in page.replace('<script src="/static/theme.js"></script>', "")
@@ -294,17 +292,3 @@ async def test_archived_tasks_are_found_by_a_filter_and_a_workflow_that_the_list
         async with client.get("/api/tasks/kin-2/workflow/log") as answer:
             log = await answer.json()
         assert sorted(piece["text"] for piece in log["pieces"]) == ["1\n", "2\n", "3\n"]
-
-
-async def test_archived_tasks_are_listed_page_by_page(archiving: Archiving, writer: Write) -> None:
-    for number in range(7):
-        run = await _archived(archiving, writer, f"task-{number}", 3)
-        _ended_at(run, 1_700_000_000_000 + number * 86_400_000 // 3)
-        await archiving.move(run.task_id)
-    seen, before = [], None
-    while True:
-        found, before = await archiving.archive.snapshots(3, before)
-        seen += [snapshot.task_id for snapshot in found]
-        if before is None:
-            break
-    assert seen == [f"task-{number}" for number in range(6, -1, -1)]

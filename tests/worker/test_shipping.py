@@ -30,11 +30,14 @@ MIB = 1024 * 1024
 class Case:
     """One run that is written and shipped by hand."""
 
-    def __init__(self, directory: Path, url: str, chunk_bytes: int = 16 * 1024) -> None:
-        self.task_id = f"task-{new_nonce()}"
+    def __init__(
+        self, directory: Path, url: str, chunk_bytes: int = 16 * 1024, task_id: str = "", retries: int = 0
+    ) -> None:
+        self.task_id = task_id or f"task-{new_nonce()}"
         facts = RunFacts(
             *(self.task_id, "tests.case", new_nonce(), "first", "queue", "root", "", "()", "{}"),
             *(os.getpid(), "host", "worker", 1, False),
+            retries=retries,
         )
         self.spool = RunSpool(directory, facts)
         self.paths = RunPaths(directory, facts.nonce)
@@ -66,9 +69,9 @@ class Case:
                 return
         raise AssertionError("it does not come to an end")
 
-    def finish(self) -> None:
+    def finish(self, how: str = "SUCCESS") -> None:
         self.shipping.final = self.shipping.following.look()
-        self.shipping.end = End("SUCCESS")
+        self.shipping.end = End(how)
         self.ship()
         assert self.shipping.is_finished
 
@@ -181,6 +184,25 @@ def test_a_flush_after_the_end_is_healed(case: Case) -> None:
     case.ship()
     assert case.stored.output(case.task_id) == b"all of it\n"
     assert case.stored.task(case.task_id)["1.how"] == "SUCCESS"
+
+
+def test_a_retry_that_begins_in_an_emptied_store_leaves_room_for_the_runs_before_it(
+    case: Case, tmp_path: Path, own_valkey: RealRedis
+) -> None:
+    case.write(b"tried\n")
+    case.finish("RETRY")
+    case.shipping.following.close()
+    case.stored.client.flushall()
+    retry = Case(tmp_path, own_valkey.url, task_id=case.task_id, retries=1)
+    retry.write(b"done\n")
+    retry.ship()
+    [reply] = case.writing.replies([case.shipping.verification()])
+    assert not case.shipping.verified(reply)
+    case.ship()
+    retry.finish()
+    assert [case.stored.output(case.task_id, run) for run in (1, 2)] == [b"tried\n", b"done\n"]
+    assert case.stored.task(case.task_id)["state"] == "SUCCESS"
+    retry.close()
 
 
 @pytest.mark.parametrize("what", ["task", "output"])

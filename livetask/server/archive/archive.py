@@ -1,4 +1,4 @@
-"""What is on the shelf, read: runs by position, tasks by id, the list of what there is.
+"""What is on the shelf, read: runs by position, tasks by id.
 
 All blocking work is done in threads, a few at once, none waited for longer than ``timeout_s``. Members, indexes and
 snapshots are kept for a while, within bounds. A member that is damaged reads as a gap, and is counted.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 import zlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -42,8 +41,6 @@ _SNAPSHOTS = 256
 _UNKNOWN_S = 5.0
 _SNAPSHOT_S = 60.0
 _PARTS_S = 60.0
-_LOOKED_AT = 1000
-_LOOKING_S = 1.0
 _ENTRY_BYTES = 400  # what an entry costs in memory besides its text
 
 
@@ -111,7 +108,7 @@ class Archive:
 
         async def load() -> Snapshot | None:
             try:
-                return Snapshot.unpacked(await self.call(partial(self.shelf.get, name)), name)
+                return await self.call(lambda: Snapshot.unpacked(self.shelf.get(name), name))
             except ObjectMissing:
                 return None
             except ArchiveDamaged as error:
@@ -119,28 +116,6 @@ class Archive:
                 return None
 
         return await self._snapshots.get(task_hash, load)
-
-    async def snapshots(
-        self, limit: int, before_ms: int | None = None, wanted: Callable[[Snapshot], bool] | None = None
-    ) -> tuple[list[Snapshot], int | None]:
-        """Archived tasks, those that ended last first, at most ``limit``; and what asks for those after them.
-
-        ``before_ms``: only those that ended before it. ``wanted``: only those for which it holds, among the next
-        thousand, and as far as a second goes; there may be none then, and more all the same.
-        """
-        most = limit if wanted is None else _LOOKED_AT
-        marks = await self.call(partial(_newest_marks, self.shelf, most + 1, before_ms))
-        until_s = time.monotonic() + _LOOKING_S
-        found: list[Snapshot] = []
-        seen = 0
-        for mark in marks[:most]:
-            snapshot = await self.snapshot_of(mark.task_hash)
-            seen += 1
-            if snapshot is not None and (wanted is None or wanted(snapshot)):
-                found.append(snapshot)
-            if len(found) == limit or (wanted is not None and time.monotonic() > until_s):
-                break
-        return found, marks[seen - 1].at_ms if seen < len(marks) else None
 
     def forget_members(self) -> None:
         """Give up what of output is in memory."""
@@ -253,18 +228,6 @@ def _member_read(shelf: Shelf, path: str, member: Member) -> list[RawEntry]:
     if len(data) != member.size or zlib.crc32(data) != member.crc:
         raise ArchiveDamaged(path, "a member is not what was stored")
     return unpacked(data, member.text_bytes, path)
-
-
-def _newest_marks(shelf: Shelf, limit: int, before_ms: int | None) -> list[Mark]:
-    found: list[Mark] = []
-    for day in reversed(shelf.folders(names.ENDED)):
-        if before_ms is not None and day > names.day_of(before_ms):
-            continue
-        marks = [mark for file, _ in shelf.names(f"{names.ENDED}/{day}") if (mark := names.mark_parsed(file))]
-        found += [mark for mark in reversed(marks) if before_ms is None or mark.at_ms < before_ms]
-        if len(found) >= limit:
-            break
-    return found[:limit]
 
 
 def _in_order(parts: Sequence[PartName]) -> tuple[PartName, ...]:
