@@ -6,7 +6,7 @@ and in a test. All of them run unchanged on Redis 6.2, 7 and 8 and on Valkey, al
 
 | script | who calls it | what it does |
 |---|---|---|
-| begin | worker | opens a run, or finds it again after a lost reply or a flush |
+| begin | worker | opens a run, or finds it again after a lost reply or a flush; ends it if it is over without output |
 | append | worker | adds one entry at the one position where it belongs |
 | emit | worker | adds one event to a run's events, at the one number where it belongs |
 | share | worker | adds one event to a room's stream, once |

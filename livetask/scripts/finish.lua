@@ -24,35 +24,12 @@ if ARGV[11] == '1' then
 end
 if ARGV[4] ~= '' and ARGV[4] ~= known[2] then return { 'GAP', known[2] } end
 
--- Redis may have been away when it ended.
--- What ends may be told by the time of a file, whose clock is coarser than that of the beginning.
-local begun = tonumber(redis.call('HGET', task, run .. '.begun_at') or '') or 0
-local ended = math.max(begun, math.min(now, tonumber(ARGV[13] or '') or now))
-local detail = ARGV[6]
-local by = how == 'REVOKED' and redis.call('HGET', task, 'stopping_by')
-if by and by ~= '' then
-  -- The worker knows that the run was terminated, and not by whom.
-  local known_of_it = cjson.decode(detail)
-  if known_of_it.reason == 'revoked' then
-    known_of_it.reason = 'terminated by ' .. by
-    detail = cjson.encode(known_of_it)
-  end
-end
-redis.call('HSET', task, run .. '.how', how, run .. '.detail', detail, run .. '.crc', ARGV[7],
-  run .. '.ended_at', whole(ended), 'changed_at', changed(task))
+local ended = ended_at(redis.call('HGET', task, run .. '.begun_at'), ARGV[13], now)
+redis.call('HSET', task, run .. '.how', how, run .. '.detail', by_whom(task, how, ARGV[6]), run .. '.crc', ARGV[7],
+  run .. '.ended_at', ended, 'changed_at', changed(task))
 local open = tonumber(redis.call('HGET', task, 'open') or '0')
 if not known[3] then open = redis.call('HINCRBY', task, 'open', -1) end
-if open <= 0 then
-  -- The task's state is that of its last run: with countdown 0, run 2 can end before run 1 has told of its retry.
-  local state, last = ARGV[8], redis.call('HGET', task, 'runs')
-  if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
-  if state == 'KILLED' then state = 'FAILURE' end
-  redis.call('HSET', task, 'state', state)
-  if state ~= 'RETRY' and state ~= 'QUEUED' then
-    redis.call('HSET', task, 'ended_at', whole(ended))
-    stopped(task, state)
-  end
-end
+if open <= 0 then settle(task, run, ARGV[8], ended) end
 for key, value in pairs(cjson.decode(ARGV[12])) do redis.call('HSET', task, key, value) end
 redis.call('PEXPIRE', task, ARGV[9])
 redis.call('PEXPIRE', KEYS[2], ARGV[9])

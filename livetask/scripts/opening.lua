@@ -47,6 +47,36 @@ local function stopped(task, state)
   redis.call('HDEL', task, 'stopping_at', 'stopping_by', 'stopping_how', 'stopping_note')
 end
 
+-- The detail of a run's end: its worker knows that it was terminated, and not by whom.
+local function by_whom(task, how, detail)
+  local by = how == 'REVOKED' and redis.call('HGET', task, 'stopping_by')
+  if not by or by == '' then return detail end
+  local known = cjson.decode(detail)
+  if known.reason ~= 'revoked' then return detail end
+  known.reason = 'terminated by ' .. by
+  return cjson.encode(known)
+end
+
+-- Redis may have been away when it ended.
+-- What ends may be told by the time of a file, whose clock is coarser than that of the beginning.
+local function ended_at(begun, told, now)
+  return whole(math.max(tonumber(begun or '') or 0, math.min(now, tonumber(told or '') or now)))
+end
+
+-- No run of the task is open any more. Its state is that of its last run: with countdown 0, run 2 can end before run 1
+-- has told of its retry.
+local function settle(task, run, state, ended)
+  local last = redis.call('HGET', task, 'runs')
+  if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
+  if state == 'KILLED' then state = 'FAILURE' end
+  if state == 'RETRY' or state == 'QUEUED' then
+    redis.call('HSET', task, 'state', state)
+  else
+    redis.call('HSET', task, 'state', state, 'ended_at', ended)
+    stopped(task, state)
+  end
+end
+
 -- A run that was given up as lost has shown that it lives: the end is taken back.
 local function take_back(task, bell, task_id, run)
   redis.call('HDEL', task, run .. '.how', run .. '.ended_at', run .. '.detail', run .. '.crc', 'ended_at')

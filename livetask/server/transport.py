@@ -62,7 +62,10 @@ class Transport:
         if link.over or (link.holds and link.unsent() > MOST_BYTES):
             link.abort()
             raise Gone
-        link.write(packet.packed_frames if self.packed else packet.frames)
+        if packet.is_large and not self.packed:
+            link.write_parts(packet.parts)
+        else:
+            link.write(packet.packed_frames if self.packed else packet.frames)
 
     def _queue(self, packet: Packet) -> None:
         queue = self._connection.queue

@@ -33,6 +33,7 @@ SHOWN_CHARACTERS = 1000
 _TRACEBACK_BYTES = 8 * 1024
 _OWNER_CHARACTERS = 200
 _ROOT_CHARACTERS = 220
+_NESTED = 10
 _LOST = re.compile(r"(?:signal|exitcode) (-?\d+)")
 
 STRONG = ("SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED")
@@ -71,13 +72,13 @@ def run_facts(
     )
 
 
-def queued_facts(request: Any, worker: str, shown: Hiding | None) -> dict[str, str]:
-    """The fields of a task that a worker has received. ``request``: the worker's request."""
+def queued_facts(request: Any, worker: str, shown: Hiding | None, at_ms: int) -> dict[str, str]:
+    """The fields of a task that a worker has received. ``request``: the worker's. ``at_ms``: when, wall clock."""
     context = request._context
     delivery = getattr(context, "delivery_info", None) or {}
     fields = {
         "name": str(request.name),
-        "queued_at": str(now_ms()),
+        "queued_at": str(at_ms),
         "queue": str(delivery.get("routing_key") or ""),
         "worker": worker,
         "root_id": root_of(request.id, context),
@@ -97,7 +98,29 @@ def root_of(task_id: str, request: Any) -> str:
     if isinstance(handed_on, str) and handed_on.startswith(GROUP):
         return handed_on[:_ROOT_CHARACTERS]
     root, group = (str(getattr(request, name, None) or "") for name in ("root_id", "group"))
-    return f"{GROUP}{group}"[:_ROOT_CHARACTERS] if group and root in ("", task_id) else root
+    if root not in ("", task_id):
+        return root
+    group = group or _group_of_chain(getattr(request, "chain", None))
+    return f"{GROUP}{group}"[:_ROOT_CHARACTERS] if group else root
+
+
+def _group_of_chain(chain: Any) -> str:
+    """The group that a chain is one of, '' for none. ``chain``: what follows a task in its chain, the last step first.
+
+    Celery makes a chain's first task the root of the chain, and says of the last step alone that a group waits for it.
+    Where that step is a chord, it says so of the chord's body.
+    """
+    step = chain[0] if isinstance(chain, list) and chain else None
+    for _ in range(_NESTED):
+        if not isinstance(step, dict):
+            break
+        options, kwargs = step.get("options"), step.get("kwargs")
+        if isinstance(options, dict) and options.get("group_id"):
+            return str(options["group_id"])
+        inner = kwargs if isinstance(kwargs, dict) else {}
+        steps = inner.get("tasks") if step.get("task") == "celery.chain" else None
+        step = steps[-1] if isinstance(steps, list) and steps else inner.get("body")
+    return ""
 
 
 def owner_of(request: Any) -> str:

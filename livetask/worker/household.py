@@ -322,7 +322,9 @@ class Household:
             if found is None:
                 continue
             text = json.dumps(found)
-            if text != self._watches[nonce].progress:
+            if run.ordinal is None:
+                run.progress = text  # Redis takes none of a task that it does not know: its beginning brings it along
+            elif text != self._watches[nonce].progress:
                 self._watches[nonce].progress = text
                 yield run.facts.task_id, text
 

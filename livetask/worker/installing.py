@@ -5,7 +5,7 @@
 | worker_init | main | settings are read, the directory is made, the shipper is started |
 | worker_process_init | pool child that was not forked | it finds the directory of its main process |
 | worker_ready | main | how the tasks are called is written down for the shipper to publish |
-| task_received | main | the task is noted as queued |
+| task_received | main | the task is noted as queued, unless it begins at once (`arrivals`) |
 | task_prerun, task_postrun | the one that runs the task | a run begins, ends |
 | task_failure, task_retry | the same | detail of the end |
 | before_task_publish | any | a task that a run starts has the run's owner |
@@ -26,7 +26,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from billiard.popen_fork import Popen
 from celery import Celery, current_app, signals
 
 from livetask.errors import Cancelled, LivetaskError
@@ -36,9 +35,11 @@ from livetask.masking import Mask
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from livetask.worker import facts
+from livetask.worker.arrivals import Arrivals
 from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
 from livetask.worker.ending import REPLACED
+from livetask.worker.exits import watch_exits
 from livetask.worker.forms import write_forms
 from livetask.worker.guard import guarded, logger
 from livetask.worker.inheriting import carry_runs, mark_children
@@ -77,6 +78,7 @@ class _Worker:
         self.lock_fd: int | None = None
         self.shipper: ShipperProcess | None = None
         self.stops: StopList | None = None
+        self.arrivals: Arrivals | None = None
         self.capture: Capture | None = None
         mask = Mask(formats=settings.mask, texts=secrets)
         self.mask = None if mask.is_empty else mask
@@ -179,7 +181,11 @@ def _on_logging_ready(**_: Any) -> None:
 @guarded("how the tasks are called could not be published")
 def _on_ready(**_: Any) -> None:
     if _worker is not None and _worker.is_main and _worker.celery_worker is not None:
-        write_forms(_worker.celery_worker.app, _worker.celery_worker.hostname, _worker.directory, _worker.hiding)
+        celery_worker = _worker.celery_worker
+        if _worker.pool == "prefork":  # in the others a task may hold the thread that would tell of the next one
+            tell = functools.partial(_tell_queued, _worker)
+            _worker.arrivals = Arrivals(tell, lambda after_s, call: celery_worker.timer.call_after(after_s, call))
+        write_forms(celery_worker.app, celery_worker.hostname, _worker.directory, _worker.hiding)
 
 
 def _started(celery_worker: Any) -> _Worker | None:
@@ -196,7 +202,7 @@ def _started(celery_worker: Any) -> _Worker | None:
     worker.lock_fd = lock_fd
     worker.shipper = ShipperProcess(_order(settings, secrets, directory))
     worker.shipper.start()
-    _watch_exits(worker)
+    watch_exits(lambda pid, code: worker.is_main and worker.teller.tell("exit", pid=pid, code=code))
     worker.stops = StopList(directory, Keys(settings.prefix), _forbid)
     worker.stops.ask(settings.redis_url)
     return worker
@@ -234,36 +240,26 @@ def _on_received(request: Any = None, **_: Any) -> None:
         _worker.shipper.look_after()
     if _worker.stops is not None:
         _worker.stops.look()
-    fields = facts.queued_facts(request, _worker.celery_worker.hostname, _worker.shown)
-    told = _worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
+    if _worker.arrivals is not None:
+        _worker.arrivals.came(request)
+    else:
+        _tell_queued(_worker, request, facts.now_ms())
+
+
+@guarded("a received task could not be noted")
+def _tell_queued(worker: _Worker, request: Any, at_ms: int) -> None:
+    fields = facts.queued_facts(request, worker.celery_worker.hostname, worker.shown, at_ms)
+    told = worker.teller.tell("queued", task=task_id_checked(request.id), fields=fields)
     if not told and fields.pop("call", ""):  # what is needed least, and takes the most room
-        _worker.teller.tell("queued", task=request.id, fields=fields)
+        worker.teller.tell("queued", task=request.id, fields=fields)
 
 
 @guarded("the shipper could not be looked after")
 def _on_heartbeat(**_: Any) -> None:
     if _worker is not None and _worker.is_main and _worker.shipper is not None:
         _worker.shipper.look_after()
-
-
-def _watch_exits(worker: _Worker) -> None:
-    """Tell of the end of a pool child when its exit code is taken: Celery speaks of it up to 10 seconds later."""
-    poll = getattr(Popen.poll, "__wrapped__", Popen.poll)
-
-    @functools.wraps(poll)
-    def poll_and_tell(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = self.returncode
-        code = poll(self, *args, **kwargs)
-        if before is None and code is not None:
-            tell(self.pid, code)
-        return code
-
-    @guarded("the exit of a pool process could not be noted")
-    def tell(pid: int, code: int) -> None:
-        if worker.is_main:
-            worker.teller.tell("exit", pid=pid, code=code)
-
-    Popen.poll = poll_and_tell  # type: ignore[method-assign]
+        if _worker.arrivals is not None:
+            _worker.arrivals.look()
 
 
 @guarded("the end of a revoked task could not be noted")
@@ -272,6 +268,8 @@ def _on_revoked(
 ) -> None:
     if _worker is None:
         return
+    if _worker.arrivals is not None and _worker.is_main:
+        _worker.arrivals.tell_all()
     task_id = task_id_checked(request.id)
     if terminated:
         detail = {"signal": facts.signal_name(signum) if isinstance(signum, int) else str(signum)}
@@ -291,6 +289,8 @@ def _on_worker_shutdown(**_: Any) -> None:
     worker, _worker = _worker, None
     if worker is None or not worker.is_main:
         return
+    if worker.arrivals is not None:
+        worker.arrivals.tell_all()
     worker.teller.tell("stop")
     if worker.shipper is not None:
         worker.shipper.wait()

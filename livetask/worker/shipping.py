@@ -65,7 +65,7 @@ class Shipping:
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
     0 for when Redis hears of it. ``is_finished``: Redis knows.
-    ``told_to_stop``: its task can see that it is cancelled. ``queued_at``: what is told of that with its beginning.
+    ``told_to_stop``: its task can see that it is cancelled. ``queued_at``, ``progress``: told with its beginning.
     """
 
     def __init__(self, paths: RunPaths, facts: RunFacts, terms: Terms, final: int | None = None) -> None:
@@ -79,6 +79,7 @@ class Shipping:
         self.is_finished = False
         self.told_to_stop = False
         self.queued_at = ""
+        self.progress = ""
         self.ordinal: int | None = None
         self._wanted = -1 - facts.retries
         self._terms = terms
@@ -129,9 +130,7 @@ class Shipping:
         if self.is_finished or now_s < self._rests_until_s:
             pass
         elif self.ordinal is None:
-            asked.append(("begin", self._begin()))
-            if self.end is not None and self._is_empty():
-                asked.append(("finish", self._finish(self.end, str(START))))
+            asked.append(("begin", self._begin(self.end if self._is_empty() else None)))
         else:
             self.events.look()  # after the size was taken: no event stands before what is sent and comes after it
             asked = list(self._output_and_events(now_ms))
@@ -150,8 +149,8 @@ class Shipping:
         return [call for _, call in asked]
 
     def _is_empty(self) -> bool:
-        """Whether it has ended without output and events: then its beginning and its end are one round."""
-        if self.final != 0 or self.following.base.at != START:
+        """Whether it has ended without output and events: then its beginning and its end are one call."""
+        if self.end is None or self.final != 0 or self.following.base.at != START:
             return False
         self.events.look()
         return not self.events.count
@@ -230,7 +229,7 @@ class Shipping:
         self._renew_at_s = self._now_s + self._terms.lease_ms / 4000
         self._gone_nonce = bytes(gone).decode()
         if how and how != b"LOST":
-            self.is_finished = True
+            self.is_finished = not self._gone_nonce
             return
         self._go_to(Position.parse(end))
 
@@ -270,7 +269,8 @@ class Shipping:
 
     # ---- the calls
 
-    def _begin(self) -> Call:
+    def _begin(self, end: End | None) -> Call:
+        """``end``: how it has ended by now, without output."""
         keys, facts, terms = self._terms.keys, self.facts, self._terms
         first = self.following.base.at if self._wanted > 0 else START
         why_missing = "lost" if first != START else ""
@@ -284,6 +284,8 @@ class Shipping:
             "args": facts.args,
             "kwargs": facts.kwargs,
             "queued_at": self.queued_at,
+            "progress": self.progress,
+            "result": end.result if end is not None else "",
             **self._call(),
         }
         run_fields = {"why": facts.why, "host": facts.host, "pid": str(facts.pid), "worker": facts.worker}
@@ -299,8 +301,14 @@ class Shipping:
                 *(terms.keep_ms, terms.lease_ms, terms.recent_cap, terms.runs_kept),
                 json.dumps({key: terms.shown(text) for key, text in task_fields.items() if text}),
                 json.dumps(run_fields),
+                *(() if end is None else (*self._end_words(end), self.ended_ms or "")),
             ),
         )
+
+    def _end_words(self, end: End) -> tuple[str, str, str, str]:
+        """How it ended, in what detail, the checksum, and the task's state."""
+        crc = "" if end.how == "LOST" else f"{self.following.scan.crc:08x}"
+        return end.how, json.dumps(self._terms.shown_values(end.detail)), crc, end.state
 
     def _call(self) -> dict[str, str]:
         """The arguments for another run; not kept where a secret is in them, since it would run with stars."""
@@ -366,9 +374,8 @@ class Shipping:
 
     def _finish(self, end: End, position: str) -> Call:
         keys, terms = self._terms.keys, self._terms
-        crc = f"{self.following.scan.crc:08x}"
         if end.how == "LOST":
-            position = crc = ""
+            position = ""
         fields = {"result": end.result} if end.result else {}
         return Call(
             "finish",
@@ -377,8 +384,8 @@ class Shipping:
                 *(keys.recent(self._bucket), keys.bell(self._bucket)),
             ),
             (
-                *(self.facts.task_id, self.ordinal or "", self.facts.nonce, position, end.how),
-                *(json.dumps(terms.shown_values(end.detail)), crc, end.state),
+                *(self.facts.task_id, self.ordinal or "", self.facts.nonce, position),
+                *self._end_words(end),
                 *(terms.keep_ms, terms.recent_cap, ""),
                 *(json.dumps(terms.shown_values(fields)), self.ended_ms or ""),
             ),

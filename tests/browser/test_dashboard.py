@@ -288,7 +288,7 @@ def greet(name):
     return app.signature("small.greet", args=(name,), immutable=True)
 
 
-print(chord([greet("first"), greet("beside")], app=app)(greet("last")).id)
+print(chord([greet("first"), chain(greet("beside"), greet("further"))], app=app)(greet("last")).id)
 print(chain(greet("one"), greet("two"), app=app)().id)
 """
 
@@ -301,7 +301,7 @@ async def test_a_chord_and_a_chain_that_a_program_sends_are_each_one_tree_and_on
         sys.executable, "-c", SENDS_FLOWS, store.url, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await asyncio.wait_for(program.communicate(), 60)
-    flows = zip(said.decode().split(), (("beside", "first", "last"), ("one", "two")), strict=True)
+    flows = zip(said.decode().split(), (("beside", "first", "further", "last"), ("one", "two")), strict=True)
     watched = await Watched.open(browser, small.url)
     page = watched.page
     for last, names in flows:

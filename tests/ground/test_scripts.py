@@ -49,8 +49,10 @@ class Run:
         why_missing: str = "",
         kept: int = 50,
         queued_at: str = "",
+        ended: tuple[str, str, str] | None = None,
         **told: str,
     ) -> list[Any]:
+        """``ended``: how, in what detail, and the task's state then."""
         task = json.dumps({"name": "app.train"} | ({"queued_at": queued_at} if queued_at else {}))
         run = json.dumps({"why": "first", "host": "here", **told})
         keys = [self.task, self.alive, self.recent, self.bell, self.output]
@@ -68,6 +70,7 @@ class Run:
             kept,
             task,
             run,
+            *(() if ended is None else (ended[0], ended[1], "00000000", ended[2], "77")),
         )
         self.ordinal = answer[0]
         return answer
@@ -289,6 +292,49 @@ def test_a_run_is_lost_only_when_its_lease_is_over(run: Run, client: redis.Redis
     client.zadd(run.alive, {alive_member(TASK, 1, NONCE): 1})
     assert run.finish("", how="LOST", state="LOST", expired_only="1") == ["OK"]
     assert (run.field("state"), client.zcard(run.alive)) == ("LOST", 0)
+
+
+ENDS = [("SUCCESS", "{}", "SUCCESS"), ("KILLED", '{"signal": "SIGKILL"}', "FAILURE"), ("RETRY", "{}", "RETRY")]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=[how for how, _, _ in ENDS])
+def test_what_begins_and_ends_in_one_call_is_stored_as_if_it_had_been_two(
+    client: redis.Redis, end: tuple[str, str, str]
+) -> None:
+    one, two = Run(client), Run(client, task_id=f"{TASK}2")
+    assert one.begin(ended=end, begun_at="70") == [1, "1-0", end[0], ""]
+    assert one.begin(ended=end, begun_at="70") == [1, "1-0", end[0], ""]
+    two.begin(begun_at="70")
+    two._call(
+        "finish", [two.task, two.output, two.alive, two.recent, two.bell],
+        two.task_id, 1, NONCE, "1-0", end[0], end[1], "00000000", end[2], HOUR_MS, 100, "", "{}", "77",
+    )  # fmt: skip
+    stored = [client.hgetall(run.task) for run in (one, two)]
+    assert all(int(fields.pop(b"changed_at")) > 77 for fields in stored)  # type: ignore[union-attr]
+    assert stored[0] == stored[1]
+    assert one.field("1.ended_at") == "77"
+    assert client.zcard(one.alive) == 0
+    assert ("1", "end") in one.rung()
+    assert client.pttl(one.task) > 0  # type: ignore[operator]
+    assert client.zscore(one.recent, TASK) is not None
+
+
+def test_what_has_ended_when_it_is_told_does_not_end_a_task_that_still_runs(client: redis.Redis) -> None:
+    first, second = Run(client), Run(client, nonce="zzzzzzzzzzzz")
+    first.begin()
+    assert second.begin(ended=("SUCCESS", "{}", "SUCCESS"))[0] == 2
+    assert (first.field("state"), first.field("open"), first.field("2.how")) == ("RUNNING", "1", "SUCCESS")
+    first.finish("1-0", how="RETRY", state="RETRY")
+    assert (first.field("state"), first.field("open")) == ("SUCCESS", "0")
+
+
+def test_who_had_a_run_terminated_is_stored_when_its_end_comes_with_its_beginning(
+    run: Run, client: redis.Redis
+) -> None:
+    client.hset(run.task, mapping={"stopping_at": "5", "stopping_by": "anna"})
+    run.begin(ended=("REVOKED", '{"reason": "revoked"}', "REVOKED"))
+    assert json.loads(run.field("1.detail") or "") == {"reason": "terminated by anna"}
+    assert (run.field("revoked_by"), run.field("stopping_by")) == ("anna", None)
 
 
 @pytest.mark.parametrize("sign", ["append", "renew"])

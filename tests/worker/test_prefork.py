@@ -6,7 +6,7 @@ import re
 import zlib
 from pathlib import Path
 
-from celery import group
+from celery import Signature, chain, chord, group
 
 from livetask.turns import unturned
 from tests.system.rig import wait_for
@@ -45,6 +45,22 @@ def test_a_group_that_no_task_has_sent_is_the_root_of_its_tasks_and_of_what_they
         assert task["root_id"] == child["root_id"] == f"group:{sent.id}"
         assert (task.get("parent_id", ""), child["parent_id"]) == ("", one.id)
     assert not prefork.outcome("say", "alone")[1].get("root_id", "").startswith("group:")
+
+
+def test_a_chain_in_a_group_or_chord_belongs_to_it_from_its_first_task_on(prefork: Worker) -> None:
+    def say(text: str) -> Signature:
+        return prefork.app.signature("tests.say", args=(text,), immutable=True)
+
+    tail = chord([say("a"), say("b")], say("c"), app=prefork.app)
+    ends = group(say("2"), say("3"), app=prefork.app)
+    for chained in (chain(say("1"), say("2"), say("3")), chain(say("1"), tail), chain(say("1"), ends)):
+        sent = group(chained, say("beside"), app=prefork.app).apply_async()
+        begun = [sent[0]]
+        while begun[0].parent is not None:
+            begun.insert(0, begun[0].parent)
+        ids = [one.id for found in (*begun, sent[1]) for one in getattr(found, "results", None) or [found]]
+        assert len(ids) > 3
+        assert {prefork.stored.ended(task_id).get("root_id") for task_id in ids} == {f"group:{sent.id}"}
 
 
 def test_what_python_writes_to_stderr_is_told_apart(prefork: Worker) -> None:
@@ -112,6 +128,16 @@ def test_facts_of_task_and_run_are_noted(prefork: Worker) -> None:
     assert task["1.why"] == "first"
     assert task["queue"] == prefork.app.conf.task_default_queue
     assert int(task["queued_at"]) <= int(task["1.begun_at"]) <= int(task["1.ended_at"])
+
+
+def test_a_task_that_waits_for_a_pool_process_is_stored_as_queued(prefork: Worker, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    *_, last = [prefork.send("wait_until", str(go)) for _ in range(3)]  # one more than there are pool processes
+    wait_for("the last one waits", lambda: prefork.stored.task(last).get("state") == "QUEUED")
+    go.touch()
+    task = prefork.stored.ended(last)
+    assert (task["state"], task["name"]) == ("SUCCESS", "tests.wait_until")
+    assert int(task["queued_at"]) < int(task["1.begun_at"])
 
 
 def test_progress_is_noted(prefork: Worker) -> None:

@@ -1,8 +1,8 @@
 """Workflows over HTTP: the tasks that share a root (chains, groups, chords), and their logs as one.
 
 A workflow is found by the root that Celery gives to every task that another one sends. A group or chord that is sent
-without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it. A chain
-within such a group has a root of its own, its first task: it is shown as a workflow of its own.
+without a task around it has none; its workers name it instead, as ``group:ID``, also to what comes of it and to the
+chains in it: Celery makes the first task of each the root of a workflow, but its last step tells of the group.
 
 Must never know: Redis' commands, Celery, Socket.IO.
 """
