@@ -32,10 +32,11 @@ AHEAD = 4
 MOST_AHEAD_BYTES = 1024 * 1024
 """And no more than this."""
 
-MOST_BYTES = 4 * 1024 * 1024
 HEAP_BYTES = 2 * 1024 * 1024
-"""A block of this size that was let go of tells glibc to keep twice as much of what is free, and not to give each read's
-memory back to the kernel, which then clears page after page of it again: a third of a replay's time as text."""
+"""Letting go of a block of this size tells glibc to keep twice as much of what is free, and not to give each read's
+memory back to the kernel, which would clear page after page of it again: a third of a replay's time as text."""
+
+MOST_BYTES = 4 * 1024 * 1024
 
 KEEP_S = 1.0
 """What was erased meanwhile is given for so long, at most."""

@@ -30,7 +30,8 @@ PIECE_SIZES = (128 * 1024, 64 * 1024, 32 * 1024, 16 * 1024, 4 * 1024)
 """How much is sent at once: few sizes, so that viewers at the same place also share the piece."""
 
 WIDE_SIZES = (512 * 1024, 256 * 1024, 128 * 1024)
-"""The same for one who reads a long log and is quick, while few do: each piece costs as much, whatever its size."""
+"""The same for one who reads a long log and is quick, while few do: each piece costs as much, whatever its size. As
+JSON at most six times as much, which is below the 4 MiB that Python's WebSocket clients take."""
 
 UNPROVEN_BYTES = 32 * 1024
 """The largest piece for who has acknowledged nothing: if it never reads, this much stays in the server's memory."""
