@@ -64,7 +64,7 @@ class Shipping:
     """One run.
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
-    0 for when Redis hears of it. ``is_finished``: Redis knows.
+    0 for when Redis hears of it. ``is_finished``: Redis knows. ``was_finished``: and has forgotten it since.
     ``told_to_stop``: its task can see that it is cancelled. ``queued_at``, ``progress``: told with its beginning.
     """
 
@@ -77,6 +77,7 @@ class Shipping:
         self.end: End | None = None
         self.ended_ms = 0
         self.is_finished = False
+        self.was_finished = False
         self.told_to_stop = False
         self.queued_at = ""
         self.progress = ""
@@ -192,7 +193,7 @@ class Shipping:
         word = bytes(reply[0])
         if word == b"ENDED":
             return True
-        self.is_finished = False
+        self.is_finished, self.was_finished = False, True
         self.following.open()
         if word == b"NORUN":
             self._forgotten()
