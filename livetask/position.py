@@ -19,6 +19,7 @@ from livetask.colours import parameters_after
 from livetask.errors import CursorInvalid, EventCursorInvalid
 
 _POSITION = re.compile(r"([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
+_POSITION_BYTES = re.compile(_POSITION.pattern.encode())
 _CURSOR = re.compile(r"([1-9][0-9]{0,8})\.([a-z0-9]{8,32})\.([0-9]+-[0-9]+)")
 _PADDED = re.compile(r"0*([0-9]+)-0*([0-9]+)")
 _DIGITS = 16
@@ -47,12 +48,11 @@ class Position:
     @classmethod
     def parse(cls, text: str | bytes) -> Position:
         """Read ``<line>-<byte>``; raises CursorInvalid."""
-        if isinstance(text, bytes):
-            text = text.decode("ascii", "replace")
-        match = _POSITION.fullmatch(text)
+        match = _POSITION_BYTES.fullmatch(text) if isinstance(text, bytes) else _POSITION.fullmatch(text)
         if match is None:
-            raise CursorInvalid(text)
-        return cls(int(match[1]), int(match[2]))
+            raise CursorInvalid(text.decode("ascii", "replace") if isinstance(text, bytes) else text)
+        line, byte = match.groups()
+        return cls(int(line), int(byte))
 
     def after(self, data: bytes) -> Position:
         """The position of the byte that follows ``data``, when ``data`` begins here."""

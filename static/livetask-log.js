@@ -98,7 +98,7 @@ export class LivetaskLog extends HTMLElement {
     if (!Extras || this.extras) return;
     this.extras = new Extras(this);
     if (this.marks) this.extras.reveal(this.marks[0]);
-    this.view.refresh();
+    this.view.draw(); // at once: it asks for the lines that were jumped to meanwhile
     for (const [event, target] of early) {
       if (event.defaultPrevented) continue;
       event.preventDefault(); // so that the page does not say it again as well

@@ -16,7 +16,7 @@ from livetask.server.slices import Head, RawEntry
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """One ring. ``run``: an ordinal, 0 for none.
+    """One ring. ``run``: an ordinal, 0 for none. ``end_byte``: where the run ends now, None where that is not said.
 
     ``what``: begin, output, event, progress, end, queued, state, stopping or rerun; or room, and then ``task_id`` is
     the name of a room.
@@ -25,6 +25,7 @@ class Bell:
     task_id: str
     run: int
     what: str
+    end_byte: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def text_of(data: bytes) -> str:
 
 
 def fields_of(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    each = iter(flat)
+    return dict(zip(each, each, strict=True))
 
 
 def entries_of(answer: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[RawEntry]:
@@ -58,4 +60,7 @@ def head_of(cursor: Cursor, values: Sequence[bytes | None]) -> Head | None:
 
 def bell_of(fields: Mapping[bytes, bytes]) -> Bell | None:
     task_id, run, what = (text_of(fields.get(name, b"")) for name in (b"task", b"run", b"what"))
-    return Bell(task_id, int(run) if run.isdecimal() else 0, what) if task_id else None
+    if not task_id:
+        return None
+    byte = fields.get(b"end", b"").rpartition(b"-")[2]
+    return Bell(task_id, int(run) if run.isdecimal() else 0, what, int(byte) if byte.isdigit() else None)

@@ -15,7 +15,8 @@ from livetask.server.tasks import Run, Task
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Bytes of a run. ``start``: the position of the first. ``cursor``: stands after the last.
+    """Bytes of a run. ``start``: the position of the first. ``cursor``: stands after the last. ``parts``: the bytes, as
+    they lie in memory: a large piece is never joined only to be sent.
 
     ``skipped_bytes``: how many between the viewer's last cursor and ``start`` were left out, in mode 'screen'. ``sgr``:
     the colours in force at the first byte, as the parameters of one SGR sequence. ``times``: (line,
@@ -24,10 +25,20 @@ class Output:
 
     start: Position
     cursor: Cursor
-    data: bytes
+    parts: tuple[bytes, ...]
     skipped_bytes: int = 0
     sgr: bytes = b""
     times: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The bytes in one."""
+        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many they are."""
+        return self.cursor.position.byte - self.start.byte
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from livetask.position import START, Cursor
 from livetask.server.access.sight import Lens, Sight
 from livetask.server.answers import Bell, Rung
 from livetask.server.backoff import Backoff
+from livetask.server.bursts import Bursts
 from livetask.server.feed import Feed, Follower, Sink
 from livetask.server.follow import Following
 from livetask.server.pump import Pump
@@ -73,6 +74,7 @@ class Hub:
         self._looks = Sharing[Task]()
         self._reads = Sharing[Slice]()
         self._pump = Pump(store)
+        self._bursts = Bursts(self._pump.kick)
         self.tally = self._pump.tally
         self._running = Running(on_failure)
         self._ask = asyncio.Event()
@@ -260,7 +262,8 @@ class Hub:
 
     def _heard(self, rung: Rung) -> None:
         news = [bell for bell in rung.bells if bell.what not in ("output", "event")]
-        for bell in dict.fromkeys(rung.bells):  # a chatty task rings many times before it is heard
+        last = {(bell.task_id, bell.run, bell.what): bell for bell in rung.bells}
+        for bell in last.values():  # a chatty task rings many times before it is heard
             feed = self._feeds.get(bell.task_id)
             if feed is not None:
                 self._rang(feed, bell)
@@ -283,14 +286,7 @@ class Hub:
                 self._unleased.add(bell.task_id)
                 self._ask.set()
             return
-        if len(feed.ends) < 2:  # else some may stand in other runs, which have nothing new
-            self._pump.kick(feed.followers)
-            return
-        self._pump.kick(
-            follower
-            for follower in feed.followers
-            if follower.sub.cursor is not None and follower.sub.cursor.run == bell.run
-        )
+        self._bursts.rang(feed, bell.run, bell.end_byte)
 
     def _sweep(self) -> None:
         for feed in self._feeds.values():

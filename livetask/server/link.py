@@ -14,6 +14,9 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from aiohttp import web
@@ -33,6 +36,8 @@ _READ_AHEAD_BYTES = 64 * 1024
 _FULL_BYTES = 1024 * 1024
 """Beyond this, what the other end says waits until it has taken what it was told."""
 _CLOSE, _PONG = 0x8, 0xA
+_MOST_PARTS = 1000
+"""In one call: Linux takes 1,024."""
 _read_into = memoryview(bytearray(64 * 1024))
 """One for all: what is read into it is taken out before anything else is read."""
 
@@ -55,8 +60,8 @@ class Link(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_queue", "_reader", "_reading_paused", "_room", "_said_close", "holder", "holds", "over", "transport",
-        "unsent", "write",
+        "_queue", "_reader", "_reading_paused", "_room", "_said_close", "_socket", "holder", "holds", "over",
+        "transport", "unsent", "write",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, holder: Holder, most_bytes: int) -> None:
@@ -66,6 +71,8 @@ class Link(asyncio.BufferedProtocol):
         self._said_close = self.over = self.holds = False
         self.write = transport.write  # bound once: these are called for each viewer and each piece of output
         self.unsent = transport.get_write_buffer_size
+        is_bare = transport.get_extra_info("sslcontext") is None
+        self._socket = transport.get_extra_info("socket") if is_bare else None
         self._room: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
         # the queue asks its protocol for two methods and a flag, which are below
@@ -83,6 +90,21 @@ class Link(asyncio.BufferedProtocol):
     @property
     def _is_full(self) -> bool:
         return self.holds and self.unsent() > _FULL_BYTES
+
+    def write_parts(self, parts: Sequence[bytes]) -> None:
+        """Write frames that lie in parts. What the kernel takes at once is not copied before.
+
+        asyncio joins parts before Python 3.12, and sends them itself only afterwards.
+        """
+        sent = 0
+        if self._socket is not None and not self.unsent() and not self.transport.is_closing():
+            with suppress(OSError):  # asyncio will meet the same, and end the connection as it always does
+                sent = os.writev(self._socket.fileno(), parts[:_MOST_PARTS])
+        for at, part in enumerate(parts):
+            if sent < len(part):
+                self.write(b"".join((memoryview(part)[sent:], *parts[at + 1 :])))
+                return
+            sent -= len(part)
 
     async def room(self) -> None:
         """Return when not much of what was written waits for the other end, or it is gone."""

@@ -37,15 +37,15 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     start, sgr = at, b""
     times: list[tuple[int, int]] = []
 
-    def flush(data: bytes, end: Position) -> None:
-        if data:
-            pieces.append(Output(start, replace(cursor, position=end), data, sgr=sgr, times=tuple(times)))
+    def flush(end: Position) -> None:
+        if waiting:
+            pieces.append(Output(start, replace(cursor, position=end), tuple(waiting), sgr=sgr, times=tuple(times)))
         waiting.clear()
         times.clear()
 
     for item in found.items:
         if isinstance(item, Gap):
-            flush(b"".join(waiting), at)
+            flush(at)
             pieces.append(Missing(item, replace(cursor, position=item.end)))
             start = at = item.end
             continue
@@ -55,22 +55,42 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
         sgr = sgr if waiting else item.sgr
         if item.at_ms and (not times or times[-1][1] != item.at_ms):
             times.append((item.start.line, item.at_ms))
-        waiting.append(data)
+        if data:
+            waiting.append(data)
         room -= len(data)
         at = item.end if len(data) == len(item.data) else item.start.after(data)
         if room <= 0:
             break
-    data = b"".join(waiting)
     is_final = found.how is not None and at == found.end
-    held = incomplete(data) if text and not is_final else 0
-    flush(data[: len(data) - held], Position(at.line, at.byte - held))  # no line ends within a character
+    held = incomplete(_last_of(waiting)) if text and not is_final else 0
+    _shorten(waiting, held)
+    flush(Position(at.line, at.byte - held) if held else at)  # no line ends within a character
     return Pieces(tuple(pieces), at == found.end, found.end, found.how)
 
 
 def _is_something(waiting: list[bytes], text: bool) -> bool:
     """There is more than the beginning of a character, which would be held back, and nothing sent, for ever."""
-    data = b"".join(waiting)
-    return len(data) > (incomplete(data) if text else 0)
+    last = _last_of(waiting)
+    return len(last) > (incomplete(last) if text else 0)
+
+
+def _last_of(waiting: list[bytes]) -> bytes:
+    """The last bytes, as many as a character can have, if there are so many."""
+    last, number = b"", len(waiting)
+    while number and len(last) < 4:
+        number -= 1
+        last = waiting[number][-4:] + last
+    return last
+
+
+def _shorten(waiting: list[bytes], by_bytes: int) -> None:
+    """Take so many bytes from the end."""
+    while by_bytes:
+        last = waiting.pop()
+        if len(last) > by_bytes:
+            waiting.append(last[:-by_bytes])
+            return
+        by_bytes -= len(last)
 
 
 def incomplete(data: bytes) -> int:

@@ -84,8 +84,10 @@ class Pump:
 
     def reel(self, followers: Iterable[Follower]) -> None:
         """There may be events of the task for those of the viewers who want them."""
-        self._reeling.update(follower for follower in followers if follower.reel is not None)
-        self._work.set()
+        some = [follower for follower in followers if follower.reel is not None]
+        if some:
+            self._reeling.update(some)
+            self._work.set()
 
     def catch_up(self, follower: Follower, task: Task | None) -> None:
         """Tell a new viewer, who knows ``task``, what the other viewers were told since that was read."""
@@ -300,6 +302,8 @@ class Pump:
     def _send(self, followers: Sequence[Follower], pieces: Pieces, told: Sequence[Told]) -> None:
         feed = followers[0].feed
         self.tally.add(pieces.pieces, len(followers))
+        for one in told if len(followers) > 1 else ():
+            one.shared = True
         caught_up: Told | None = None
         now_s = time.monotonic()
         behind: list[Follower] = []

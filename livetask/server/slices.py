@@ -86,7 +86,7 @@ def _parsed(start: Position, raw: RawEntry, after: Position | None) -> Entry | G
 
 
 def _all_parsed(raw: Sequence[RawEntry]) -> Iterator[Entry | Gap]:
-    starts = [Position.parse(one[0]) for one in raw]
+    starts = [Position.parse(entry_id) for entry_id, _ in raw]
     return map(_parsed, starts, raw, [*starts[1:], None])
 
 
@@ -126,12 +126,13 @@ def _joined(
     items: list[Entry | Gap] = []
     at, size = position, 0
     for item in _all_parsed(raw):
-        if item.end.byte < at.byte or item.end == at:
-            continue
-        if item.start.byte > at.byte:
-            items.append(_hole(at, item.start, head))
-        elif item.start != at:
-            item = _rest(item, at)
+        if item.start is not at or item.end.byte <= at.byte:  # else it begins where the last one was found to end
+            if item.end.byte < at.byte or item.end == at:
+                continue
+            if item.start.byte > at.byte:
+                items.append(_hole(at, item.start, head))
+            elif item.start != at:
+                item = _rest(item, at)
         items.append(item)
         size += len(item.data) if isinstance(item, Entry) else 0
         at = item.end

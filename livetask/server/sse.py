@@ -78,7 +78,7 @@ class Delivered:
 
     def add(self, event: Event) -> None:
         if isinstance(event, Output):
-            self.bytes += len(event.data)
+            self.bytes += event.size_bytes
         elif isinstance(event, Missing):
             self.gaps[event.gap.reason] = self.gaps.get(event.gap.reason, 0) + event.gap.size_bytes
 

@@ -76,6 +76,7 @@ class Store:
         connections: int = 16,
     ) -> None:
         self._keys = Keys(prefix)
+        self._bells = {self._keys.bell(bucket): bucket for bucket in range(BUCKETS)}
         self._ttl_ms = keep_s * 1000
         self._recent_cap = max(1, recent_cap // BUCKETS)
         self._redis = reached(url, timeout_s, connections)
@@ -226,13 +227,12 @@ class Store:
 
     async def bells(self, last_ids: Sequence[str], block_ms: int = BLOCK_MS) -> Rung:
         """Wait up to ``block_ms`` until a bell rings; on a connection of its own. ``last_ids``: of the last call."""
-        names = {self._keys.bell(bucket).encode(): bucket for bucket in range(BUCKETS)}
-        asked = {self._keys.bell(bucket): last_id for bucket, last_id in enumerate(last_ids)}
+        asked = dict(zip(self._bells, last_ids, strict=True))
         answer = await _asked(partial(self._redis.bells, asked, BELL_COUNT, block_ms))
         ids, bells, overrun = list(last_ids), [], False
         for name, found in answer:
             entries = entries_of(found)
-            ids[names[name]] = text_of(entries[-1][0])
+            ids[self._bells[text_of(name)]] = text_of(entries[-1][0])
             overrun = overrun or len(entries) >= BELL_COUNT
             bells += [bell for _, fields in entries if (bell := bell_of(fields)) is not None]
         return Rung(tuple(bells), tuple(ids), overrun)

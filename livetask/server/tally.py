@@ -26,7 +26,7 @@ class Tally:
         for piece in pieces:
             if isinstance(piece, Output):
                 self.pieces += viewers
-                self.output_bytes += viewers * len(piece.data)
+                self.output_bytes += viewers * piece.size_bytes
             else:
                 reason = piece.gap.reason
                 self.gaps[reason] = self.gaps.get(reason, 0) + viewers

@@ -108,11 +108,11 @@ def text_of_output(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def event_json(task_id: str, event: Event, binary: bool = False) -> tuple[str, Json]:
-    """(name of the event, its JSON). ``binary``: output stays bytes, under ``data`` in place of ``text``."""
+def event_json(task_id: str, event: Event) -> tuple[str, Json]:
+    """(name of the event, its JSON)."""
     match event:
         case Output():
-            return "output", _output(task_id, event, binary)
+            return "output", {**output_json(task_id, event), "text": text_of_output(event.data)}
         case Missing():
             return "gap", _missing(task_id, event)
         case CaughtUp(cursor):
@@ -136,7 +136,8 @@ def event_json(task_id: str, event: Event, binary: bool = False) -> tuple[str, J
             return event.name, _emitted(event)
 
 
-def _output(task_id: str, event: Output, binary: bool) -> Json:
+def output_json(task_id: str, event: Output) -> Json:
+    """A piece of output without its bytes: they follow as ``text``, or as they are under ``data``."""
     found: Json = {
         "task_id": task_id,
         "run": event.cursor.run,
@@ -149,10 +150,6 @@ def _output(task_id: str, event: Output, binary: bool) -> Json:
         found["sgr"] = event.sgr.decode("ascii", "replace")
     if event.times:
         found["times"] = [list(time) for time in event.times]
-    if binary:
-        found["data"] = event.data
-    else:
-        found["text"] = text_of_output(event.data)
     return found
 
 

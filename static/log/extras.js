@@ -34,7 +34,7 @@ export class Extras {
     this.outputs = this.outputsOf();
     this.ranges = this.rangesOf();
     this.search = new Search(() => this.found());
-    this.marks = new Marks(() => this.marked());
+    this.marks = new Marks(() => this.marked(), () => this.ranges.quiet());
     this.tools = makeTools(log.frame);
     this.minimap = new Minimap(this.tools.map, (share) => log.view.show(share * log.feed.rows.count + log.view.fits / 3 - log.view.fits / 2));
     this.highlights = new Highlights();

@@ -1,5 +1,7 @@
 // What stands out in a run's output, told by the server in pieces: errors, warnings, stderr's lines where they are known,
 // and groups of lines. While the run lives it is asked for what has come since, not more often than every two seconds.
+// Looking through a long log keeps server and store busy: it begins when the page has come to rest, and goes on when no
+// lines are waited for.
 
 import { add as addSpan } from './spans.js';
 
@@ -14,6 +16,7 @@ import { add as addSpan } from './spans.js';
  */
 
 const EVERY_MS = 2000;
+const FIRST_AFTER_MS = 300;
 const MOST = 10_000;
 
 export class Marks {
@@ -40,28 +43,33 @@ export class Marks {
   /** @type {((more: boolean) => void)[]} */
   waiting = [];
 
-  /** @param {() => void} changed */
-  constructor(changed) {
+  /** @param {() => void} changed @param {() => Promise<unknown>} quiet comes when no lines are waited for */
+  constructor(changed, quiet) {
     this.changed = changed;
+    this.quiet = quiet;
   }
 
   clear() {
     this.abort?.abort();
     clearTimeout(this.timer);
     const { waiting } = this;
-    Object.assign(this, new Marks(this.changed), { waiting });
+    Object.assign(this, new Marks(this.changed, this.quiet), { waiting });
   }
 
   /** @param {import('./http.js').Outputs} outputs @param {number} run */
   start(outputs, run) {
     this.clear();
     this.source = { outputs, run };
-    this.go();
+    this.goOn(FIRST_AFTER_MS);
   }
 
   /** Wait until more of what is there has been looked at; false if all of it has, or cannot be. @returns {Promise<boolean>} */
   more() {
     if (this.complete) return Promise.resolve(false);
+    if (this.timer) {
+      clearTimeout(this.timer);
+      this.go();
+    }
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
@@ -70,10 +78,10 @@ export class Marks {
     for (const tell of this.waiting.splice(0)) tell(more);
   }
 
-  /** There is more output. */
-  goOn() {
+  /** There is more output. @param {number} [afterMs] */
+  goOn(afterMs = EVERY_MS) {
     if (this.abort || this.timer || !this.source) return;
-    this.timer = setTimeout(() => this.go(), document.hidden ? EVERY_MS * 5 : EVERY_MS);
+    this.timer = setTimeout(() => this.go(), document.hidden ? afterMs * 5 : afterMs);
   }
 
   async go() {
@@ -85,6 +93,7 @@ export class Marks {
     let groups = this.groups.length;
     try {
       for (let done = false; !done; ) {
+        await this.quiet();
         const found = await source.outputs.marks(source.run, this.at, abort.signal);
         if (abort.signal.aborted) return;
         done = found.done || found.to === this.at;

@@ -28,7 +28,7 @@ const NAMES = /** @type {[number, string][]} */ ([
 export function paint(element, runs, most = Infinity) {
   const [first] = runs;
   if (first && runs.length === 1 && first.style === PLAIN && first.text.length <= most) {
-    element.textContent = first.text;
+    write(element, first.text);
     return true;
   }
   const nodes = [];
@@ -43,6 +43,14 @@ export function paint(element, runs, most = Infinity) {
   }
   element.replaceChildren(...nodes);
   return left >= 0;
+}
+
+/** Show a text in an element, in place of what it held. @param {Element} element @param {string} text */
+export function write(element, text) {
+  const { firstChild, childNodes } = element;
+  // a node that stays is laid out again and nothing more; a new one is styled and attached first
+  if (firstChild instanceof Text && childNodes.length === 1) firstChild.data = text;
+  else element.textContent = text;
 }
 
 /** @param {string} text @param {number} length */

@@ -18,8 +18,8 @@ export class Ranges {
     this.feed = feed;
     this.outputs = outputs;
     this.apply = apply;
-    /** @type {Set<number>} */
-    this.busy = new Set();
+    /** @type {Map<number, Promise<void>>} what is under way, by its first line */
+    this.busy = new Map();
     /** @type {Map<number, number>} lines that could not be had, and when to try again */
     this.later = new Map();
     this.stopped = false;
@@ -37,8 +37,15 @@ export class Ranges {
     const asked = missing(this.feed, from, to);
     if (!asked || run === null || this.busy.size >= AT_ONCE || this.busy.has(asked.line)) return;
     if ((this.later.get(asked.line) ?? 0) > performance.now()) return;
-    this.busy.add(asked.line);
-    this.fetch(run, asked.line, asked.count).finally(() => this.busy.delete(asked.line));
+    const { line, count } = asked;
+    this.busy.set(line, this.fetch(run, line, count).finally(() => this.busy.delete(line)));
+    // what is seen of the next piece is not left until this one has come
+    if (line + count <= to) this.want(line + count, to);
+  }
+
+  /** Comes when nothing is under way of what is now. @returns {Promise<unknown>} */
+  quiet() {
+    return Promise.all(this.busy.values());
   }
 
   /** @param {number} run @param {number} line @param {number} count */

@@ -7,7 +7,7 @@
 
 import { resolved, terminal } from './ansi.js';
 import { make } from './frame.js';
-import { paint } from './paint.js';
+import { paint, write } from './paint.js';
 import { PLAIN } from './style.js';
 
 /** @typedef {import('./chunks.js').Line} Line */
@@ -76,6 +76,8 @@ export class View extends EventTarget {
     this.frame = 0;
     this.until = 0;
     scroller.addEventListener('scroll', () => this.scrolled(), { passive: true });
+    // numbers that stay beside a long line are a layer each, forty to draw with every frame: only where they have to stay
+    this.port.addEventListener('scroll', () => this.port.classList.toggle('aside', this.port.scrollLeft > 0), { passive: true });
     scroller.addEventListener('scrollend', () => this.align());
     scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.letGo(), { passive: true });
     this.watcher = new ResizeObserver(() => this.measure());
@@ -242,9 +244,14 @@ export class View extends EventTarget {
     if (this.following) this.top = this.greatestTop;
     this.top = Math.min(this.top, this.greatestTop);
     this.scroller.classList.toggle('wraps', this.wraps);
-    if (terminal && this.wraps) terminal.layOutWrapped(this);
-    else this.layOut();
-    this.align();
+    if (terminal && this.wraps) {
+      terminal.layOutWrapped(this);
+      this.align();
+    } else {
+      this.atEnd = this.top >= this.greatestTop - 0.01;
+      this.align(); // it asks where the scroll bar is: before the rows are written, they need not be laid out for that
+      this.layOut();
+    }
     this.dispatchEvent(new Event('drawn'));
   }
 
@@ -258,7 +265,6 @@ export class View extends EventTarget {
   layOut() {
     const first = Math.floor(this.top);
     const part = this.top - first;
-    this.atEnd = this.top >= this.greatestTop - 0.01;
     this.fill(first, first + this.rows.length);
     for (let i = 0; i < this.rows.length; i++) this.place(first + i, (i - part) * this.rowPx);
   }
@@ -314,7 +320,7 @@ function show(row, item, marked, wrap) {
   const { kind, number = '', tone = '', time = '', fold, line } = item;
   row.element.className = `row ${kind} ${tone} ${marked ? 'marked' : ''} ${fold ? 'heading' : ''}`;
   row.element.part.toggle('stderr', tone === 'stderr');
-  row.number.textContent = String(number);
+  write(row.number, String(number));
   row.number.toggleAttribute('href', number !== '');
   if (number) row.number.href = `#L${number}`;
   row.element.dataset.line = String(number);
@@ -323,9 +329,8 @@ function show(row, item, marked, wrap) {
   row.about.textContent = fold?.text ?? '';
   row.fold.setAttribute('aria-expanded', String(fold?.open));
   row.fold.setAttribute('aria-label', `Group, ${fold?.text}`);
-  row.more.hidden = true;
-  if (line) row.more.hidden = paint(row.text, runsOf(item), MOST_SHOWN * (wrap ? 2 : 1)) && !line.cut;
-  else row.text.textContent = item.text ?? '';
+  row.more.hidden = line ? paint(row.text, runsOf(item), MOST_SHOWN * (wrap ? 2 : 1)) && !line.cut : true;
+  if (!line) row.text.textContent = item.text ?? '';
 }
 
 /** @param {Item} item */

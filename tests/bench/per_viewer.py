@@ -28,7 +28,7 @@ from tests.bench.lines import line
 
 VIEWERS, ROUNDS, RUNS = 1000, 20, 10
 LINES = 20
-REPLAYED_BYTES = 128 * 1024
+REPLAYED_BYTES, ENTRY = 512 * 1024, 16 * 1024
 
 
 class _Nowhere:
@@ -41,6 +41,9 @@ class _Nowhere:
 
     def get_write_buffer_size(self) -> int:
         return 0
+
+    def get_extra_info(self, name: str) -> Any:
+        return None
 
     def set_write_buffer_limits(self, high: int) -> None:
         """There are none."""
@@ -85,14 +88,14 @@ def packets() -> dict[str, Callable[[], object]]:
     """Ways to make a packet of a piece of a replay."""
     data = b"".join(line(number, 0, 0) for number in range(REPLAYED_BYTES // 100))
     cursor = Cursor(1, "benchbench01", START.after(data))
-    output = Output(Position(1, 0), cursor, data)
+    output = Output(Position(1, 0), cursor, tuple(data[at : at + ENTRY] for at in range(0, len(data), ENTRY)))
     shown = {"task_id": "a-task", "run": 1, "from": "1-0", "cursor": str(cursor)}
     return {
         "text, by json.dumps": lambda: (
             b"42" + json.dumps(["output", {**shown, "text": data.decode()}], ensure_ascii=False).encode()
         ),
-        "**text**": lambda: Told("a-task", output).packet(False).frames,
-        "**binary**": lambda: Told("a-task", output).packet(True).frames,
+        "**text**": lambda: Told("a-task", output).packet(False).parts,
+        "**binary**": lambda: Told("a-task", output).packet(True).parts,
     }
 
 

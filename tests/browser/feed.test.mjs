@@ -6,8 +6,10 @@ import { test } from 'node:test';
 import { CHUNK, Lines } from '../../static/log/chunks.js';
 import { crc32 } from '../../static/log/crc.js';
 import { Feed } from '../../static/log/feed.js';
+import { Marks } from '../../static/log/marks.js';
 import { missing, take } from '../../static/log/numbered.js';
 import { marked } from '../../static/log/places.js';
+import { Ranges } from '../../static/log/ranges.js';
 import { Rows } from '../../static/log/rows.js';
 import { PLAIN } from '../../static/log/style.js';
 import '../../static/log/terminal.js';
@@ -242,4 +244,37 @@ test('what comes after lines that were skipped has the colours that the server t
   say(feed, '1-0', 'one\n');
   feed.received('output', { task_id: 't', run: 1, from: '900-9000', cursor: cursor('901-9005'), text: 'more\n', skipped: 8996, sgr: '1;31' });
   assert.deepEqual(feed.line(900)?.opening, { flags: 1, ink: 1, ground: -1 });
+});
+
+test('a view across two pieces asks for both at once, and marks are looked for when both have come', async () => {
+  const feed = begun('screen', '1201-12000');
+  const asked = [];
+  const give = new Map();
+  const outputs = {
+    range(run, line, count) {
+      asked.push(`${line}+${count}`);
+      return new Promise((resolve) => give.set(line, resolve));
+    },
+    async marks() {
+      asked.push('marks');
+      return { to: '1201-12000', done: true, errors: [], warnings: [], stderr: [], groups: [] };
+    },
+  };
+  const ranges = new Ranges(feed, outputs, (change) => change());
+  ranges.want(480, 520);
+  assert.deepEqual(asked, ['1+500', '501+500']);
+  globalThis.document ??= { hidden: false };
+  const looked = new Promise((resolve) => {
+    const marks = new Marks(() => resolve(undefined), () => ranges.quiet());
+    marks.start(outputs, 1);
+    marks.more();
+  });
+  const piece = (line) => ({ first_line: line, lines: Array.from({ length: 500 }, () => 'x'), sgr: '', end: cursor('1201-12000'), complete: true });
+  give.get(501)(piece(501));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(asked.includes('marks'), false);
+  give.get(1)(piece(1));
+  await looked;
+  assert.deepEqual(asked, ['1+500', '501+500', 'marks']);
+  assert.equal(feed.line(480)?.text, 'x');
 });

@@ -33,6 +33,45 @@ async def test_new_lines_are_followed_as_they_are_printed(store: Redis, watched:
     assert await watched.breaches() == []
 
 
+async def test_what_is_followed_is_one_picture_that_changes_only_when_lines_come(
+    store: Redis, watched: Watched
+) -> None:
+    run = Writer(store.url, "layers-1").begin().write(numbered(1, 2000))
+    await watched.task("layers-1")
+    await watched.wait_for_line(2000)
+    await watched.wait_for_foot("live")
+    layers: list[dict[str, Any]] = []
+    session = await watched.page.context.new_cdp_session(watched.page)
+    session.on("LayerTree.layerTreeDidChange", lambda told: layers.__setitem__(slice(None), told.get("layers", layers)))
+    await session.send("LayerTree.enable")
+    run.write(numbered(2001, 2100))
+    await watched.wait_for_line(2100)
+
+    async def told() -> list[dict[str, Any]]:
+        return [one for one in layers if one["drawsContent"]]
+
+    few = await wait_until("the layers of the page", told)
+    assert len(few) < 15, "a layer for each row's number makes each frame cost twice as much"
+    moving = (
+        "document.getAnimations().length + document.querySelector('livetask-log').shadowRoot.getAnimations().length"
+    )
+    assert await watched.page.evaluate(moving) == 0, "else every frame is drawn anew"
+
+
+async def test_numbers_stay_beside_a_line_that_is_moved_aside(store: Redis, watched: Watched) -> None:
+    Writer(store.url, "aside-1").begin().write(numbered(1, 30) + b"long " * 400 + b"\n").finish()
+    await watched.task("aside-1")
+    await watched.wait_for_line(31)
+    left = "document.querySelector('livetask-log').shadowRoot.querySelector('.row .no').getBoundingClientRect().left"
+    at = await watched.page.evaluate(left)
+    await watched.page.evaluate(
+        "document.querySelector('livetask-log').shadowRoot.querySelector('.port').scrollLeft = 500"
+    )
+    await watched.page.wait_for_function(f"{left} === {at}")
+    text = left.replace(".no'", ".text'")
+    assert await watched.page.evaluate(text) < at
+
+
 async def test_following_lets_go_when_scrolled_up_and_the_view_stays_still(store: Redis, watched: Watched) -> None:
     run = Writer(store.url, "letgo-1").begin().write(numbered(1, 2000))
     await watched.task("letgo-1")

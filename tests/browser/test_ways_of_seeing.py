@@ -25,6 +25,12 @@ MOVING = """() => {
     .map((one) => one.outerHTML.slice(0, 100));
 }"""
 
+MOVE = """() => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync('main { animation: turn 2s infinite } @keyframes turn { 50% { opacity: .5 } }');
+  document.adoptedStyleSheets = [sheet];
+}"""
+
 PLACES = """() => {
   const log = document.querySelector('livetask-log').shadowRoot;
   return [...log.querySelectorAll('.row:not(.away)')].map((row) => {
@@ -97,6 +103,8 @@ async def test_nothing_moves_by_itself_for_those_who_wish_that(
     await watched.wait_for_line(50)
     await watched.wait_for_foot("live")
     assert await watched.page.evaluate(MOVING) == []
+    await watched.page.evaluate(MOVE)
+    assert await watched.page.evaluate(MOVING) == [], "the page takes it from whatever is to move"
     await watched.page.emulate_media(reduced_motion="no-preference")
     assert await watched.page.evaluate(MOVING) != [], "the test would see what moves"
     await watched.context.close()

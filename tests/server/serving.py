@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from aiohttp.test_utils import TestClient, TestServer
 from celery import Celery
@@ -39,6 +40,20 @@ def a_redis(directory: Path) -> Iterator[Redis]:
         yield store
     finally:
         store.end()
+
+
+@pytest.fixture(scope="module")
+def redis_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis for all tests of a module, which says ``store = redis_of_the_module``."""
+    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
+        yield found
+
+
+@pytest.fixture
+async def client_of_the_store(store: Redis) -> AsyncIterator[Client]:
+    """A client of the whole app over the module's ``store``, as it is without any setting."""
+    async with served(store.url) as found:
+        yield found
 
 
 class Writer:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,14 +20,10 @@ from livetask.server.store import Store
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server import small_app
-from tests.server.serving import Client, Writer, a_redis, a_server, clean_environ, served, until
+from tests.server.serving import Client, Writer, a_server, clean_environ, redis_of_the_module, served, until
 from tests.system.rig import Redis
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture

@@ -114,7 +114,9 @@ class Client:
 
     def told(self, event: Event) -> None:
         match event:
-            case Output(start, cursor, data, skipped):
+            case Output(start, cursor, _, skipped):
+                data = event.data
+                assert len(data) == event.size_bytes
                 assert not self.ends
                 assert start.byte == self.cursor.position.byte + skipped
                 self.text += bytes(skipped) + data
@@ -297,7 +299,7 @@ def test_an_end_is_told_when_the_cursor_is_there_and_once() -> None:
     end = Position(2, 5)
     ended = _task(_run(end=end, how="SUCCESS"), state="SUCCESS")
     assert sub.see(ended, 0.0) == []
-    sub.took([Output(START, Cursor(1, NONCE, end), b"text\n")], True)
+    sub.took([Output(START, Cursor(1, NONCE, end), (b"text\n",))], True)
     assert sub.see(ended, 0.0) == [Ended(ended.runs[0], True)]
     assert sub.see(ended, 0.0) == []
     assert not sub.reads
@@ -382,7 +384,7 @@ def test_a_window_is_closed_until_the_viewer_acknowledges() -> None:
         data = b"x" * 1000
         start, at = at, at.after(data)
         cursors.append(Cursor(1, NONCE, at))
-        sub.took([Output(start, cursors[-1], data)], True)
+        sub.took([Output(start, cursors[-1], (data,))], True)
         assert sub.room(False) == 0
     assert WINDOW - PIECE_SIZES[-1] < sub.under_way_bytes <= WINDOW
     sub.ack(cursors[-1])
@@ -418,4 +420,4 @@ def test_a_window_counts_what_was_sent_and_neither_gaps_nor_what_a_screen_was_no
 
 def _output(start: Position, size_bytes: int) -> Output:
     data = b"x" * size_bytes
-    return Output(start, Cursor(1, NONCE, start.after(data)), data)
+    return Output(start, Cursor(1, NONCE, start.after(data)), (data,))
