@@ -21,9 +21,10 @@ from livetask.worker.facts import exit_detail, now_ms
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.run_log import RunLog
-from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.shipping import Shipping
 from livetask.worker.spool import RunFacts, RunPaths, names_in, read_json
 from livetask.worker.teeing import Tee
+from livetask.worker.terms import Terms
 
 _FIND_S = 0.5
 """How often the directory is read; what begins is told besides."""

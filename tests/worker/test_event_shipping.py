@@ -14,8 +14,8 @@ from livetask.parcel import unpacked
 from livetask.position import START
 from livetask.worker.event_log import EventFacts, EventLog
 from livetask.worker.household import Household
-from livetask.worker.shipping import Terms
 from livetask.worker.spool import RunFacts, RunSpool, new_nonce
+from livetask.worker.terms import Terms
 from tests.real.redis_servers import RealRedis
 from tests.worker.test_shipping import Case
 
