@@ -73,7 +73,7 @@ fmt: .venv/dev.stamp ## format the Python and mend what the linter can mend
 
 cov: .venv/dev.stamp ## run all tests and show what they do not reach
 	@mkdir -p .livetask/coverage && rm -f .livetask/coverage/*
-	@LIVETASK_TEST_ORDERLY=1 $(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
+	@LIVETASK_TEST_ORDERLY=1 LIVETASK_TEST_COLD=1 $(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways, into docs/benchmarks.md (about half an hour)

@@ -17,6 +17,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from livetask.redis_places import Cluster, One, Sentinels, key_of, one_stream_each, place_of
+from livetask.worker.straight import Line
 
 _TIMEOUT_S = 2.0
 
@@ -44,25 +45,27 @@ class OneClient:
     """See Reached."""
 
     def __init__(self, place: One | Sentinels) -> None:
-        options = _options()
+        options = {**_options(), "protocol": 2}  # nothing is pushed: each answer is one that was asked for
+        self._line = Line(self._of(place, options))
+
+    def _of(self, place: One | Sentinels, options: dict[str, Any]) -> redis.Redis:
         if isinstance(place, One):
-            self._client = redis.Redis.from_url(place.url, **options)
-            return
+            return redis.Redis.from_url(place.url, **options)
         login = {"username": place.username, "password": place.password}
         sentinel: Any = Sentinel(place.hosts, sentinel_kwargs=dict(options), **login, **options)  # type: ignore[no-untyped-call]
-        self._client = sentinel.master_for(place.service, db=place.db)
+        client: redis.Redis = sentinel.master_for(place.service, db=place.db)
+        return client
 
     def answers(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return pipeline.execute(raise_on_error=False)
+        return self._line.exchange(commands)
 
     def load(self, text: str) -> None:
-        self._client.script_load(text)
+        (answer,) = self._line.exchange([("SCRIPT", "LOAD", text)])
+        if isinstance(answer, Exception):
+            raise answer
 
     def close(self) -> None:
-        self._client.close()
+        self._line.close()
 
 
 class ClusterClient:

@@ -2,14 +2,13 @@
 // what is around it (DOM), and the client (network); what is chosen stands in the address.
 
 import { clientOf } from '../log/client.js';
-import { make } from '../log/frame.js';
 import { bind } from '../log/keys.js';
 import { number } from '../log/places.js';
 import { cancel, page, rerun } from './api.js';
 import { lookInArchive } from './archived.js';
 import { emptyText } from './around.js';
 import { Bulk } from './bulk.js';
-import { button, byId, notice, press, trying, write } from './elements.js';
+import { byId, notice, press, trying, wired, write } from './elements.js';
 import { FilterField } from './filter.js';
 import { Grid } from './grid.js';
 import { KeptIds, keep, keepShown, kept } from './kept.js';
@@ -36,10 +35,9 @@ let loaded = false;
 let reachable = true;
 let most = AT_FIRST;
 
-const more = /** @type {HTMLButtonElement} */ (byId('more'));
-const startButton = /** @type {HTMLButtonElement} */ (byId('start'));
 const sort = /** @type {HTMLSelectElement} */ (byId('sort'));
 const host = byId('cards');
+const tabs = byId('tabs');
 const empty = byId('empty');
 
 const grid = new Grid(host, client, {
@@ -116,15 +114,6 @@ function arrange() {
 }
 
 function drawTabs() {
-  const tabs = byId('tabs');
-  if (!tabs.childElementCount) {
-    for (const tab of TABS) {
-      const made = button(tab.title, '', () => choose({ tab: tab.key }));
-      made.dataset.tab = tab.key;
-      made.append(make('span', { class: 'count' }));
-      tabs.append(made);
-    }
-  }
   TABS.forEach((tab, i) => {
     const shown = /** @type {HTMLElement} */ (tabs.children[i]);
     const count = list.countOf(tab.states);
@@ -172,8 +161,8 @@ function choose({ tab = list.tab, text = filter.input.value, order = list.order 
 function view(compact) {
   grid.look.compact = compact;
   keep('view', compact ? 'list' : 'grid');
-  press(byId('as-grid'), !compact);
-  press(byId('as-list'), compact);
+  press(asGrid, !compact);
+  press(asList, compact);
   grid.redraw();
 }
 
@@ -182,7 +171,7 @@ function select(on) {
   grid.look.selecting = on;
   bulk.ids.clear();
   bulk.show();
-  press(byId('select'), on);
+  press(selects, on);
   if (on) byId('main').append(bulk.element);
   else bulk.element.remove();
   grid.redraw();
@@ -190,7 +179,7 @@ function select(on) {
 
 // ---- what people do
 
-more.addEventListener('click', async () => {
+const more = wired(document, '#more', async () => {
   most += MORE;
   if (list.next !== null && list.shown(client.now()).length < most) {
     const after = list.next;
@@ -230,23 +219,28 @@ host.addEventListener('click', (event) => {
   card.draw(client.now());
 });
 
+tabs.addEventListener('click', ({ target }) => {
+  const tab = target instanceof Element ? target.closest('button') : null;
+  if (tab) choose({ tab: tab.dataset.tab });
+});
 sort.addEventListener('change', () => choose({ order: sort.value }));
-byId('as-grid').addEventListener('click', () => view(false));
-byId('as-list').addEventListener('click', () => view(true));
-byId('select').addEventListener('click', () => select(!grid.look.selecting));
-byId('tell-all').addEventListener('click', async () => {
+const asGrid = wired(document, '#as-grid', () => view(false));
+const asList = wired(document, '#as-list', () => view(true));
+const selects = wired(document, '#select', () => select(!grid.look.selecting));
+const tellsAll = wired(document, '#tell-all', async () => {
   notice(await teller.toggleAll());
   showTelling();
   grid.redraw();
 });
-startButton.addEventListener('click', startOne);
+const startButton = wired(document, '#start', startOne);
 
 function showTelling() {
-  press(byId('tell-all'), teller.all);
+  press(tellsAll, teller.all);
 }
 
 /** Workers come and go: what may be started is asked anew. */
 async function startOne() {
+  if (startButton.hidden) return;
   const tasks = await known();
   if (tasks.length) tasksToStart = tasks;
   if (!document.querySelector('dialog[open]')) openStart(tasksToStart);
@@ -259,12 +253,9 @@ const here = (what) => () => {
 };
 
 bind([
-  { keys: '/', does: 'filter the tasks', run: () => filter.input.focus() },
-  { keys: 'n', does: 'start tasks', run: () => void (startButton.hidden || startOne()) },
   { keys: 'j', does: 'next task', run: () => grid.go(1) },
   { keys: 'k', does: 'task before', run: () => grid.go(-1) },
   { keys: 'v', does: 'cards or a list', run: () => view(!grid.look.compact) },
-  { keys: 's', does: 'select tasks, or no more', run: () => select(!grid.look.selecting) },
   { keys: 'x', does: 'select this task', run: selectHere },
   { keys: 'p', does: 'keep this task at the top', run: here('pin') },
   { keys: 'b', does: 'tell when this task ends', run: here('tell') },

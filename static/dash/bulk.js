@@ -3,7 +3,7 @@
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
-import { button, notice } from './elements.js';
+import { copyOf, notice, one, wired } from './elements.js';
 import { ask } from './shell.js';
 import { underWay } from './time.js';
 
@@ -26,13 +26,13 @@ export class Bulk {
     this.board = board;
     /** @type {Set<string>} */
     this.ids = new Set();
-    this.count = make('span', { class: 'count', role: 'status' });
-    this.all = button('All shown', 'plain-button', () => this.select(board.shown().map(({ id }) => id)));
-    this.cancel = button('Cancel', 'danger cancel', () => this.act('cancel_tasks'));
-    this.again = button('Run again', 'plain-button again', () => this.act('rerun_tasks'));
-    this.files = button('Download', 'plain-button download', () => this.download());
-    this.element = make('div', { class: 'bulk', role: 'toolbar', 'aria-label': 'Selected tasks' }, this.count, this.all, make('span', { class: 'bar-space' }),
-      this.cancel, this.again, this.files, button('Done', 'plain-button', board.done));
+    this.element = copyOf('bulk');
+    this.count = one(this.element, '.count');
+    this.cancel = wired(this.element, '.cancel', () => this.act('cancel_tasks'));
+    this.again = wired(this.element, '.again', () => this.act('rerun_tasks'));
+    this.files = wired(this.element, '.download', () => this.download());
+    wired(this.element, '.all', () => this.select(board.shown().map(({ id }) => id)));
+    wired(this.element, '.done', board.done);
     this.show();
   }
 

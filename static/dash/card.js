@@ -165,10 +165,7 @@ export class Card {
     this.again.hidden = underWay(task) || !task.can_rerun;
     press(this.pin, pinned);
     press(this.told, told);
-    for (const [button, words] of /** @type {[HTMLElement, string][]} */ ([[this.pin, 'Keep at the top:'], [this.told, 'Tell when it ends:'], [this.again, 'Run again:'], [this.cancel, 'Cancel']])) {
-      button.setAttribute('aria-label', `${button.textContent}: ${words} ${name}`);
-      button.title = words.replace(':', '');
-    }
+    for (const button of [this.pin, this.told, this.again, this.cancel]) button.setAttribute('aria-label', `${button.textContent}: ${button.dataset.words} ${name}`);
   }
 
   /** @param {number} now */

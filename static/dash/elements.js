@@ -30,6 +30,13 @@ export function button(text, look = 'plain-button', run = () => {}) {
   return made;
 }
 
+/** The button within another element that fits, and what it does from now on. @param {ParentNode} within @param {string} selector @param {(event: MouseEvent) => unknown} run */
+export function wired(within, selector, run) {
+  const made = /** @type {HTMLButtonElement} */ (one(within, selector));
+  made.addEventListener('click', run);
+  return made;
+}
+
 /** @param {HTMLElement} element @param {boolean} on */
 export function press(element, on) {
   element.setAttribute('aria-pressed', String(on));

@@ -5,13 +5,12 @@ import { BASE } from '../base.js';
 import { closing, resolved } from '../log/ansi.js';
 import { clientOf } from '../log/client.js';
 import { make } from '../log/frame.js';
-import { bind } from '../log/keys.js';
 import { paint } from '../log/paint.js';
 import { number, plural, position } from '../log/places.js';
 import { PLAIN, styled } from '../log/style.js';
 import { gapText } from '../log/words.js';
 import { mergedLog } from './api.js';
-import { byId, notice, press } from './elements.js';
+import { byId, notice, press, wired } from './elements.js';
 import { plain } from './named.js';
 import { offerHelp, showLink } from './shell.js';
 import { underWay } from './time.js';
@@ -25,7 +24,7 @@ const AGAIN_MS = 1000;
 const client = clientOf();
 const host = byId('merged');
 const taskId = byId('head').dataset.taskId ?? '';
-const followButton = byId('follow');
+const followButton = wired(document, '#follow', () => follow(!following));
 /** @type {Set<string>} tasks whose rows stand under their ids as yet */
 const unnamed = new Set();
 let following = true;
@@ -143,8 +142,6 @@ const tree = new Tree(byId('tree'), client, {
 });
 
 host.addEventListener('scroll', () => follow(host.scrollTop + host.clientHeight >= host.scrollHeight - 30), { passive: true });
-followButton.addEventListener('click', () => follow(!following));
-bind([{ keys: 'f', does: 'follow the newest lines, or stop', run: () => follow(!following) }]);
 offerHelp();
 showLink(client);
 tree.follow(byId('head').dataset.root || taskId);

@@ -2,41 +2,35 @@
 
 const PREFIX = 'livetask-';
 
-/** @param {string} name @returns {any} null if nothing is kept, or nothing that can be read */
-export function kept(name) {
+/** @typedef {'localStorage' | 'sessionStorage'} Where */
+
+/** @param {string} name @param {Where} [where] @returns {any} null if nothing is kept, or nothing that can be read */
+export function kept(name, where = 'localStorage') {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + name) ?? 'null');
+    return JSON.parse(window[where].getItem(PREFIX + name) ?? 'null');
   } catch {
     return null; // storage is switched off, or holds what is not ours
   }
 }
 
-/** @param {string} name @param {unknown} value */
-export function keep(name, value) {
+/** @param {string} name @param {unknown} value @param {Where} [where] */
+export function keep(name, value, where = 'localStorage') {
   try {
-    localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    window[where].setItem(PREFIX + name, JSON.stringify(value));
   } catch {
     // it lasts for this page then
   }
 }
 
-/** The tasks that the dashboard showed last in this tab, in order. @returns {string[]} */
+/** The tasks that the dashboard showed last in this tab, in order; where they are not known the task page asks the server. @returns {string[]} */
 export function lastShown() {
-  try {
-    const found = JSON.parse(sessionStorage.getItem(`${PREFIX}shown`) ?? '[]');
-    return Array.isArray(found) ? found : [];
-  } catch {
-    return [];
-  }
+  const found = kept('shown', 'sessionStorage');
+  return Array.isArray(found) ? found : [];
 }
 
 /** @param {string[]} ids */
 export function keepShown(ids) {
-  try {
-    sessionStorage.setItem(`${PREFIX}shown`, JSON.stringify(ids));
-  } catch {
-    // then the task page asks the server
-  }
+  keep('shown', ids, 'sessionStorage');
 }
 
 /** Task ids, the newest last and never more than `most`. */

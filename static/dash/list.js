@@ -6,14 +6,14 @@ import { underWay } from './time.js';
 /** @typedef {Record<string, any>} Task */
 /** @typedef {(string | number)[]} Key */
 
-/** The tabs: their name in the address, what they are called, and the states they hold. */
+/** The tabs, as the page has them: their name in the address, and the states they hold. */
 export const TABS = /** @type {const} */ ([
-  { key: '', title: 'All', states: [] },
-  { key: 'running', title: 'Running', states: ['RUNNING'] },
-  { key: 'queued', title: 'Queued', states: ['QUEUED'] },
-  { key: 'retrying', title: 'Retrying', states: ['RETRY'] },
-  { key: 'failed', title: 'Failed', states: ['FAILURE', 'LOST', 'REJECTED'] },
-  { key: 'done', title: 'Done', states: ['SUCCESS', 'REVOKED', 'IGNORED'] },
+  { key: '', states: [] },
+  { key: 'running', states: ['RUNNING'] },
+  { key: 'queued', states: ['QUEUED'] },
+  { key: 'retrying', states: ['RETRY'] },
+  { key: 'failed', states: ['FAILURE', 'LOST', 'REJECTED'] },
+  { key: 'done', states: ['SUCCESS', 'REVOKED', 'IGNORED'] },
 ]);
 
 const RANKS = ['RUNNING', 'RETRY', 'QUEUED', 'FAILURE', 'LOST', 'REJECTED'];

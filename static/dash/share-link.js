@@ -2,7 +2,7 @@
 
 import { make } from '../log/frame.js';
 import { call } from './api.js';
-import { button, copyOf, notice, one, trying } from './elements.js';
+import { button, copyOf, notice, one, trying, wired } from './elements.js';
 import { show } from './shell.js';
 
 /** @typedef {{ id: string, by: string, until: number, path?: string }} Share */
@@ -11,13 +11,12 @@ class ShareDialog {
   /** @param {string} taskId */
   constructor(taskId) {
     this.taskId = taskId;
-    this.dialog = /** @type {HTMLDialogElement} */ (copyOf('share-dialog'));
+    this.dialog = copyOf('share-dialog');
     this.said = one(this.dialog, '.notice');
     this.lasts = /** @type {HTMLSelectElement} */ (one(this.dialog, 'select'));
     this.link = /** @type {HTMLInputElement} */ (one(this.dialog, 'input'));
     this.list = one(this.dialog, 'ul');
-    one(this.dialog, '.primary').addEventListener('click', () => this.doing(() => this.makeOne()));
-    one(this.dialog, '.plain-button').addEventListener('click', () => this.dialog.close());
+    wired(this.dialog, '.primary', () => this.doing(() => this.makeOne()));
     this.link.addEventListener('focus', () => this.link.select());
   }
 

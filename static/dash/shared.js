@@ -8,7 +8,6 @@ import { stateOf, tookOf } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
-const OVER = 'This link is over: it has expired or was revoked, or a part of it is missing. Ask for a new one.';
 const AGAIN_MS = 2000;
 
 const secret = location.hash.slice(1);
@@ -23,7 +22,7 @@ async function opened() {
     } catch {
       // the server is away: the page waits for it
     }
-    notice('The server cannot be reached; trying again.');
+    notice(byId('notice').dataset.away ?? '');
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
 }
@@ -41,7 +40,7 @@ function show(task, now) {
 async function begin() {
   const found = secret ? await opened() : null;
   if (!found) {
-    notice(OVER, 'bad');
+    notice(byId('notice').dataset.over ?? '', 'bad');
     byId('link').hidden = true;
     return;
   }

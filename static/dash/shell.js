@@ -3,7 +3,7 @@
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { bind, bound } from '../log/keys.js';
-import { button, byId } from './elements.js';
+import { byId, copyOf, one, wired } from './elements.js';
 
 /** @type {Record<string, [string, string]>} */
 const LINK = {
@@ -31,21 +31,24 @@ export function showLink(client) {
   show();
 }
 
+/** Binds the keys of what the page itself holds (`data-key`; `data-says` is for the list): they press it, or go to a field. */
 export function offerHelp() {
   const open = () => {
-    const keys = make('dl', { class: 'keys' });
+    const dialog = copyOf('keys');
     for (const { keys: names, does } of bound) {
       const term = make('dt');
       for (const name of names.split(' ')) term.append(make('kbd', {}, name), ' ');
-      keys.append(term, make('dd', {}, does));
+      one(dialog, 'dl').append(term, make('dd', {}, does));
     }
-    const close = button('Close');
-    const dialog = sheet('Keys', keys, close);
-    close.addEventListener('click', () => dialog.close());
     show(dialog);
   };
-  bind([{ keys: '?', does: 'this list', run: open }]);
-  byId('help').addEventListener('click', open);
+  wired(document, '#help', open);
+  const held = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-key]'));
+  const bindings = [...held].map((element) => {
+    const { key = '', says = '' } = element.dataset;
+    return { keys: key, does: says, run: () => (element instanceof HTMLInputElement ? element.focus() : element.click()) };
+  });
+  bind([...bindings, { keys: '?', does: 'this list', run: open }]);
 }
 
 /**
@@ -54,29 +57,22 @@ export function offerHelp() {
  * @returns {Promise<boolean>}
  */
 export function ask(question, yes) {
-  return new Promise((resolve) => {
-    let answer = false;
-    const no = button('No', 'plain-button', () => dialog.close());
-    const sure = button(yes, 'danger', () => {
-      answer = true;
-      dialog.close();
-    });
-    const dialog = sheet(question, '', no, sure);
-    dialog.addEventListener('close', () => resolve(answer));
-    show(dialog);
-  });
+  const dialog = copyOf('question');
+  dialog.setAttribute('aria-label', question);
+  one(dialog, 'h2').textContent = question;
+  one(dialog, '.danger').textContent = yes;
+  const closed = show(dialog);
+  return closed.then((answer) => answer === 'yes');
 }
 
-/** A dialog. @param {string} title @param {Node | string} content @param {...HTMLElement} buttons */
-function sheet(title, content, ...buttons) {
-  const inner = make('div', { class: 'inner' }, make('h2', {}, title), content, make('div', { class: 'buttons' }, ...buttons));
-  return make('dialog', { class: 'sheet', 'aria-label': title }, inner);
-}
-
-/** Show a dialog that goes away when it is closed. @param {HTMLDialogElement} dialog */
-export function show(dialog) {
-  dialog.addEventListener('close', () => dialog.remove());
-  dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+/** Show a dialog that goes away when it is closed; by which button it was. @param {HTMLElement} element @returns {Promise<string>} */
+export function show(element) {
+  const dialog = /** @type {HTMLDialogElement} */ (element);
+  dialog.addEventListener('click', ({ target }) => (target === dialog || (target instanceof Element && target.matches('.close'))) && dialog.close());
   document.body.append(dialog);
   dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener('close', () => {
+    dialog.remove();
+    resolve(dialog.returnValue);
+  }));
 }

@@ -56,7 +56,6 @@ export function openStart(tasks) {
   };
   names.addEventListener('change', choose);
   place.addEventListener('input', () => shown.show(fields.read().call));
-  one(form, '.close').addEventListener('click', () => dialog.close());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     wrong.textContent = '';

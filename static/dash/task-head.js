@@ -4,7 +4,7 @@ import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
 import { fate } from '../log/words.js';
-import { button, byId, pageOf, press, write } from './elements.js';
+import { button, byId, contentOf, one, pageOf, press, wired, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';
@@ -75,15 +75,15 @@ export class TaskHead {
     if (task.ended_at && !underWay(task)) facts.push(['ended', clock(task.ended_at, now), ago(task.ended_at)]);
     const stop = stopOf(task);
     if (stop.at) facts.push([stop.word, clock(stop.at, now), [stop.by && `by ${stop.by}`, stop.note].filter(Boolean).join(': ')]);
-    element.replaceChildren(...facts.map(([name, value, title]) => make('div', title ? { title } : {}, make('dt', {}, name), make('dd', {}, plain(value)))));
+    element.replaceChildren(...facts.map(([name, value, title]) => fact(name, title, plain(value))));
     if (task.root_id && task.root_id !== task.id) {
       // a group that no task has sent has no page of its own
       const [, group] = /^group:(.*)/.exec(task.root_id) ?? [];
       const link = make('a', { href: `${BASE}/tasks/${encodeURIComponent(group ? task.id : task.root_id)}${group ? '/workflow' : ''}` }, (group ?? task.root_id).slice(0, 8));
-      element.append(make('div', {}, make('dt', {}, group ? 'group' : 'started by'), make('dd', {}, link)));
+      element.append(fact(group ? 'group' : 'started by', '', link));
     }
-    if (task.rerun_of) element.append(linked('repeats', [task.rerun_of]));
-    if (task.reruns?.length) element.append(linked('run again', task.reruns));
+    if (task.rerun_of) element.append(fact('repeats', '', ...linked([task.rerun_of])));
+    if (task.reruns?.length) element.append(fact('run again', '', ...linked(task.reruns)));
   }
 
   /** @param {HTMLElement} element @param {Task} task @param {number | null} shownRun */
@@ -106,19 +106,19 @@ export class TaskHead {
     const bad = run?.how && ['FAILURE', 'KILLED', 'LOST', 'REJECTED', 'RETRY'].includes(run.how);
     element.hidden = !bad;
     if (!bad || !run) return;
-    const detail = run.detail ?? {};
-    const what = make('div', { class: 'what' }, make('strong', detail.exception ? {} : { class: 'plain' }, detail.exception || fate(run.how, detail)));
-    if (detail.exception) what.append(make('span', { class: 'reason' }, fate(run.how, { ...detail, exception: '' })));
-    element.replaceChildren(what);
-    const buttons = make('div', { class: 'row' }, button('Open at first error', '', () => this.openError()));
-    what.append(buttons);
-    if (!detail.traceback) return;
-    const copy = button('Copy traceback', '', async () => {
-      await navigator.clipboard?.writeText(String(detail.traceback));
+    const { exception, traceback, ...rest } = run.detail ?? {};
+    element.replaceChildren(contentOf('failed'));
+    const what = one(element, 'strong');
+    what.textContent = exception || fate(run.how, rest);
+    what.classList.toggle('plain', !exception);
+    one(element, '.reason').textContent = exception ? fate(run.how, rest) : '';
+    wired(element, 'button', this.openError);
+    const copy = wired(element, '.copy', async () => {
+      await navigator.clipboard?.writeText(traceback);
       copy.textContent = 'Copied';
     });
-    buttons.append(copy);
-    element.append(make('details', {}, make('summary', {}, 'Traceback'), make('div', { class: 'trace', tabindex: '0', role: 'region', 'aria-label': 'Traceback' }, ...traced(String(detail.traceback)))));
+    copy.hidden = one(element, 'details').hidden = !traceback;
+    if (traceback) one(element, '.trace').append(...traced(String(traceback)));
   }
 
   /** @param {HTMLElement} element @param {Task} task */
@@ -146,8 +146,12 @@ function stopOf(task) {
   return { word: 'cancelled', at: task.revoked_at, by: task.revoked_by, note: null };
 }
 
-/** @param {string} term @param {string[]} ids */
-function linked(term, ids) {
-  const links = ids.flatMap((id) => [make('a', { href: pageOf(id) }, id.slice(0, 8)), ' ']);
-  return make('div', {}, make('dt', {}, term), make('dd', {}, ...links));
+/** @param {string} term @param {string} title '' for none @param {...(Node | string)} what */
+function fact(term, title, ...what) {
+  return make('div', title ? { title } : {}, make('dt', {}, term), make('dd', {}, ...what));
+}
+
+/** @param {string[]} ids */
+function linked(ids) {
+  return ids.flatMap((id) => [make('a', { href: pageOf(id) }, id.slice(0, 8)), ' ']);
 }

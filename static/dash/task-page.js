@@ -1,9 +1,8 @@
 // The task page: everything around the log. It learns of the task from the log element, which follows it anyway.
 
 import { clientOf } from '../log/client.js';
-import { bind } from '../log/keys.js';
 import { cancel, firstError, page, rerun } from './api.js';
-import { byId, notice, pageOf, press, trying, write } from './elements.js';
+import { byId, notice, pageOf, press, trying, wired, write } from './elements.js';
 import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
 import { nameOf } from './named.js';
@@ -18,9 +17,9 @@ import { underWay } from './time.js';
 
 const client = clientOf();
 const log = /** @type {LivetaskLog} */ (byId('log'));
-const cancelButton = /** @type {HTMLButtonElement} */ (byId('cancel'));
-const againButton = /** @type {HTMLButtonElement} */ (byId('again'));
-const tellButton = byId('tell');
+const cancelButton = wired(document, '#cancel', askToCancel);
+const againButton = wired(document, '#again', runAgain);
+const tellButton = wired(document, '#tell', tell);
 const head = new TaskHead(chooseRun, openFirstError);
 const teller = new Teller();
 const tree = new Tree(byId('tree'), client, { here: byId('head').dataset.taskId ?? '', changed: showFlow });
@@ -116,21 +115,11 @@ async function goOther(by) {
 
 log.addEventListener('livetask-task', (event) => show(/** @type {CustomEvent} */ (event).detail));
 log.addEventListener('livetask-run', () => task && show(task));
-cancelButton.addEventListener('click', askToCancel);
-againButton.addEventListener('click', runAgain);
-tellButton.addEventListener('click', tell);
-byId('before').addEventListener('click', () => goOther(-1));
-byId('after').addEventListener('click', () => goOther(1));
-byId('copy-id').addEventListener('click', () => navigator.clipboard?.writeText(byId('copy-id').textContent ?? ''));
+wired(document, '#before', () => goOther(-1));
+wired(document, '#after', () => goOther(1));
+const id = wired(document, '#copy-id', () => navigator.clipboard?.writeText(id.textContent ?? ''));
 setInterval(() => task && head.tick(task, client.now()), 500);
 
-bind([
-  { keys: 'c', does: 'cancel the task (asks first)', run: askToCancel },
-  { keys: 'r', does: 'run it again (asks first)', run: runAgain },
-  { keys: 'b', does: 'tell when it ends', run: tell },
-  { keys: 'h', does: 'task before, in the list', run: () => goOther(-1) },
-  { keys: 'l', does: 'next task, in the list', run: () => goOther(1) },
-]);
 offerHelp();
 offerSharing(byId('head').dataset.taskId ?? '');
 showLink(client);

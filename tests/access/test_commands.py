@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.access.conftest import PASSWORD, Stored
+from tests.real import warm
 from tests.server.serving import Client, clean_environ
 from tests.system.rig import CHECKOUT
 
@@ -18,6 +19,9 @@ CELERY = (sys.executable, "-m", "celery", "-A", "tests.server.small_app", "livet
 
 def run(*words: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     env = clean_environ(**environ)
+    if not typed:
+        said = warm.ran([*words], env, CHECKOUT)
+        return subprocess.CompletedProcess(words, said.returncode, said.stdout.decode(), said.stderr.decode())
     return subprocess.run(
         words, input=typed, capture_output=True, text=True, cwd=CHECKOUT, env=env, timeout=60, check=False
     )

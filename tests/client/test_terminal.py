@@ -21,6 +21,7 @@ from livetask import terminal
 from livetask.client import DEFAULT_URL
 from livetask.position import Cursor, Position
 from livetask.settings import Settings
+from tests.real import warm
 from tests.real.fault_proxy import FaultProxy
 from tests.server.serving import Writer, clean_environ
 from tests.system.apps.lines import text
@@ -33,15 +34,15 @@ COMMAND = (sys.executable, "-m", "livetask")
 def said(*words: str, env: dict[str, str] | None = None, command: tuple[str, ...] = COMMAND) -> Any:
     """Run a command to its end; stdout is bytes, stderr is text."""
     whole = clean_environ(**(env or {}))
-    done = subprocess.run([*command, *words], capture_output=True, env=whole, cwd=CHECKOUT, timeout=90, check=False)
+    done = warm.ran([*command, *words], whole, CHECKOUT)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stderr.decode())
 
 
 @contextmanager
-def running(place: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(place: Path, *words: str) -> Iterator[subprocess.Popen[bytes] | warm.Warm]:
     """A command that runs; its output goes to ``out`` and ``err`` in ``place``."""
     with (place / "out").open("wb") as out, (place / "err").open("wb") as err:
-        process = subprocess.Popen([*COMMAND, *words], stdout=out, stderr=err, env=clean_environ(), cwd=CHECKOUT)
+        process = warm.started([*COMMAND, *words], out.fileno(), err.fileno(), clean_environ(), CHECKOUT)
     try:
         yield process
     finally:

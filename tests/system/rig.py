@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import redis
 
 from livetask.service.trees import descendants, kill_groups, send
-from tests.real import leftovers
+from tests.real import leftovers, warm
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ORDERLY = "LIVETASK_TEST_ORDERLY"
@@ -51,7 +51,7 @@ def free_port() -> int:
 class Running:
     """A process of its own session, with its output in a file."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | warm.Warm
     log_file: Path
 
     @classmethod
@@ -60,15 +60,7 @@ class Running:
         whole = {key: value for key, value in os.environ.items() if not key.startswith("LIVETASK_")}
         whole |= {"PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "ignore", **(env or {})}
         with log_file.open("ab") as out:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=whole,
-                cwd=CHECKOUT,
-                start_new_session=True,
-            )
+            process = warm.started(command, out.fileno(), out.fileno(), whole, CHECKOUT)
         leftovers.watch(process.pid)
         return cls(process, log_file)
 

@@ -19,6 +19,7 @@ import redis
 from livetask.keys import Keys
 from livetask.position import START, Position
 from livetask.service.embedded import find_program
+from tests.real import warm
 from tests.real.redis_servers import RealRedis, running_server
 from tests.system.rig import ORDERLY, end_trees_at_once, wait_for
 
@@ -86,7 +87,7 @@ class Stored:
 class Worker:
     """A Celery worker with the tasks of ``tests.worker.tasks``."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | warm.Warm
     log_path: Path
     spool_dir: Path
     stored: Stored
@@ -197,10 +198,7 @@ class Starter:
         ]
         log_path = self.directory / f"worker-{len(self.started)}.log"
         with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=CHECKOUT,
-                start_new_session=True,
-            )  # fmt: skip
+            process = warm.started(command, log.fileno(), log.fileno(), env, CHECKOUT)
         app = make_app(broker, queue)
         worker = Worker(process, log_path, self.directory, self.stored, app)
         self.started.append(worker)
