@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from livetask.keys import Keys
 from livetask.position import START, Position
 from livetask.worker.ending import End
-from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.shipping import Shipping
 from livetask.worker.spool import RunFacts, RunPaths, RunSpool, new_nonce
+from livetask.worker.terms import Terms
 from livetask.worker.writing import Call, Writing
 from tests.real.redis_servers import RealRedis
 from tests.worker.conftest import Stored
