@@ -69,11 +69,11 @@ def gathered(followers: Iterable[Follower], now_s: float, wide: bool = False) ->
     if wide and len(alike) + len(full) <= FEW:
         for key in [key for key, some in alike.items() if len(some) == 1]:
             (follower,) = alike.pop(key)
-            alike[(*key[:2], _wide_room(follower, now_s) or key[2])] = [follower]
+            alike.setdefault((*key[:2], _wide_room(follower, now_s) or key[2]), []).append(follower)
         for follower in full:
             if room := _wide_room(follower, now_s):
                 follower.blocked = False
-                alike[(follower.feed, id(follower.sub.cursor), room)] = [follower]
+                alike.setdefault((follower.feed, id(follower.sub.cursor), room), []).append(follower)
     for (feed, _, room), some in alike.items():
         cursor = some[0].sub.cursor
         assert cursor is not None
