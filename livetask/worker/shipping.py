@@ -43,7 +43,7 @@ class Shipping:
     """One run.
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
-    0 for when Redis hears of it. ``is_finished``: Redis knows.
+    0 for when Redis hears of it. ``is_finished``: Redis knows. ``was_finished``: and has forgotten it since.
     ``told_to_stop``: its task can see that it is cancelled. ``queued_at``, ``progress``: told with its beginning.
     """
 
@@ -56,6 +56,7 @@ class Shipping:
         self.end: End | None = None
         self.ended_ms = 0
         self.is_finished = False
+        self.was_finished = False
         self.told_to_stop = False
         self.queued_at = ""
         self.progress = ""
@@ -176,7 +177,7 @@ class Shipping:
         except OSError as error:
             logger.error("livetask: task %s cannot be sent again: %s", self.facts.task_id, error)
             return True
-        self.is_finished = False
+        self.is_finished, self.was_finished = False, True
         if word == b"NORUN":
             self._forgotten()
         else:

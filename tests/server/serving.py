@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from livetask.position import START, Position
 from livetask.scripts import script
 from livetask.server.app import make_app
 from livetask.settings import Settings
+from tests.real import warm
+from tests.real.warm import Warm
 from tests.system.rig import CHECKOUT, Redis
 
 Client = TestClient[Any, Any]
@@ -146,9 +148,9 @@ async def served(url: str, celery_app: Celery | None = None, **settings: Any) ->
 
 
 class ServerProcess:
-    """``livetask serve``, or another command that serves, as a process."""
+    """``livetask serve``, or another command that serves, as a process. ``url``: what its line says."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Warm, url: str) -> None:
         self.process = process
         self.url = url
 
@@ -158,37 +160,36 @@ class ServerProcess:
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit status."""
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 30)
+        self.process.send_signal(number)
+        return await self.ended(30)
+
+    async def ended(self, within_s: float) -> int:
+        """Wait for the end; the exit status. Raises subprocess.TimeoutExpired."""
+        return await asyncio.to_thread(self.process.wait, within_s)
 
 
 @asynccontextmanager
 async def a_server(
-    *words: str, command: tuple[str, ...] = ("-m", "livetask", "serve"), more_path: str = ""
+    *words: str, command: tuple[str, ...] = ("-m", "livetask", "serve"), more_path: str = "", **environ: str
 ) -> AsyncIterator[ServerProcess]:
     """Start a server on a free port and wait for its line. ``more_path``: where it finds modules as well."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        *words,
-        "--port",
-        "0",
-        stdout=subprocess.PIPE,
-        cwd=CHECKOUT,
-        env=clean_environ(PYTHONPATH=f"{CHECKOUT}:{more_path}"),
-    )
-    assert process.stdout is not None
-    server = ServerProcess(process, "")
-    try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", line)
-        assert found, f"expected the line that says where the server is, got {line!r}"
-        server.url = found[1]
-        yield server
-    finally:
-        await server.stop(signal.SIGKILL)
+    line = [sys.executable, *command, *words, "--port", "0"]
+    env = clean_environ(PYTHONPATH=f"{CHECKOUT}:{more_path}".removesuffix(":"), **environ)
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as said:
+        try:
+            process = warm.started(line, writing, 2, env, CHECKOUT)
+        finally:
+            os.close(writing)
+        server = ServerProcess(process, "")
+        try:
+            first = await asyncio.wait_for(asyncio.to_thread(said.readline), 60)
+            found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", first.decode())
+            assert found, f"expected the line that says where the server is, got {first!r}"
+            server.url = found[1]
+            yield server
+        finally:
+            await server.stop(signal.SIGKILL)
 
 
 def clean_environ(**more: str) -> dict[str, str]:

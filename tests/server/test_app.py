@@ -222,7 +222,7 @@ async def test_viewers_are_told_goodbye_and_the_server_is_gone_within_2_s(store:
             while (event := await viewer.receive(timeout=10))[0] != "bye":
                 pass
             assert event[1]["retry_ms"] > 0
-        assert await asyncio.wait_for(server.process.wait(), 10) == 0
+        assert await server.ended(10) == 0
         assert time.monotonic() - began < 2
         for viewer in viewers:
             await viewer.disconnect()

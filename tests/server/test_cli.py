@@ -16,11 +16,17 @@ import pytest
 
 import livetask
 from livetask import cli
+from tests.real import warm
 from tests.server.serving import a_server, clean_environ, redis_of_the_module, until
 from tests.system.rig import CHECKOUT, Redis, free_port
 
 LIVETASK = (sys.executable, "-m", "livetask")
 CELERY = (sys.executable, "-m", "celery")
+
+
+@pytest.fixture(autouse=True)
+def _as_it_is_started_by_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(warm.COLD, "1")
 
 
 store = redis_of_the_module

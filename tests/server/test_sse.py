@@ -332,7 +332,7 @@ async def test_a_server_that_stops_says_goodbye_and_is_gone_within_2_s(
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert b"event: bye\n" in await asyncio.wait_for(_all(sse), 10)
-        assert await asyncio.wait_for(server.process.wait(), 10) == 0
+        assert await server.ended(10) == 0
         assert time.monotonic() - began < 2
         assert idle.status == 200
 

@@ -130,6 +130,13 @@ def test_runs_that_redis_does_not_know_are_begun_in_the_order_in_which_they_bega
     for _ in range(5):
         assert [getattr(run.facts, began) for run in house.in_turn()] == [10, 20, 30]
     for run in house.runs.values():
+        run.calls(0.0, 0)
+        run.answered([[1, b"1-0", b"", b""]])
+    forgotten = next(iter(house.runs.values()))
+    assert not forgotten.verified([b"GAP", b"1-0"])
+    for _ in range(5):
+        assert list(house.in_turn())[-1] is forgotten
+    for run in house.runs.values():
         run.following.close()
     for spool in spools:
         spool.close()
