@@ -136,9 +136,9 @@ const merged = (code) => {
   return [...taken].map(([from, names]) => `import{${names}}from${from};`).join('') + rest;
 };
 
-// reading a property does nothing else here, and what `new` is called with is a class; gzip likes calls better than what is
-// put in their place
-const compress = { passes: 3, pure_getters: true, unsafe_arrows: true, inline: 1 };
+// reading a property does nothing else here, what `new` is called with is a class, and String, Array and the like are the
+// browser's own; gzip likes calls better than what is put in their place
+const compress = { passes: 3, pure_getters: true, unsafe_arrows: true, unsafe: true, inline: 1, lhs_constants: false };
 for (const name of terser ? [CORE, ...others, PLAIN] : []) {
   const file = join(resolve(into), name);
   const text = readFileSync(file, 'utf8');
