@@ -17,6 +17,7 @@ KEPT_BYTES = 8 * 1024
 
 _DEEPEST = 32
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
+_NO_ARGUMENTS = _encoded({"args": [], "kwargs": {}})
 
 
 def kept_call(args: object, kwargs: object, limit_bytes: int = KEPT_BYTES) -> dict[str, str]:
@@ -26,6 +27,8 @@ def kept_call(args: object, kwargs: object, limit_bytes: int = KEPT_BYTES) -> di
     """
     if not isinstance(args, (list, tuple)) or type(kwargs) is not dict:
         return {"call_not": "not_json"}
+    if not args and not kwargs:
+        return {"call": _NO_ARGUMENTS}
     left = _counted([args, kwargs], limit_bytes, 0)
     if left is None:
         return {"call_not": "not_json"}

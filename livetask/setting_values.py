@@ -75,7 +75,7 @@ def converted(name: str, kind: Any, value: Any) -> Any:
 
 
 def _as_texts(name: str, value: Any) -> tuple[str, ...]:
-    """A list, or text that holds one: with commas, or as JSON, which the defaults in the README look like."""
+    """A list, or text that holds one: with commas, or as JSON, which the defaults in docs/settings.md look like."""
     found = value
     if isinstance(value, str) and value.lstrip().startswith("["):
         with suppress(ValueError):

@@ -288,7 +288,7 @@ class Described:
 
 
 def described() -> list[Described]:
-    """All settings, in order, for tables and help pages; the README's table is checked against it."""
+    """All settings, in order, for tables and help pages; the table in docs/settings.md is checked against it."""
     return [
         Described(item.name, item.metadata["shown"] or json.dumps(item.default), str(item.metadata["meaning"]))
         for item in dataclasses.fields(Settings)

@@ -26,6 +26,7 @@ from livetask.client.items import Gap, Item, Notice, Output, RunBegan
 from livetask.client.line import Line, LineLost
 from livetask.client.pace import Acks, Silence, Tries
 from livetask.client.tasks import Share, Stopped, Task, TaskInfo
+from livetask.errors import ArgumentInvalid
 from livetask.position import Cursor
 
 DEFAULT_URL = "http://127.0.0.1:8400"
@@ -96,7 +97,7 @@ class Client:
         Raises TaskNotAllowed, ArgumentInvalid as Refused, BrokerUnavailable. After ServerUnreachable it is not known
         whether the task was started.
         """
-        message = {"task_name": name, "args": list(args or ()), "kwargs": dict(kwargs or {})}
+        message = {"task_name": name, "args": _listed(args or ()), "kwargs": _named(kwargs or {})}
         return str((await self._call("POST", "/task", message, name=name))["data"])
 
     async def revoke(self, task_id: str, terminate: bool = False, grace_s: float = 0.0) -> Stopped:
@@ -118,8 +119,8 @@ class Client:
 
         Raises TaskUnknown, ArgumentsUnknown, and what ``send`` does.
         """
-        message: dict[str, Any] = {} if args is None else {"args": list(args)}
-        message |= {} if kwargs is None else {"kwargs": dict(kwargs)}
+        message: dict[str, Any] = {} if args is None else {"args": _listed(args)}
+        message |= {} if kwargs is None else {"kwargs": _named(kwargs)}
         path = f"/task/{_quoted(task_id)}/rerun"
         return str((await self._call("POST", path, message, task_id=task_id))["data"])
 
@@ -347,6 +348,19 @@ def _refused(found: Mapping[str, Any], status: int, about: Mapping[str, Any]) ->
         codes = {403: "task_not_allowed", 404: unknown, 413: "too_large", 503: "broker_unavailable"}
         code = codes.get(status, "bad_request" if status < 500 else "internal")
     return refusal(code, sentence, status, about)
+
+
+def _listed(args: Sequence[Any]) -> list[Any]:
+    """Positional arguments. Raises ArgumentInvalid for one that stands alone, also a text, which is a sequence too."""
+    if isinstance(args, (str, bytes)) or not isinstance(args, Sequence):
+        raise ArgumentInvalid("args", args, "a list of the task's positional arguments, [5] for one")
+    return list(args)
+
+
+def _named(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(kwargs, Mapping):
+        raise ArgumentInvalid("kwargs", kwargs, "a mapping of the task's named arguments")
+    return dict(kwargs)
 
 
 def _quoted(task_id: str) -> str:

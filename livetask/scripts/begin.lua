@@ -1,10 +1,11 @@
 -- Open a run, or find it again: calling it twice with one nonce is the same as calling it once. What ended before it
 -- was told of ends with it.
 -- KEYS: 1 task, 2 alive, 3 recent, 4 bell, 5 output
--- ARGV: 1 task id, 2 nonce, 3 ordinal that it had ('-N': it is new, and at least N runs are known to be with it), 4 first position, 5 why output is missing before it
---       ('' when the first position is the start), 6 TTL ms, 7 lease ms, 8 cap of recent, 9 runs kept,
---       10 JSON object of task fields, 11 JSON object of run fields (values are strings); and of a run that has ended by
---       now, without output: 12 how, 13 detail (JSON), 14 CRC-32, 15 state of the task if no other run is open, 16 when
+-- ARGV: 1 task id, 2 nonce, 3 ordinal that it had ('-N': none yet, and N - 1 tries were before it), 4 first position,
+--       5 why output is missing before it ('' when the first position is the start), 6 TTL ms, 7 lease ms, 8 cap of recent,
+--       9 runs kept, 10 JSON object of task fields, 11 JSON object of run fields (values are strings); and of a run that
+--       has ended by now, without output: 12 how, 13 detail (JSON), 14 CRC-32, 15 state of the task if no other run is
+--       open, 16 when
 -- -> {ordinal, end, how or '', nonce of a run that is no longer kept or ''}
 local task, nonce = KEYS[1], ARGV[2]
 local known = redis.call('HGET', task, 'nonce.' .. nonce)
@@ -14,12 +15,10 @@ end
 local now = now_ms()
 local last = tonumber(redis.call('HGET', task, 'runs') or '0')
 local run = tonumber(ARGV[3])
-if run <= 0 then
-  -- A retry leaves room for the runs before it: a store that was emptied is sent them again after it.
-  run = math.max(last + 1, -run)
-elseif redis.call('HEXISTS', task, whole(run) .. '.nonce') == 1 then
-  run = last + 1
-end
+-- A store that was emptied may be sent a retry before the runs that were before it: it leaves them their places.
+local is_kept = run > 0 or -run > last - tonumber(ARGV[9])
+run = math.abs(run)
+if run == 0 or not is_kept or redis.call('HEXISTS', task, whole(run) .. '.nonce') == 1 then run = last + 1 end
 local name = whole(run)
 local how = ARGV[12]
 

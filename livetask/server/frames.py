@@ -82,8 +82,10 @@ class Packet:
 
     @cached_property
     def frames(self) -> bytes:
-        """``parts`` in one."""
-        return b"".join(self.parts)
+        """``parts`` in one; these are let go, since whoever is sent it next is sent the same."""
+        whole = b"".join(self.parts)
+        del self.__dict__["parts"]
+        return whole
 
     def _text(self) -> list[bytes]:
         head = f"5{len(self._attached)}-" if self._attached else "2"
@@ -99,14 +101,23 @@ class Packet:
 
 
 class Told:
-    """An event of one task on its way to viewers, encoded at most once for each form."""
+    """An event of one task on its way to viewers, encoded at most once for each form.
 
-    __slots__ = ("_packets", "event", "task_id")
+    ``shared``: it goes to several, so it is better joined once than written in parts to each.
+    """
+
+    __slots__ = ("_frames", "_packets", "event", "shared", "task_id")
 
     def __init__(self, task_id: str, event: Event) -> None:
         self.task_id = task_id
         self.event = event
+        self.shared = False
         self._packets: dict[bool, Packet] = {}
+        self._frames: dict[bool, bytes] = {}
+
+    def frames(self, binary: bool) -> bytes:
+        """The packet as WebSocket frames, in one. ``binary``: as in ``packet``."""
+        return self._frames.get(binary) or self._frames.setdefault(binary, self.packet(binary).frames)
 
     def packet(self, binary: bool) -> Packet:
         """The packet to send. ``binary``: output goes as an attachment."""

@@ -302,6 +302,8 @@ class Pump:
     def _send(self, followers: Sequence[Follower], pieces: Pieces, told: Sequence[Told]) -> None:
         feed = followers[0].feed
         self.tally.add(pieces.pieces, len(followers))
+        for one in told if len(followers) > 1 else ():
+            one.shared = True
         caught_up: Told | None = None
         now_s = time.monotonic()
         behind: list[Follower] = []

@@ -228,8 +228,8 @@ class FdCapture:
     def _flush(self) -> None:
         """What was written before a switch must not come out after it."""
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            with suppress(AttributeError, ValueError, OSError):
-                stream.flush()  # type: ignore[union-attr]
+            if stream is not self._streams[0] and stream is not self._streams[1]:  # these hold nothing back
+                _flushed(stream)
         self._flush_c()
 
 
@@ -337,6 +337,15 @@ def install_capture(capture: Capture) -> None:
 def current_run() -> OpenRun | None:
     """The run in whose context this is called, or None."""
     return _installed.current() if _installed is not None else None
+
+
+def _flushed(stream: Any) -> bool:
+    """Flush it; whether it could be. Without a context manager, of which every run would need eight."""
+    try:
+        stream.flush()
+    except (AttributeError, ValueError, OSError):
+        return False
+    return True
 
 
 def _with_losses(end: dict[str, Any], lost_bytes: int) -> dict[str, Any]:

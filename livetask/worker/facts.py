@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
@@ -29,6 +30,9 @@ GROUP = "group:"
 
 SHOWN_CHARACTERS = 1000
 """How much of a repr of arguments or of a result is kept; one told to the shipper must fit into a pipe's buffer."""
+
+_NOTHING = ("()", "[]", "{}", "None")
+"""Arguments and results in which no secret needs to be looked for."""
 
 _TRACEBACK_BYTES = 8 * 1024
 _OWNER_CHARACTERS = 200
@@ -57,10 +61,10 @@ def run_facts(
         queue=str(delivery.get("routing_key") or ""),
         root_id=root_of(task_id, request),
         parent_id=_parent(task_id, request),
-        args=shown.text(_arguments(request, "args")) if shown else "",
-        kwargs=shown.text(_arguments(request, "kwargs")) if shown else "",
+        args=_arguments(request, "args", shown) if shown else "",
+        kwargs=_arguments(request, "kwargs", shown) if shown else "",
         pid=pid,
-        host=socket.gethostname(),
+        host=_host(),
         worker=str(getattr(request, "hostname", None) or ""),
         begun_ms=now_ms(),
         locked=locked,
@@ -228,9 +232,15 @@ def _why(request: Any, delivery: dict[str, Any]) -> str:
     return "redelivered" if delivery.get("redelivered") else "first"
 
 
-def _arguments(request: Any, which: str) -> str:
-    shown = getattr(request, f"{which}repr", None)
-    return shortened(shown) if isinstance(shown, str) else shown_result(getattr(request, which, None))
+def _arguments(request: Any, which: str, shown: Hiding) -> str:
+    text = getattr(request, f"{which}repr", None)
+    text = shortened(text) if isinstance(text, str) else shown_result(getattr(request, which, None))
+    return text if text in _NOTHING else shown.text(text)
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname()
 
 
 def _exit_code(found: re.Match[str]) -> int:

@@ -21,9 +21,10 @@ from livetask.worker.facts import exit_detail, now_ms
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.run_log import RunLog
-from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.shipping import Shipping
 from livetask.worker.spool import RunFacts, RunPaths, names_in, read_json
 from livetask.worker.teeing import Tee
+from livetask.worker.terms import Terms
 
 _FIND_S = 0.5
 """How often the directory is read; what begins is told besides."""
@@ -99,13 +100,14 @@ class Household:
         """The runs that are not finished; each time another one comes first.
 
         Before all others come those that Redis does not know yet, in the order in which they began: that gives them
-        their ordinals, and a retry without a countdown begins before its first run has ended.
+        their ordinals, and a retry without a countdown begins before its first run has ended. After all others come
+        those whose end Redis has forgotten: whoever follows a task that goes on does not wait for them.
         """
         yield from self.new_runs()
         open_runs = [run for run in self._open.values() if not run.is_finished and run.ordinal is not None]
         self._turn += 1
-        for place in range(len(open_runs)):
-            yield open_runs[(place + self._turn) % len(open_runs)]
+        turned = [open_runs[(place + self._turn) % len(open_runs)] for place in range(len(open_runs))]
+        yield from sorted(turned, key=lambda run: run.was_finished)
 
     def new_runs(self) -> list[Shipping]:
         """Those that Redis does not know yet, in the order in which they began."""

@@ -345,7 +345,7 @@ def _on_prerun(task_id: str = "", task: Any = None, **_: Any) -> None:
         most=settings.events_kept,
         most_bytes=settings.events_bytes,
     )
-    _worker.teller.tell("run", name=opened.spool.name)
+    _worker.teller.tell_run(opened.spool.name)
 
 
 @guarded("the end of a task's output could not be noted")
@@ -362,7 +362,7 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
     elif "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
         kill_descendants()
     if state == "SUCCESS" and _worker.shown is not None:
-        end["result"] = _worker.shown.text(facts.shown_result(retval))
+        end["result"] = "None" if retval is None else _worker.shown.text(facts.shown_result(retval))
     try:
         _worker.capture.finish(run, end)
     except OSError:
@@ -373,7 +373,7 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
     if run.has_commands:
         kill_tree(run.spool.paths)
     if time.monotonic_ns() - run.facts.begun_ns > _SHORT_NS:
-        _worker.teller.tell("run", name=run.spool.name)
+        _worker.teller.tell_run(run.spool.name)
     if isinstance(retval, Cancelled):
         kill_inherited(run.spool.paths)
         end_as_revoked(task, retval)

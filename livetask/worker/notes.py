@@ -14,7 +14,7 @@ from typing import Any
 
 from livetask.errors import TaskIdInvalid
 from livetask.keys import bucket_of, task_id_checked
-from livetask.worker.shipping import Terms
+from livetask.worker.terms import Terms
 from livetask.worker.writing import Call
 
 _WAITING = 10_000

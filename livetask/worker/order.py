@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from livetask.keys import Keys
 from livetask.masking import Mask
-from livetask.worker.shipping import Terms
+from livetask.worker.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

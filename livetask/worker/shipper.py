@@ -30,7 +30,7 @@ from livetask.worker.shipping import Shipping
 from livetask.worker.spool import CONSOLE, left_behind
 from livetask.worker.stopping import StopBoard
 from livetask.worker.teeing import Tee
-from livetask.worker.telling import Hearing
+from livetask.worker.telling import TOLD_FOR_S, Hearing
 from livetask.worker.weighing import Weighing
 from livetask.worker.writing import Call, Writing
 
@@ -75,6 +75,7 @@ class Shipper:
         self._next_try_s = 0.0
         self._next_adoption_s = 0.0
         self._next_look_s = 0.0
+        self._look_until_s = 0.0
         self._next_verification_s = 0.0
         self._stop_by_s: float | None = None
         self._round_s = min(_ROUND_S, order.flush_ms / 1000)
@@ -102,8 +103,10 @@ class Shipper:
         told = self._hearing.told()
         for words in told:
             self._heard(words, now_s)
-        if now_s >= self._next_look_s or told:
+        if now_s >= self._next_look_s or told or self._look_until_s:
             self._next_look_s = now_s + _LOOK_S
+            if now_s >= self._look_until_s:
+                self._look_until_s = 0.0
             self._look(now_s)
         for house in self._houses:
             house.measure()
@@ -118,14 +121,17 @@ class Shipper:
                 self._writing.replies(self._publishing.withdrawal())
 
     def _rest_s(self) -> float:
+        rest_s = _IDLE_S
         if self._stop_by_s is not None or self._notes or any(house.is_busy for house in self._houses):
-            return self._order.flush_ms / 1000
-        return _IDLE_S
+            rest_s = self._order.flush_ms / 1000
+        return min(rest_s, TOLD_FOR_S) if self._look_until_s else rest_s
 
     # ---- looking
 
     def _heard(self, words: dict[str, Any], now_s: float) -> None:
         what = words["what"]
+        if what == "run":
+            self._look_until_s = now_s + TOLD_FOR_S  # what it does within this time is not told
         if what == "stop":
             self._stop_by_s = self._stop_by_s or now_s + _STOP_S
         elif what in ("queued", "state"):

@@ -15,20 +15,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from livetask.keys import Keys, bucket_of
-from livetask.masking import Mask
+from livetask.keys import bucket_of
 from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.event_tail import EventRead, EventTail
 from livetask.worker.following import Following, Piece
 from livetask.worker.spool import RunFacts, RunPaths
+from livetask.worker.terms import Terms
 from livetask.worker.writing import Call
 
 logger = logging.getLogger("livetask")
+
+_encoded = json.JSONEncoder().encode
+"""Made once: json.dumps looks at eight arguments for each call."""
 
 PIECES_IN_A_TURN = 32
 """How many entries, or events, of one run go into one round trip; then the other runs have their turn."""
@@ -37,34 +39,11 @@ _REST_S, _MOST_REST_S = 1.0, 30.0
 """How long a run whose call was refused is left alone, more each time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The settings of a run's way into Redis, as plain values; units as in the settings."""
-
-    keys: Keys
-    chunk_bytes: int
-    run_cap_bytes: int
-    keep_ms: int
-    lease_ms: int
-    recent_cap: int
-    runs_kept: int
-    events_kept: int
-    mask: Mask | None = None
-
-    def shown(self, text: str) -> str:
-        """A text without its secrets."""
-        return text if self.mask is None else self.mask.text(text)
-
-    def shown_values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The same for the texts among the values."""
-        return {key: self.shown(value) if isinstance(value, str) else value for key, value in fields.items()}
-
-
 class Shipping:
     """One run.
 
     ``final``: its size in bytes, once that is known. ``end``: how it ended. ``ended_ms``: when, wall clock,
-    0 for when Redis hears of it. ``is_finished``: Redis knows.
+    0 for when Redis hears of it. ``is_finished``: Redis knows. ``was_finished``: and has forgotten it since.
     ``told_to_stop``: its task can see that it is cancelled. ``queued_at``, ``progress``: told with its beginning.
     """
 
@@ -77,6 +56,7 @@ class Shipping:
         self.end: End | None = None
         self.ended_ms = 0
         self.is_finished = False
+        self.was_finished = False
         self.told_to_stop = False
         self.queued_at = ""
         self.progress = ""
@@ -192,7 +172,7 @@ class Shipping:
         word = bytes(reply[0])
         if word == b"ENDED":
             return True
-        self.is_finished = False
+        self.is_finished, self.was_finished = False, True
         self.following.open()
         if word == b"NORUN":
             self._forgotten()
@@ -299,8 +279,8 @@ class Shipping:
             (
                 *(facts.task_id, facts.nonce, self._wanted, str(first), why_missing),
                 *(terms.keep_ms, terms.lease_ms, terms.recent_cap, terms.runs_kept),
-                json.dumps({key: terms.shown(text) for key, text in task_fields.items() if text}),
-                json.dumps(run_fields),
+                _encoded(terms.shown_values({key: text for key, text in task_fields.items() if text})),
+                _encoded(run_fields),
                 *(() if end is None else (*self._end_words(end), self.ended_ms or "")),
             ),
         )

@@ -44,6 +44,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class RunFacts:
     retries: int = 0
 
     def as_bytes(self) -> bytes:
-        return _line({name: getattr(self, name) for name in _FACTS})
+        return _line(dict(zip(_FACTS, _values_of(self), strict=True)))
 
     @classmethod
     def parse(cls, data: bytes) -> RunFacts:
@@ -126,6 +127,7 @@ class RunFacts:
 
 
 _FACTS = tuple(item.name for item in fields(RunFacts))
+_values_of = attrgetter(*_FACTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,18 @@ import json
 import os
 import posix
 import select
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from livetask.worker.spool import BELL
 
 _encoded = json.JSONEncoder(default=repr).encode
+
+TOLD_FOR_S = 0.01
+"""Of one file of runs it is told once in so long. The shipper looks at it again when that time is over, so whatever
+happened in it meanwhile is seen; short tasks, and what the shipper hears of them, have this line once in many runs."""
 
 LINE_BYTES = min(4096, getattr(select, "PIPE_BUF", 512))
 
@@ -28,10 +34,12 @@ class Teller:
     ``dropped``: lines that could not be told in this process.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = str(directory / BELL)
+        self._clock = clock
         self._fd = -1
         self._pid = 0
+        self._told_name, self._told_s = "", 0.0
         self.dropped = 0
 
     def tell(self, what: str, **facts: Any) -> bool:
@@ -44,6 +52,12 @@ class Teller:
             self._forget()
         self.dropped += 1
         return False
+
+    def tell_run(self, name: str) -> None:
+        """There is something new in that file of runs; not told where it just was."""
+        now_s = self._clock()
+        if (name != self._told_name or now_s - self._told_s >= TOLD_FOR_S) and self.tell("run", name=name):
+            self._told_name, self._told_s = name, now_s
 
     def _open(self) -> int:
         if self._fd < 0 or self._pid != os.getpid():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.server import small_app
-from tests.server.serving import Client, Writer, a_redis, served
+from tests.server.serving import Client, Writer, redis_of_the_module, served
 from tests.system.rig import Redis
 
 TASK = "3b1f0c9e-0d5c-4f3e-9a44-5f6f3f0d7a11"
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture

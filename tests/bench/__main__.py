@@ -35,6 +35,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often everything is measured (3; quick 1)")
     parser.add_argument("--viewers", type=_numbers, help="fan-out: numbers of viewers, with commas")
     parser.add_argument("--rates", type=_numbers, help="fan-out: lines a second, with commas")
+    parser.add_argument("--stalled", type=float, default=0.0,
+                        help="fan-out: each load also with this share of viewers more, who read nothing")  # fmt: skip
     parser.add_argument("--seconds", type=float, help="fan-out: how long lines come (2; quick 1)")
     parser.add_argument("--backlog-mb", type=float, default=replay.BACKLOG_BYTES / 1e6, help="replay: its size")
     parser.add_argument("--lines", type=int, default=append.LINES, help="append: the most lines to write")
@@ -48,7 +50,11 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     loads: Sequence[tuple[int, float]] = QUICK if found.quick else USUAL
     if found.viewers or found.rates:
         loads = [(int(v), r) for v in found.viewers or [1, 10, 100] for r in found.rates or [1000.0]]
-    found.cells = [Cell(viewers, rate, found.seconds) for viewers, rate in loads]
+    found.cells = [
+        Cell(viewers + stalled, rate, found.seconds, stalled)
+        for viewers, rate in loads
+        for stalled in sorted({0, round(viewers * found.stalled)})
+    ]
     return found
 
 

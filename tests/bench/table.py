@@ -47,7 +47,7 @@ def fanout_table(results: Sequence[tuple[Cell, Way, Sequence[Shown]]]) -> str:
     floors = {cell: rounds for cell, way, rounds in results if way.server == "floor-c"}
     rows = [
         [
-            f"{cell.viewers} × {cell.rate:,.0f}/s",
+            f"{_viewers(cell)} × {cell.rate:,.0f}/s",
             way.title,
             _spread([r.delivered * 100 for r in rounds], _share),
             _spread([r.line_us for r in rounds], _fine),
@@ -129,6 +129,10 @@ def _times(rounds: Sequence[Shown], floor: Sequence[Shown]) -> str:
 def _client(shares: Sequence[float]) -> str:
     share = median(shares)
     return f"{share:.0%}{BUSY if share > BUSY_SHARE else ''}"
+
+
+def _viewers(cell: Cell) -> str:
+    return f"{cell.viewers - cell.stalled}" + (f" + {cell.stalled} stalled" if cell.stalled else "")
 
 
 def _count(value: float) -> str:

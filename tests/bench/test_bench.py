@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bench import append, fanout, native_programs, replay, table
-from tests.bench.__main__ import main
+from tests.bench.__main__ import main, parsed
 from tests.bench.fanout import Cell
 from tests.bench.lines import MARK, SIZE_BYTES, STAMPS, line
 from tests.bench.load import Crowd, SocketIoViewer
@@ -118,6 +118,11 @@ def test_viewers_in_python_see_what_those_in_c_see(name: str, store: Valkey, mon
     native_programs.built.cache_clear()
     assert [one.delivered for one in seen] == [1, 1]
     assert all(one.frame_us is not None for one in seen)
+
+
+def test_a_share_of_viewers_that_stall_comes_on_top_of_those_who_read() -> None:
+    cells = parsed(["fanout", "--viewers", "100,5", "--rates", "10", "--stalled", "0.1"]).cells
+    assert [(cell.viewers, cell.stalled) for cell in cells] == [(100, 0), (110, 10), (5, 0)]
 
 
 def test_what_was_not_delivered_in_time_is_not_counted(store: Valkey) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 
 from livetask.client import AddressInvalid, Client, Output, RunEnded, ServerUnreachable, TaskEnded
-from livetask.errors import ArgumentsUnknown, NotFound, StopRefused, TaskNotAllowed, TaskUnknown
+from livetask.errors import ArgumentInvalid, ArgumentsUnknown, NotFound, StopRefused, TaskNotAllowed, TaskUnknown
 from livetask.position import Position
 from tests.server.serving import Writer
 from tests.system.rig import Redis, Running, free_port
@@ -31,6 +32,16 @@ async def test_a_task_is_started_followed_and_asked_after(url: str, worker: Runn
         assert (task.name, task.state, task.result, task.has_ended) == ("clients.count", "SUCCESS", "2", True)
         assert task.runs[0].end == Position(3, len(output))
         assert task.as_json()["runs"][0]["lines"] == 2
+
+
+@pytest.mark.parametrize("args", [5, "word", b"word", {"word": 1}])
+async def test_arguments_that_are_no_list_are_refused_before_anything_is_sent(args: Any) -> None:
+    async with Client("http://127.0.0.1:1") as client:
+        for refused in (client.send("clients.count", args), client.rerun("task", args)):
+            with pytest.raises(ArgumentInvalid, match=r"args: expected a list .*, \[5\] for one"):
+                await refused
+        with pytest.raises(ArgumentInvalid, match="kwargs: expected a mapping"):
+            await client.send("clients.count", None, [args])  # type: ignore[arg-type]
 
 
 async def test_all_runs_of_a_retrying_task_are_given(url: str, worker: Running) -> None:

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from livetask import terminal
 from livetask.client import Client, Refused
 from livetask.errors import NotFound, TaskUnknown
-from tests.server.serving import Writer, a_redis, a_server
-from tests.system.rig import Redis
+from tests.real import warm
+from tests.server.serving import Writer, a_redis, a_server, clean_environ
+from tests.system.rig import CHECKOUT, Redis
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +62,9 @@ def test_the_terminal_says_which_words_it_wants() -> None:
 
 async def test_the_terminal_makes_lists_and_ends_links(redis: Redis) -> None:
     async def said(*words: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "livetask", "share", *words, "--url", server.url, stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-        return int(process.returncode or 0), out.decode()
+        command = [sys.executable, "-m", "livetask", "share", *words, "--url", server.url]
+        done = await asyncio.to_thread(warm.ran, command, clean_environ(), CHECKOUT)
+        return done.returncode, done.stdout.decode()
 
     async with a_server("--redis-url", redis.url) as server:
         status, link = await said("shown", "--hours", "1")

@@ -126,9 +126,14 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert all(len(setting.meaning) > 10 for setting in described())
 
 
-def test_the_table_in_the_readme_is_complete() -> None:
+def test_the_table_of_settings_is_complete_and_the_readme_shows_rows_of_it() -> None:
     """An undocumented setting, or one whose default has changed, fails here."""
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
-    table = readme.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    checkout = Path(__file__).resolve().parents[2]
+    page = (checkout / "docs" / "settings.md").read_text("utf-8")
+    table = page.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     rows = [f"| `{setting.name}` | `{setting.default}` | {setting.meaning} |" for setting in described()]
     assert table.strip().splitlines()[2:] == rows
+    chapter = (checkout / "README.md").read_text("utf-8").split("\n## Settings\n")[1].split("\n## ")[0]
+    shown = [line for line in chapter.splitlines() if line.startswith("| `")]
+    assert shown
+    assert [row for row in shown if row not in rows] == []

@@ -21,13 +21,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis
+
 from livetask.keys import Keys
 from tests.oracle.breaking import Breaker
 from tests.oracle.checker import judge
 from tests.oracle.clocks import Clocks
 from tests.oracle.house import House, house_in
 from tests.oracle.viewers import ALL, Viewer
-from tests.system.rig import free_port, rig_in
+from tests.system.rig import free_port, rig_in, wait_for
 
 AT_ONCE = 4
 VIEWERS = 3
@@ -117,9 +119,9 @@ class Chaos:
         finally:
             self.breaker.running.discard(task_id)
         errors = [error for error in late if error is not None]
-        is_gone = bool(errors) and not await house.in_thread(self._is_stored, task_id)
-        if errors and not is_gone:
-            stored = await house.in_thread(self._stored, task_id)
+        stored = await house.in_thread(self._stored, task_id) if errors else {}
+        is_gone = bool(errors) and not stored
+        if stored:
             is_held = await house.in_thread(self._is_held, task_id, stored)
             begun = len(await house.in_thread(house.journals, task_id))
             print(f"{'held' if is_held else 'late'} {task_id}, {begun} runs began: {str(stored)[:3000]}", flush=True)
@@ -128,12 +130,15 @@ class Chaos:
                 errors = []
         self._judge(task_id, viewers, errors, is_gone)
 
-    def _is_stored(self, task_id: str) -> bool:
-        return bool(self.house.store.do("EXISTS", Keys("livetask").task(task_id)))
-
     def _stored(self, task_id: str) -> dict[bytes, bytes]:
-        """The task's hash."""
-        return dict(self.house.store.do("HGETALL", Keys("livetask").task(task_id)))
+        """The task's hash, once the store answers."""
+
+        def seen() -> list[dict[bytes, bytes]]:
+            with contextlib.suppress(redis.RedisError):
+                return [self.house.store.do("HGETALL", Keys("livetask").task(task_id))]
+            return []
+
+        return dict(wait_for("the store answers", seen)[0])
 
     def _is_held(self, task_id: str, stored: dict[bytes, bytes]) -> bool:
         """Whether no run of the task is open, and Celery's broker still keeps its message, that of a retry: a worker

@@ -12,10 +12,11 @@ import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from aiohttp.test_utils import TestClient, TestServer
 from celery import Celery
@@ -25,6 +26,8 @@ from livetask.position import START, Position
 from livetask.scripts import script
 from livetask.server.app import make_app
 from livetask.settings import Settings
+from tests.real import warm
+from tests.real.warm import Warm
 from tests.system.rig import CHECKOUT, Redis
 
 Client = TestClient[Any, Any]
@@ -39,6 +42,20 @@ def a_redis(directory: Path) -> Iterator[Redis]:
         yield store
     finally:
         store.end()
+
+
+@pytest.fixture(scope="module")
+def redis_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis for all tests of a module, which says ``store = redis_of_the_module``."""
+    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
+        yield found
+
+
+@pytest.fixture
+async def client_of_the_store(store: Redis) -> AsyncIterator[Client]:
+    """A client of the whole app over the module's ``store``, as it is without any setting."""
+    async with served(store.url) as found:
+        yield found
 
 
 class Writer:
@@ -131,9 +148,9 @@ async def served(url: str, celery_app: Celery | None = None, **settings: Any) ->
 
 
 class ServerProcess:
-    """``livetask serve``, or another command that serves, as a process."""
+    """``livetask serve``, or another command that serves, as a process. ``url``: what its line says."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Warm, url: str) -> None:
         self.process = process
         self.url = url
 
@@ -143,37 +160,36 @@ class ServerProcess:
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit status."""
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 30)
+        self.process.send_signal(number)
+        return await self.ended(30)
+
+    async def ended(self, within_s: float) -> int:
+        """Wait for the end; the exit status. Raises subprocess.TimeoutExpired."""
+        return await asyncio.to_thread(self.process.wait, within_s)
 
 
 @asynccontextmanager
 async def a_server(
-    *words: str, command: tuple[str, ...] = ("-m", "livetask", "serve"), more_path: str = ""
+    *words: str, command: tuple[str, ...] = ("-m", "livetask", "serve"), more_path: str = "", **environ: str
 ) -> AsyncIterator[ServerProcess]:
     """Start a server on a free port and wait for its line. ``more_path``: where it finds modules as well."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        *words,
-        "--port",
-        "0",
-        stdout=subprocess.PIPE,
-        cwd=CHECKOUT,
-        env=clean_environ(PYTHONPATH=f"{CHECKOUT}:{more_path}"),
-    )
-    assert process.stdout is not None
-    server = ServerProcess(process, "")
-    try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", line)
-        assert found, f"expected the line that says where the server is, got {line!r}"
-        server.url = found[1]
-        yield server
-    finally:
-        await server.stop(signal.SIGKILL)
+    line = [sys.executable, *command, *words, "--port", "0"]
+    env = clean_environ(PYTHONPATH=f"{CHECKOUT}:{more_path}".removesuffix(":"), **environ)
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as said:
+        try:
+            process = warm.started(line, writing, 2, env, CHECKOUT)
+        finally:
+            os.close(writing)
+        server = ServerProcess(process, "")
+        try:
+            first = await asyncio.wait_for(asyncio.to_thread(said.readline), 60)
+            found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", first.decode())
+            assert found, f"expected the line that says where the server is, got {first!r}"
+            server.url = found[1]
+            yield server
+        finally:
+            await server.stop(signal.SIGKILL)
 
 
 def clean_environ(**more: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -14,14 +14,10 @@ import socketio
 
 from livetask.server.store import Store
 from tests.server import small_app
-from tests.server.serving import Client, Writer, a_redis, a_silent_broker, served, until
+from tests.server.serving import Client, Writer, a_silent_broker, redis_of_the_module, served, until
 from tests.system.rig import Redis, free_port
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture(autouse=True)

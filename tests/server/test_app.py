@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,14 +20,10 @@ from livetask.server.store import Store
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.server import small_app
-from tests.server.serving import Client, Writer, a_redis, a_server, clean_environ, served, until
+from tests.server.serving import Client, Writer, a_server, clean_environ, redis_of_the_module, served, until
 from tests.system.rig import Redis
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture
@@ -226,7 +222,7 @@ async def test_viewers_are_told_goodbye_and_the_server_is_gone_within_2_s(store:
             while (event := await viewer.receive(timeout=10))[0] != "bye":
                 pass
             assert event[1]["retry_ms"] > 0
-        assert await asyncio.wait_for(server.process.wait(), 10) == 0
+        assert await server.ended(10) == 0
         assert time.monotonic() - began < 2
         for viewer in viewers:
             await viewer.disconnect()

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -17,17 +16,20 @@ import pytest
 
 import livetask
 from livetask import cli
-from tests.server.serving import a_redis, a_server, clean_environ, until
+from tests.real import warm
+from tests.server.serving import a_server, clean_environ, redis_of_the_module, until
 from tests.system.rig import CHECKOUT, Redis, free_port
 
 LIVETASK = (sys.executable, "-m", "livetask")
 CELERY = (sys.executable, "-m", "celery")
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+@pytest.fixture(autouse=True)
+def _as_it_is_started_by_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(warm.COLD, "1")
+
+
+store = redis_of_the_module
 
 
 def run(*words: str, cwd: Path = CHECKOUT, **environ: str) -> subprocess.CompletedProcess[str]:

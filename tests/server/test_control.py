@@ -27,16 +27,13 @@ from livetask.server.calls import Sender
 from livetask.server.control import Control, TaskFate
 from livetask.signature import TaskForm, form_of
 from tests.server import small_app
-from tests.server.serving import a_redis, a_silent_broker, slow_callbacks, until
+from tests.server.serving import a_silent_broker, redis_of_the_module, slow_callbacks, until
 from tests.system.rig import Redis, Running, free_port
 
 Noted = list[tuple[str, str, Mapping[str, str]]]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
 import redis
 
 from livetask.errors import RedisUnavailable
@@ -18,7 +17,7 @@ from livetask.position import Position
 from livetask.server.loop_lag import LoopLag
 from livetask.server.store_figures import StoreFigures
 from tests.conftest import Started
-from tests.server.serving import Client, Writer, a_redis, served, until
+from tests.server.serving import Client, Writer, redis_of_the_module, served, until
 from tests.server.test_health import figures
 from tests.system.rig import CHECKOUT, Redis
 
@@ -27,10 +26,7 @@ DOCUMENT = CHECKOUT / "docs" / "scaling.md"
 NAME = re.compile(r"\blivetask_\w+")
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 async def families(client: Client) -> dict[str, str]:

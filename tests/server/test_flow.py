@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from livetask.server.slices import ReadAt, Slice
 from livetask.server.store import Store
 from livetask.server.tasks import Task, task_parsed
 from tests.server.conftest import Write
-from tests.server.serving import a_redis, served
+from tests.server.serving import redis_of_the_module, served
 
 
 class Logs:
@@ -153,10 +152,7 @@ async def test_a_long_log_comes_in_parts(store: Store, writer: Write) -> None:
     assert places["long-1"] == Place(1, Position(101, 1_000_000))
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+url = redis_of_the_module
 
 
 async def test_a_workflow_is_found_from_each_of_its_tasks_and_read_as_one_log(url: Any) -> None:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from livetask.position import Position
-from tests.server.serving import Client, Writer, a_redis, served, until
+from tests.server.serving import Client, Writer, redis_of_the_module, served, until
 from tests.system.rig import Redis, free_port
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 async def figures(client: Client) -> dict[tuple[str, str], float]:

@@ -10,7 +10,12 @@ from typing import Any, cast
 
 import pytest
 
+from livetask.position import START, Cursor
+from livetask.server.connection import Connection
+from livetask.server.events import Output
+from livetask.server.frames import Told
 from livetask.server.link import Link
+from livetask.server.transport import TaskSink, Transport
 
 
 class _Nobody:
@@ -98,3 +103,25 @@ class _Encrypting:
 
     def set_write_buffer_limits(self, high: int) -> None:
         """There are none."""
+
+
+@pytest.mark.parametrize("binary", [False, True])
+async def test_several_are_sent_in_one_what_one_is_sent_in_parts(binary: bool) -> None:
+    data = (b"of one entry\n", "and of another: ä\n".encode())
+    cursor = Cursor(1, "nonce0000001", START.after(b"".join(data)))
+    sent = []
+    for shared in (False, True):
+        told = Told("a-task", Output(START, cursor, data))
+        told.shared = shared
+        async with _connected() as (link, reader):
+            connection = Connection(cast("Any", None), "sid", polls=False)
+            connection.link = link
+            TaskSink(Transport(connection), binary).tell(told)
+            TaskSink(Transport(connection), binary).tell(told)
+            link.transport.close()
+            sent.append(await asyncio.wait_for(reader.read(), 60))
+        if shared:
+            assert told.frames(binary) is told.frames(binary)
+            assert "parts" not in told.packet(binary).__dict__, "the same is kept twice"
+    assert b"of one entry" in sent[0]
+    assert sent[0] == sent[1]

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,16 +21,13 @@ from livetask.server.listening import AddressRefused, Place, tls_context
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
 from tests.browser.watching import Watched
-from tests.server.serving import Writer, a_redis, a_server
+from tests.server.serving import Writer, a_server, redis_of_the_module
 from tests.system.rig import Redis
 
 PREFIX = "/ops/livetask"
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @asynccontextmanager

@@ -5,26 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
 
 from livetask.position import Position
-from tests.server.serving import Client, Writer, a_redis, served, slow_callbacks, until
+from tests.server.serving import Client, Writer, client_of_the_store, redis_of_the_module, slow_callbacks, until
 from tests.system.rig import Redis
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
-
-
-@pytest.fixture
-async def client(store: Redis) -> AsyncIterator[Client]:
-    async with served(store.url) as found:
-        yield found
+store = redis_of_the_module
+client = client_of_the_store
 
 
 @pytest.fixture

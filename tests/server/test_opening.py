@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import html.parser
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
-
-import pytest
 
 from livetask.position import Cursor, Position
 from livetask.server.opening import LINES, MOST_BYTES
-from tests.server.serving import Client, Writer, a_redis, served
+from tests.server.serving import Client, Writer, client_of_the_store, redis_of_the_module
 from tests.system.rig import Redis
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
-
-
-@pytest.fixture
-async def client(store: Redis) -> AsyncIterator[Client]:
-    async with served(store.url) as found:
-        yield found
+store = redis_of_the_module
+client = client_of_the_store
 
 
 class Elements(html.parser.HTMLParser):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,14 +14,10 @@ from livetask.keys import Keys, publisher_member
 from livetask.scripts import script
 from livetask.server import published
 from livetask.signature import TaskForm, parameters_of
-from tests.server.serving import Client, a_redis, served, until
+from tests.server.serving import Client, redis_of_the_module, served, until
 from tests.system.rig import Redis
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,15 +10,11 @@ import pytest
 import socketio
 
 from livetask.arguments import KEPT_BYTES
-from tests.server.serving import Client, Writer, a_redis, served
+from tests.server.serving import Client, Writer, redis_of_the_module, served
 from tests.server.small_app import make
 from tests.system.rig import Redis
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @asynccontextmanager

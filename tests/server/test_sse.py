@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from livetask.position import Cursor, Position
-from tests.server.serving import Client, Writer, a_redis, a_server, served, until
+from tests.server.serving import Client, Writer, a_server, redis_of_the_module, served, until
 from tests.system.rig import Redis
 
 
@@ -59,10 +59,7 @@ def text_of(events: list[Sent]) -> str:
     return "".join(event.data for event in events if event.name == "output")
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis") / "data") as found:
-        yield found
+store = redis_of_the_module
 
 
 @pytest.fixture
@@ -335,7 +332,7 @@ async def test_a_server_that_stops_says_goodbye_and_is_gone_within_2_s(
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert b"event: bye\n" in await asyncio.wait_for(_all(sse), 10)
-        assert await asyncio.wait_for(server.process.wait(), 10) == 0
+        assert await server.ended(10) == 0
         assert time.monotonic() - began < 2
         assert idle.status == 200
 

@@ -17,8 +17,8 @@ from typing import Any, Self
 import pytest
 import socketio
 
-from tests.server.serving import ServerProcess, clean_environ
-from tests.system.rig import CHECKOUT, Redis, Running
+from tests.server.serving import ServerProcess, a_server
+from tests.system.rig import Redis, Running
 
 
 @dataclass
@@ -46,19 +46,9 @@ class Place:
     @asynccontextmanager
     async def server(self) -> AsyncIterator[ServerProcess]:
         """A server process, as `celery -A ... livetask`."""
-        words = ["-m", "celery", "-A", "tests.stirfried.app", "livetask", "--port", "0"]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *words, stdout=asyncio.subprocess.PIPE, cwd=CHECKOUT, env=clean_environ(**self.environ)
-        )
-        assert process.stdout is not None
-        server = ServerProcess(process, "")
-        try:
-            line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-            assert line.startswith("livetask is at "), line
-            server.url = line.removeprefix("livetask is at ").strip()
+        command = ("-m", "celery", "-A", "tests.stirfried.app", "livetask")
+        async with a_server(command=command, **self.environ) as server:
             yield server
-        finally:
-            await server.stop(9)
 
 
 @contextlib.contextmanager

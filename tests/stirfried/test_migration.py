@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,8 @@ import pytest
 from livetask.server.engine import socketio_server
 from livetask.setting_errors import SettingInvalid
 from livetask.settings import Settings
-from tests.server.serving import clean_environ
+from tests.server.serving import a_server
 from tests.stirfried.conftest import Client, Place
-from tests.system.rig import CHECKOUT
 
 _TEXT = (Path(__file__).resolve().parents[2] / "docs" / "migrating-from-stirfried.md").read_text("utf-8")
 _TABLE = _TEXT.split("<!-- rows -->")[1].split("<!-- /rows -->")[0]
@@ -83,20 +80,7 @@ def test_the_table_has_every_setting_of_stirfried_and_every_option_that_livetask
 
 
 async def test_a_settings_file_alone_serves_a_fleet_of_workers_by_the_names_of_their_tasks(place: Place) -> None:
-    words = ["-m", "celery", "--config", "tests.stirfried.tasks_settings", "livetask", "--port", "0"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *words,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=CHECKOUT,
-        env=clean_environ(**place.environ, PYTHONPATH=str(CHECKOUT)),
-    )
-    assert process.stdout is not None
-    try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        async with Client(line.removeprefix("livetask is at ").strip()) as client:
-            task_id = await client.send("add", 20, 22)
-            assert dict(await client.until(task_id))["on_success"]["retval"] == 42
-    finally:
-        process.kill()
-        await process.wait()
+    command = ("-m", "celery", "--config", "tests.stirfried.tasks_settings", "livetask")
+    async with a_server(command=command, **place.environ) as server, Client(server.url) as client:
+        task_id = await client.send("add", 20, 22)
+        assert dict(await client.until(task_id))["on_success"]["retval"] == 42

@@ -14,13 +14,15 @@ import pytest
 from livetask.demo import MIX
 from livetask.demo.corpus import shown, stdlib_files
 from livetask.demo.model import CONTEXT, Model
+from tests.real import warm
+from tests.server.serving import clean_environ
 from tests.system.reading import asked, ended_task, output_by_offset
 from tests.system.rig import CHECKOUT, Dashboard, Rig, free_port
 
 
 def demo_command(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "livetask.demo", *words]
-    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    done = warm.ran([sys.executable, "-m", "livetask.demo", *words], clean_environ(), CHECKOUT)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture

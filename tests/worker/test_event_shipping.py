@@ -14,8 +14,8 @@ from livetask.parcel import unpacked
 from livetask.position import START
 from livetask.worker.event_log import EventFacts, EventLog
 from livetask.worker.household import Household
-from livetask.worker.shipping import Terms
 from livetask.worker.spool import RunFacts, RunSpool, new_nonce
+from livetask.worker.terms import Terms
 from tests.real.redis_servers import RealRedis
 from tests.worker.test_shipping import Case
 
@@ -129,6 +129,13 @@ def test_runs_that_redis_does_not_know_are_begun_in_the_order_in_which_they_bega
     house.find_runs(0.0)
     for _ in range(5):
         assert [getattr(run.facts, began) for run in house.in_turn()] == [10, 20, 30]
+    for run in house.runs.values():
+        run.calls(0.0, 0)
+        run.answered([[1, b"1-0", b"", b""]])
+    forgotten = next(iter(house.runs.values()))
+    assert not forgotten.verified([b"GAP", b"1-0"])
+    for _ in range(5):
+        assert list(house.in_turn())[-1] is forgotten
     for run in house.runs.values():
         run.following.close()
     for spool in spools:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from livetask.keys import Keys
 from livetask.worker.capture import OpenRun
 from livetask.worker.household import Household
-from livetask.worker.shipping import Shipping, Terms
+from livetask.worker.shipping import Shipping
 from livetask.worker.spool import RunFacts, SpoolFiles, new_nonce
+from livetask.worker.terms import Terms
 from tests.worker.conftest import Worker
 
 TERMS = Terms(Keys("handed"), 1000, 1 << 20, 60_000, 10_000, 100, 50, 1000)

@@ -6,7 +6,7 @@ import json
 
 from livetask.keys import Keys
 from livetask.worker.notes import Notes
-from livetask.worker.shipping import Terms
+from livetask.worker.terms import Terms
 from livetask.worker.writing import Call
 
 TERMS = Terms(Keys("noted"), 1000, 1 << 20, 60_000, 10_000, 100, 50, 1000)

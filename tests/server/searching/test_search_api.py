@@ -7,26 +7,16 @@ import os
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from livetask.turns import turned
-from tests.server.serving import Client, Redis, Writer, a_redis, served, slow_callbacks
+from tests.server.serving import Client, Redis, Writer, client_of_the_store, redis_of_the_module, served, slow_callbacks
 
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with a_redis(tmp_path_factory.mktemp("redis")) as redis:
-        yield redis
-
-
-@pytest.fixture
-async def client(store: Redis) -> AsyncIterator[Client]:
-    async with served(store.url) as client:
-        yield client
+store = redis_of_the_module
+client = client_of_the_store
 
 
 @pytest.fixture
