@@ -105,6 +105,9 @@ class Settings:
     oidc_role_claim: str = _setting("groups", "server: the claim with the user's groups, see role_map")
     public_metrics: bool = _setting(False, "server: /readyz and /metrics answer everyone")
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
+    wide_window_bytes: int = _setting(
+        MIB, "server: the same for one who reads a long log as fast as it comes, while few do; 0: window_bytes holds"
+    )
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
     poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
     sweep_s: int = _setting(15, "server: how often everything watched is looked at without a bell, in seconds", least=1)

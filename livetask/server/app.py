@@ -377,6 +377,7 @@ def _live(
         calls=calls,
         origins=settings.cors_allowed_origins,
         window_bytes=settings.window_bytes,
+        wide_window_bytes=settings.wide_window_bytes,
         heartbeat_ms=settings.heartbeat_ms,
         sweep_s=settings.sweep_s,
         inbound_bytes=settings.inbound_bytes,

@@ -12,6 +12,12 @@ from dataclasses import dataclass, field
 from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
 
+FEW = 4
+"""As long as no more than these are given output together, who is quick among them is given much at once."""
+
+QUICK_S = 0.1
+"""Who has room for a piece again after this is quick: more is read for it than it is given now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -24,9 +30,13 @@ class Gathered:
     ending: set[Feed] = field(default_factory=set)
 
 
-def gathered(followers: Iterable[Follower], now_s: float) -> Gathered:
-    """Sort viewers; one that cannot be given anything because its window is full is marked as ``blocked``."""
+def gathered(followers: Iterable[Follower], now_s: float, wide: bool = False) -> Gathered:
+    """Sort viewers; one that cannot be given anything because its window is full is marked as ``blocked``.
+
+    ``wide``: if they are few, those who are quick have their wide window.
+    """
     found = Gathered()
+    full: list[Follower] = []
     alike: dict[tuple[Feed, int, int], list[Follower]] = {}  # by the cursor's identity: comparing the values costs more
     for follower in followers:
         sub = follower.sub
@@ -48,6 +58,7 @@ def gathered(followers: Iterable[Follower], now_s: float) -> Gathered:
         room = sub.room(True)
         if not room:
             follower.blocked = True
+            full.append(follower)
             continue
         key = (follower.feed, id(cursor), room)
         some = alike.get(key)
@@ -55,8 +66,25 @@ def gathered(followers: Iterable[Follower], now_s: float) -> Gathered:
             alike[key] = [follower]
         else:
             some.append(follower)
+    if wide and len(alike) + len(full) <= FEW:
+        for key in [key for key, some in alike.items() if len(some) == 1]:
+            (follower,) = alike.pop(key)
+            alike[(*key[:2], _wide_room(follower, now_s) or key[2])] = [follower]
+        for follower in full:
+            if room := _wide_room(follower, now_s):
+                follower.blocked = False
+                alike[(follower.feed, id(follower.sub.cursor), room)] = [follower]
     for (feed, _, room), some in alike.items():
         cursor = some[0].sub.cursor
         assert cursor is not None
         found.places.setdefault(Place(feed.task_id, cursor, room), []).extend(some)
     return found
+
+
+def is_quick(follower: Follower, now_s: float) -> bool:
+    """It was given a piece a moment ago, and has room again."""
+    return now_s - follower.given_s < QUICK_S
+
+
+def _wide_room(follower: Follower, now_s: float) -> int:
+    return follower.sub.wide_room() if is_quick(follower, now_s) else 0

@@ -47,7 +47,8 @@ OK, UNREACHABLE = "ok", "unreachable"
 class Hub:
     """See the module's docstring. ``start`` it before anything is followed, ``stop`` it at the end.
 
-    ``window_bytes``: the most under way to one follower that acknowledges. ``sweep_s``: how often everything is
+    ``window_bytes``: the most under way to one follower that acknowledges; ``wide_window_bytes``: the same for one that
+    reads a long log and is quick, while few do. ``sweep_s``: how often everything is
     looked at without a bell. ``hold_s``: how long output that has disappeared is waited for. ``sight``: what the one
     who follows may see; None: everything. ``on_failure``: called with an error that is a bug; the hub does not run any
     more then.
@@ -58,6 +59,7 @@ class Hub:
         store: Store,
         *,
         window_bytes: int = 256 * 1024,
+        wide_window_bytes: int = 0,
         sweep_s: float = 15.0,
         hold_s: float = 60.0,
         sight: Sight | None = None,
@@ -67,6 +69,7 @@ class Hub:
         self._sight = sight
         self.store_state = OK
         self._window_bytes = window_bytes
+        self._wide_window_bytes = wide_window_bytes
         self._sweep_s = sweep_s
         self._hold_s = hold_s
         self._lease_ms = int(sweep_s * 3000)
@@ -123,7 +126,7 @@ class Hub:
         cursor = await self._begin_at(task_id, task, wish, whence)
         feed = Feed(task_id)
         feed.saw(task)
-        sub = Subscription(wish, cursor, self._window_bytes, self._hold_s)
+        sub = Subscription(wish, cursor, self._window_bytes, self._hold_s, self._wide_window_bytes)
         return Follower(feed, sub, sink, reel, self._lens(task))
 
     async def _look(self, task_id: str) -> Task | None:
@@ -198,7 +201,7 @@ class Hub:
         following = Following()
         follower = await self.subscribe(task_id, following, wish or Wish(), whence, wait=wait)
         following.taken = lambda cursor: self.ack(follower, cursor)
-        follower.sub.acks = True
+        follower.sub.acks, follower.sub.wide_window_bytes = True, 0  # what it does not take stays in this process
         self.begin(follower)
         try:
             yield following

@@ -48,6 +48,7 @@ class Live:
         calls: Mapping[str, Call] | None = None,
         origins: Iterable[str] = (),
         window_bytes: int = 256 * 1024,
+        wide_window_bytes: int = 0,
         heartbeat_ms: int = 5000,
         sweep_s: float = 15.0,
         hold_s: float = 60.0,
@@ -63,8 +64,9 @@ class Live:
     ) -> None:
         self._store = store
         self.hub = Hub(
-            store, window_bytes=window_bytes, sweep_s=sweep_s, hold_s=hold_s, sight=sight, on_failure=on_failure
-        )
+            store, window_bytes=window_bytes, wide_window_bytes=wide_window_bytes, sweep_s=sweep_s, hold_s=hold_s,
+            sight=sight, on_failure=on_failure,
+        )  # fmt: skip
         self.catalog = Catalog(self.hub, sight)
         self.rooms = Rooms(store.events, sweep_s, sight.facts if sight else None)
         self.hub.on_rung(self.rooms.rang)

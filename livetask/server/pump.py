@@ -21,7 +21,7 @@ from livetask.server.clogged import Clogged
 from livetask.server.events import Ended, Event, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
-from livetask.server.gathering import gathered
+from livetask.server.gathering import FEW, gathered
 from livetask.server.pieces import Pieces, cut, newest, until
 from livetask.server.reading import Reading
 from livetask.server.recent import Ready, told_of
@@ -253,7 +253,7 @@ class Pump:
     def _places(self, followers: set[Follower]) -> dict[Place, list[Follower]]:
         """Where to read, and for whom; those who cannot be given anything now are sorted out."""
         now_s = time.monotonic()
-        found = gathered(followers, now_s)
+        found = gathered(followers, now_s, wide=len(self.clogged) < FEW)
         self.clogged.add(found.clogged, now_s)
         for follower in found.early:
             self._kick_later(follower, follower.due_s - now_s)

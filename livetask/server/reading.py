@@ -20,6 +20,7 @@ from livetask.errors import PositionUnknown, RedisUnavailable
 from livetask.position import Cursor, Entry
 from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
+from livetask.server.gathering import FEW, is_quick
 from livetask.server.pieces import incomplete, since
 from livetask.server.recent import Ready, Recent
 from livetask.server.slices import ReadAt, Slice
@@ -28,13 +29,15 @@ from livetask.server.store import Store
 AHEAD = 4
 """So many pieces are read at once for one who is that far behind."""
 
-FEW = 4
-"""As long as no more places than these are read together, and no more reads are coming."""
+MOST_AHEAD_BYTES = 1024 * 1024
+"""And no more than this."""
 
-QUICK_S = 0.1
-"""Who has room for a piece again after this is quick: what is left will be given before it is forgotten."""
+HEAP_BYTES = 2 * 1024 * 1024
+"""Letting go of a block of this size tells glibc to keep twice as much of what is free, and not to give each read's
+memory back to the kernel, which would clear page after page of it again: a third of a replay's time as text."""
 
 MOST_BYTES = 4 * 1024 * 1024
+
 KEEP_S = 1.0
 """What was erased meanwhile is given for so long, at most."""
 
@@ -55,6 +58,7 @@ class Reading:
     async def run(self) -> None:
         """Read what will be asked for next, for ever. What does not come is read when it is needed."""
         self._runs = True
+        bytes(HEAP_BYTES)  # taken and let go of
         try:
             while True:
                 await self._more.wait()
@@ -88,9 +92,9 @@ class Reading:
         for place, followers in places.items():
             ready = self.recent.at(place) or await self._before(place, followers[0])
             if ready is None:
-                wanted[place] = _read_at(place, followers[0].feed, len(places) <= FEW and _is_quick(followers[0]))
+                wanted[place] = _read_at(place, followers[0].feed, len(places) <= FEW and _quick(followers[0]))
                 continue
-            quick = _is_quick(followers[0])
+            quick = _quick(followers[0])
             yield place, ready
             self._keep_left(place, ready, followers[0].feed, quick)
         if not wanted:
@@ -126,7 +130,7 @@ class Reading:
         for cursor in ready.reached():
             self._left.keep(place.task_id, cursor, found)
             left = found.next.byte - cursor.position.byte
-            if quick and 0 < left <= place.max_bytes * AHEAD // 2 and not _ends_within(found):
+            if quick and 0 < left <= _ahead_bytes(place.max_bytes) and not _ends_within(found):
                 self._ask_on(replace(place, cursor=replace(cursor, position=found.next)), feed)
 
     def _ask_on(self, place: Place, feed: Feed) -> None:
@@ -141,9 +145,13 @@ class Reading:
 def _read_at(place: Place, feed: Feed, ahead: bool) -> ReadAt:
     max_bytes = place.max_bytes
     end = feed.ends.get(place.cursor.run)
-    if ahead and end is not None and end.byte - place.cursor.position.byte > AHEAD * max_bytes:
-        max_bytes *= AHEAD
+    if ahead and end is not None and end.byte - place.cursor.position.byte > _ahead_bytes(max_bytes):
+        max_bytes = _ahead_bytes(max_bytes)
     return ReadAt(place.task_id, place.cursor, max_bytes, feed.count(max_bytes))
+
+
+def _ahead_bytes(max_bytes: int) -> int:
+    return max(max_bytes, min(AHEAD * max_bytes, MOST_AHEAD_BYTES))
 
 
 def _ends_within(found: Slice) -> bool:
@@ -152,8 +160,8 @@ def _ends_within(found: Slice) -> bool:
     return isinstance(last, Entry) and incomplete(last.data) > 0
 
 
-def _is_quick(follower: Follower) -> bool:
-    return time.monotonic() - follower.given_s < QUICK_S
+def _quick(follower: Follower) -> bool:
+    return is_quick(follower, time.monotonic())
 
 
 class Left:

@@ -29,6 +29,10 @@ MODES = ("all", "screen", "ends", "events")
 PIECE_SIZES = (128 * 1024, 64 * 1024, 32 * 1024, 16 * 1024, 4 * 1024)
 """How much is sent at once: few sizes, so that viewers at the same place also share the piece."""
 
+WIDE_SIZES = (512 * 1024, 256 * 1024, 128 * 1024)
+"""The same for one who reads a long log and is quick, while few do: each piece costs as much, whatever its size. As
+JSON at most six times as much, which is below the 4 MiB that Python's WebSocket clients take."""
+
 UNPROVEN_BYTES = 32 * 1024
 """The largest piece for who has acknowledged nothing: if it never reads, this much stays in the server's memory."""
 
@@ -55,7 +59,8 @@ class Subscription:
     """See the module's docstring.
 
     ``cursor``: where to begin; None: at the start of the first run there will be. ``window_bytes``: the most that may
-    be under way once the viewer acknowledges. ``hold_s``: how long output that has disappeared is waited for.
+    be under way once the viewer acknowledges; ``wide_window_bytes``: the same where ``wide_room`` is asked for.
+    ``hold_s``: how long output that has disappeared is waited for.
     """
 
     __slots__ = (
@@ -70,11 +75,15 @@ class Subscription:
         "_window",
         "acks",
         "cursor",
+        "wide_window_bytes",
         "wish",
     )
 
-    def __init__(self, wish: Wish, cursor: Cursor | None, window_bytes: int, hold_s: float = 60.0) -> None:
+    def __init__(
+        self, wish: Wish, cursor: Cursor | None, window_bytes: int, hold_s: float = 60.0, wide_window_bytes: int = 0
+    ) -> None:
         self.wish = wish
+        self.wide_window_bytes = wide_window_bytes if wish.mode == "all" else 0
         self.cursor = cursor
         self.acks = False
         self._window = window_bytes
@@ -124,6 +133,13 @@ class Subscription:
             if size <= free:
                 return size
         return 0
+
+    def wide_room(self) -> int:
+        """The same for one who is quick while few are behind: one of WIDE_SIZES, or 0."""
+        if not self.acks or self.cursor is None or self.wide_window_bytes <= self._window:
+            return 0
+        free = self.wide_window_bytes - self.under_way_bytes
+        return next((size for size in WIDE_SIZES if size <= free), 0)
 
     # ---- what happens
 

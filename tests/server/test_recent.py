@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from livetask.position import Cursor, Entry, Position
-from livetask.server import reading
+from livetask.server import gathering
 from livetask.server.batches import Place
 from livetask.server.events import Output
 from livetask.server.frames import Told
@@ -121,7 +121,7 @@ async def test_what_was_read_beyond_a_piece_is_the_beginning_of_the_next(
         return found
 
     monkeypatch.setattr(store, "read_many", counted)
-    monkeypatch.setattr(reading, "QUICK_S", 60.0)
+    monkeypatch.setattr(gathering, "QUICK_S", 60.0)
     hub._pump.reading._left._keep_s = 60.0
     await hub.start()
     for binary in (True, False):
@@ -171,7 +171,7 @@ async def test_what_is_read_on_for_a_quick_viewer_may_fail_and_is_then_read_when
             await read_on(self, at)
 
     monkeypatch.setattr(Reading, "_read_on", failing)
-    monkeypatch.setattr(reading, "QUICK_S", 60.0)
+    monkeypatch.setattr(gathering, "QUICK_S", 60.0)
     await hub.start()
     viewer = _Keeping()
     follower = await hub.subscribe("task", viewer, Wish(binary=True))
