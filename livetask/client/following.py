@@ -1,7 +1,7 @@
 """Following one task: what the server tells becomes items, and nothing wrong passes.
 
 Each piece must begin where the last one ended, and contain what its positions say; the CRC-32 of a whole run is
-compared at its end. So a consumer has every byte once, or an exact gap, or an error.
+compared at its end. So a reader has every byte once, or an exact gap, or an error.
 
 | state | leaves it when |
 |---|---|

@@ -1,8 +1,8 @@
 """One Socket.IO connection to the server, from its making to its loss; it never comes back, another one is made.
 
-What the server tells is put in a queue in the order it came, and read at the consumer's pace. The server bounds the
+What the server tells is put in a queue in the order it came, and read at the reader's pace. The server bounds the
 queue by its window, because nothing is acknowledged before it is consumed; should it not, the line is given up at
-``QUEUE_BYTES``, and the consumer goes on from its cursor on another one. What the queue holds when the line is lost is
+``QUEUE_BYTES``, and the reader goes on from its cursor on another one. What the queue holds when the line is lost is
 still given out: it is right, wherever the line broke.
 
 Must never know: what the events mean.
@@ -24,7 +24,7 @@ from livetask.client.failures import Refused, reason_of
 from livetask.errors import LivetaskError
 
 QUEUE_BYTES = 8 * 1024 * 1024
-"""The most that one line holds for its consumer: many times the window of any sensible server."""
+"""The most that one line holds for its reader: many times the window of any sensible server."""
 
 EVENTS = ("output", "gap", "caught_up", "run", "end", "reset", "task", "heartbeat", "store", "bye")
 

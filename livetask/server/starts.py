@@ -15,7 +15,8 @@ from livetask.server.store import Store
 from livetask.server.tasks import Run
 
 _LAST_OF_LINE = 2**64 - 1
-_STEP = 8
+_ENTRY_BYTES = 16 * 1024
+"""The largest entry, and what one of a busy task holds."""
 
 
 async def tail_start(store: Store, task_id: str, run: Run, lines: int) -> Position:
@@ -49,7 +50,8 @@ async def newest_slice(store: Store, task_id: str, cursor: Cursor, lines: int, m
     end, or if what is there is not at hand: then it is to read on from its cursor. Raises RunUnknown.
     """
     raw: list[RawEntry] = []
-    start, count, size = "+", _STEP, 0
+    # a screen of a busy task stands in two entries: it is read thirty times a second
+    start, count, size = "+", max_bytes // _ENTRY_BYTES + 1, 0
     while True:
         try:
             head, some = await store.entries_soon(task_id, cursor, back=True, start=start, count=count)
@@ -64,7 +66,7 @@ async def newest_slice(store: Store, task_id: str, cursor: Cursor, lines: int, m
         many = entry_parsed(raw[0]).end.line - oldest.line > lines
         if len(some) < count or size >= max_bytes or reaches or many:
             break
-        start, count = f"({oldest}", min(64, 2 * count)
+        start, count = f"({oldest}", min(64, 4 * count)
     position = cursor.position if reaches else oldest
     found = sliced_within(position, (), raw[::-1], head, size + 1, None)
     shown = newest(found, lines, max_bytes)

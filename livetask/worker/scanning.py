@@ -42,7 +42,7 @@ class Scan:
     @property
     def sgr_parameters(self) -> bytes:
         """The colours in force as the parameters of one SGR sequence, b"" for none."""
-        return ";".join(parameters for _, parameters in self.sgr).encode("ascii")
+        return ";".join(parameters for _, parameters in self.sgr).encode("ascii") if self.sgr else b""
 
 
 def cut(data: bytes, most_bytes: int) -> int:

@@ -31,9 +31,15 @@ async function livetask() {
   place.replaceWith(log);
   const root = log.shadowRoot;
   const rows = () => [...root.querySelectorAll('.row.line')].map((row) => [Number(row.dataset.line), row]).sort(([a], [b]) => a - b);
+  // asked with each frame, so without much ado
+  const newest = () => {
+    let [most, found] = [0, null];
+    for (const row of root.querySelectorAll('.row.line')) if (Number(row.dataset.line) > most) [most, found] = [Number(row.dataset.line), row];
+    return found?.querySelector('.text').textContent ?? '';
+  };
   const number = (text) => Number(/([\d,]+)/.exec(text ?? '')?.[1].replaceAll(',', '') ?? 0);
   return {
-    newest: () => rows().at(-1)?.[1].querySelector('.text').textContent ?? '',
+    newest,
     jump: (line) => log.jump(line),
     shows: (line) => rows().some(([number]) => number === line),
     top: () => rows()[0]?.[0] ?? 0,

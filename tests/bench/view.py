@@ -7,7 +7,8 @@ its middle; for livetask a search of all of it, and the task's page beside the e
 scrolled up while lines come. The peers take all bytes, as they must; livetask asks for what it shows. Then the
 dashboard with 500 tasks, what the pages weigh, and the recordings of programs that draw on a terminal. One table says
 what was asked for and what was found: medians of the rounds, with the least and the most. Another round is begun only
-while there is time.
+while there is time; the others are watched for half as long as livetask. What each process takes meanwhile is said too,
+since all share the machine: a page that is given no processor draws no frame, however little it has to do.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -34,7 +35,9 @@ import redis
 from playwright.async_api import Browser, Page, async_playwright
 
 import bootstrap
+from livetask.service.trees import descendants
 from tests.bench import board, machine
+from tests.bench.processes import Child, cpu_s, python, started
 from tests.browser.test_modules import node
 from tests.real import browser as browsers
 from tests.real.plain_server import plain_server
@@ -43,36 +46,38 @@ from tests.system.rig import CHECKOUT, Dashboard, Redis, rig_in
 
 WAYS = ("livetask", "tanstack", "xterm")
 HERE = Path(__file__).parent
-TICK_S = 0.02
 WITHIN_MS = 60_000
+PROCESSES = ("page", "browser", "server", "store", "writer")
 BOARD_S = 25
 """What the dashboard and the rest take after the rounds."""
 
 
-class Printer:
-    """Prints numbered lines of 100 bytes, each with its time, into one run at a rate, until it is stopped."""
+def printing(store: Redis, run: Writer, rate: int, first: int = 1) -> AbstractContextManager[Child]:
+    """A process that prints into a run at a rate while the block lasts."""
+    return started("printer", python("tests.bench.flood", store.url, run.task_id, str(run.at), str(rate), str(first)))
 
-    def __init__(self, run: Writer, rate: int, first: int = 1) -> None:
-        self._run, self._rate, self._first = run, rate, first
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._print)
 
-    def __enter__(self) -> Printer:
-        self._thread.start()
-        return self
+async def pids(browser: Browser, store: Redis, server: Dashboard, printer: Child) -> dict[str, list[int]]:
+    """The processes that share the machine; ``page``: all pages' own, ``browser``: what else Chromium is made of."""
+    assert store.running is not None
+    session = await browser.new_browser_cdp_session()
+    told = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
+    await session.detach()
+    serving = server.running.process.pid
+    found = {"writer": [printer.pid], "store": [store.running.process.pid], "server": [*descendants([serving])]}
+    for one in told:
+        found.setdefault("page" if one["type"] == "renderer" else "browser", []).append(one["id"])
+    return found
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(30)
 
-    def _print(self) -> None:
-        began, line = time.monotonic(), self._first
-        while not self._stop.wait(TICK_S):
-            due = self._first - 1 + int((time.monotonic() - began) * self._rate)
-            while line <= due and not self._stop.is_set():
-                last = min(due, line + 160)
-                self._run.write(lines(line, last))
-                line = last + 1
+def used_s(of: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """The processor time that each kind has taken; what has ended counts no more."""
+    found: dict[str, float] = defaultdict(float)
+    for kind, ids in of.items():
+        for one in ids:
+            with suppress(OSError):
+                found[kind] += cpu_s(one)
+    return found
 
 
 def lines(first: int, last: int) -> bytes:
@@ -92,10 +97,15 @@ async def live(
 ) -> dict[str, float]:
     task = f"live-{way}-{time.monotonic_ns()}"
     run = Writer(store.url, task, cap_bytes=8 << 20).begin()
-    with Printer(run, rate):
+    with printing(store, run, rate) as printer:
         page = await opened(browser, address, way, server.url, task)
         await page.wait_for_function("window.way !== undefined && window.way.newest() !== ''", timeout=WITHIN_MS)
+        of = await pids(browser, store, server, printer)
+        begun_s, before = time.monotonic(), used_s(of)
         found: dict[str, float] = await page.evaluate("(seconds) => window.watched(seconds)", seconds)
+        wall_s, after = time.monotonic() - begun_s, used_s(of)
+    found |= {f"cpu_{kind}": 100 * (after[kind] - before[kind]) / wall_s for kind in PROCESSES}
+    found["load"] = os.getloadavg()[0]
     session = await page.context.new_cdp_session(page)
     await session.send("HeapProfiler.collectGarbage")
     await session.send("Performance.enable")
@@ -115,6 +125,7 @@ async def backlog(
     found = {"tail_ms": await page.evaluate("([line, ms]) => window.tailShown(line, ms)", [count, WITHIN_MS])}
     found["from_code_ms"] = found["tail_ms"] - await page.evaluate("window.loaded")
     found["jump_ms"] = await page.evaluate("([line, ms]) => window.jumped(line, ms)", [count // 2, 10_000])
+    found["again_ms"] = await page.evaluate("([line, ms]) => window.jumped(line, ms)", [count // 4, 10_000])
     if way == "livetask":
         found |= await page.evaluate("window.way.search('77 ')")
     await page.close()
@@ -133,7 +144,7 @@ async def scrolled_up(
     await page.wait_for_function("window.tailShown !== undefined", timeout=WITHIN_MS)
     await page.evaluate("([line, ms]) => window.tailShown(line, ms)", [20_000, WITHIN_MS])
     await page.evaluate("([line, ms]) => window.jumped(line, ms)", [10_000, 10_000])
-    with Printer(run, rate, 20_001):
+    with printing(store, run, rate, 20_001):
         moved = await page.evaluate("([lines, ms]) => window.moved(lines, ms)", [count, WITHIN_MS])
     await page.close()
     return {"moved": moved}
@@ -229,6 +240,8 @@ def rows_of(arguments: argparse.Namespace, fast: Mapping[int, Found], long: Foun
             Row("age of the newest line in any frame, p95 ms", "", column(found, "stale95")),
             Row("heap after it, MB", "10", column(found, "heap_mb"), 1),
             Row("text held, M characters", "8", column(found, "held_mb"), 1),
+            *(Row(f"CPU of {kind}, % of a core", "", column(found, f"cpu_{kind}")) for kind in PROCESSES),
+            Row("load of the machine", "", column(found, "load"), 1),
         ]
     what = f"{arguments.backlog:,} lines"
     rows += [
@@ -236,7 +249,8 @@ def rows_of(arguments: argparse.Namespace, fast: Mapping[int, Found], long: Foun
         Row("navigation to last line shown, ms", "", column(long, "tail_ms")),
         Row("a task's page: code to last line shown, ms", "100", column(long, "page_code_ms")),
         Row("a task's page: navigation to last line shown, ms", "", column(long, "page_ms")),
-        Row("jump to the middle, ms", "100", column(long, "jump_ms")),
+        Row("jump to the middle as soon as that is shown, ms", "100", column(long, "jump_ms")),
+        Row("and from there to another place, ms", "100", column(long, "again_ms")),
         Row("search: first match, ms", "200", column(long, "first_ms")),
         Row("search: exact total, ms", "1,000", column(long, "all_ms")),
         Row(f"scrolled up while {arguments.added:,} lines come: lines moved", "0", column(still, "moved")),
@@ -259,6 +273,7 @@ async def measured(arguments: argparse.Namespace, place: Path) -> None:
         writer = Writer(store.url, "long", cap_bytes=1 << 30).begin()
         for first in range(1, arguments.backlog + 1, 160):
             writer.write(lines(first, min(arguments.backlog, first + 159)))
+            writer.all = b""  # nobody asks for it, and a hundred megabytes grow slowly
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
                 executable_path=str(browsers.find_browser()), env=browsers.environment(), args=list(browsers.FLAGS)
@@ -266,8 +281,9 @@ async def measured(arguments: argparse.Namespace, place: Path) -> None:
             print(machine.described(f"Chromium {browser.version}, Valkey {version}"), "\n", flush=True)
             for round_ in range(arguments.rounds):
                 for way in arguments.ways:
+                    seconds = arguments.seconds / (1 if way == "livetask" else 2)
                     for rate in arguments.rates:
-                        found = await live(browser, address, server, store, way, rate, arguments.seconds)
+                        found = await live(browser, address, server, store, way, rate, seconds)
                         fast[rate][way].append(found)
                     long[way].append(await backlog(browser, address, server, way, "long", arguments.backlog))
                     up = await scrolled_up(browser, address, server, store, way, 50_000, arguments.added)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +21,7 @@ from livetask.server.archive.archive import Snapshot
 from livetask.server.archive.leafing import Before, Leafing, Part
 from livetask.server.archive.names import Mark
 from tests.real.redis_servers import RealRedis
+from tests.real.writer import RunWriter
 from tests.server.archiving import Archiving, archived_at
 from tests.server.conftest import Write
 from tests.server.serving import served
@@ -107,6 +111,26 @@ async def test_looking_through_the_archive_counts_as_searching_and_a_place_that_
                 assert answer.status == status
         async with client.get("/archived") as answer:
             assert answer.status == 429
+
+
+async def test_the_page_says_how_far_back_it_looked_and_leads_further(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        async with Archiving(redis_url, "livetask", tmp_path) as archiving:
+            for number in range(2):
+                await archived_at(archiving, RunWriter(client, f"old-{number}"), ENDED_MS + number)
+    monkeypatch.setattr(leafing_room, "_LOOKED_AT", 1)
+    async with served(redis_url, archive_dir=str(tmp_path)) as web:
+        async with web.get("/archived?q=nothing-at-all") as answer:
+            page = await answer.text()
+        assert "Nothing that fits is archived, in what was looked at so far." in page
+        assert "Looked back as far as <time" in page
+        (further,) = re.findall(r'rel="next" href="([^"]+)">look further back<', page)
+        async with web.get(html.unescape(further)) as answer:
+            page = await answer.text()
+        assert "Nothing that fits is archived before that." in page
+        assert "look further back" not in page
 
 
 async def _id_of(snapshot: Snapshot) -> str:
