@@ -39,7 +39,7 @@ BUILT = ROOT / "static" / "built"
 ZOPFLI = """
 import sys, zopfli.gzip
 for name in sys.argv[1:]:
-    open(f"{name}.gz", "wb").write(zopfli.gzip.compress(open(name, "rb").read()))
+    open(f"{name}.gz", "wb").write(zopfli.gzip.compress(open(name, "rb").read(), numiterations=60))
 """
 
 # pip's settings, and the environment variable that tells uv the same

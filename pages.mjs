@@ -105,16 +105,22 @@ for (const module of own) if (!homes.has(module) && own.indexOf(module) !== own.
 
 /** @type {Map<string, string>} what files need of others, as 'module name', and what it is called between them */
 const needed = new Map();
+/** @type {Map<string, number>} how many modules take each */
+const uses = new Map();
 for (const module of new Set(own)) {
   for (const [, names = '', path = ''] of readFileSync(join(STATIC, module), 'utf8').matchAll(IMPORTS)) {
     const from = relative(STATIC, join(STATIC, dirname(module), path));
     const home = homes.get(from);
-    if (home && home !== homes.get(module)) for (const name of names.split(',')) if (name.trim()) needed.set(`${from} ${name.trim().split(' ')[0]}`, '');
+    if (!home || home === homes.get(module)) continue;
+    for (const name of names.split(',')) {
+      const key = `${from} ${name.trim().split(' ')[0]}`;
+      if (name.trim()) uses.set(key, (uses.get(key) ?? 0) + 1);
+    }
   }
 }
 /** Letters that terser gives to nothing else before it has used up the small ones. */
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
-[...needed.keys()].sort().forEach((key, index) => needed.set(key, `${'$'.repeat(index / LETTERS.length)}${LETTERS[index % LETTERS.length]}`));
+[...uses.keys()].sort((a, b) => (uses.get(b) ?? 0) - (uses.get(a) ?? 0)).forEach((key, index) => needed.set(key, `${'$'.repeat(index / LETTERS.length)}${LETTERS[index % LETTERS.length]}`));
 
 for (const entry of [CORE, ...others]) {
   const handed = [...needed].map(([key, name]) => [...key.split(' '), name]).filter(([module]) => homes.get(module) === entry && (entry === CORE || entry === SECOND));
@@ -130,15 +136,15 @@ const merged = (code) => {
   /** @type {Map<string, string[]>} */
   const taken = new Map();
   const rest = code.replace(/import\{([^}]*)\}from("[^"]*");/g, (_, names, from) => {
-    taken.set(from, [...taken.get(from) ?? [], names]);
+    if (names) taken.set(from, [...taken.get(from) ?? [], names]);
     return '';
   });
   return [...taken].map(([from, names]) => `import{${names}}from${from};`).join('') + rest;
 };
 
-// reading a property does nothing else here, and what `new` is called with is a class; gzip likes calls better than what is
-// put in their place
-const compress = { passes: 3, pure_getters: true, unsafe_arrows: true, inline: 1 };
+// reading a property does nothing else here, what `new` is called with is a class, and String, Array and the like are the
+// browser's own; gzip likes calls better than what is put in their place
+const compress = { passes: 3, pure_getters: true, unsafe_arrows: true, unsafe: true, inline: 1, lhs_constants: false };
 for (const name of terser ? [CORE, ...others, PLAIN] : []) {
   const file = join(resolve(into), name);
   const text = readFileSync(file, 'utf8');

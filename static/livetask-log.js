@@ -4,7 +4,8 @@
 //   server       another origin than the page's  mode         'screen' (default) or 'all': every byte is delivered
 //   wrap         long lines are wrapped          hash-links   #L10-L20 of the address marks lines
 //   times        when each line was printed      keys         keys work on the whole page
-//   cursor       where to begin                  share        the secret of a share link, by which it is let in
+//   cursor       where to begin                  share        the secret of a share link, by which it is let in;
+//                                                             '#': what the address says as #share=SECRET
 //   opening      the last lines, as the server's own page carries them; they are shown before there is a connection
 //
 // Events, methods, parts and variables: docs/log-element.md. It wires together what is needed to show a log: client
@@ -243,7 +244,10 @@ export class LivetaskLog extends HTMLElement {
 
   /** The connection that its attributes name. */
   clientHere() {
-    return clientOf(this.getAttribute('server') ?? undefined, this.getAttribute('share') ?? '');
+    let share = this.getAttribute('share') ?? '';
+    // of an embedded page it stands behind the # of its address, where lines may be named later
+    if (share === '#') this.setAttribute('share', (share = /^#share=([\w.-]+)$/.exec(location.hash)?.[1] ?? ''));
+    return clientOf(this.getAttribute('server') ?? undefined, share);
   }
 
   close() {

@@ -139,10 +139,7 @@ class Household:
         return found
 
     def verified(self, run: Shipping, reply: Sequence[Any]) -> bool:
-        """Take the answer; False if Redis has forgotten it: it is sent again, and all others shall be asked for.
-
-        Raises OSError if the spool cannot be opened again.
-        """
+        """Take the answer; False if Redis has forgotten it: it is sent again, and all others shall be asked for."""
         nonce = run.facts.nonce
         if nonce not in self._ended_s or run.verified(reply):
             return True

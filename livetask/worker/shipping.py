@@ -167,13 +167,17 @@ class Shipping:
     def verified(self, reply: Sequence[Any]) -> bool:
         """Take the answer; False if the run has to be shipped again, or ended again, and is about to be.
 
-        Raises OSError if the spool cannot be opened again.
+        One whose output is gone from the disk too stays as it is: there is nothing to send.
         """
         word = bytes(reply[0])
         if word == b"ENDED":
             return True
+        try:
+            self.following.open()
+        except OSError as error:
+            logger.error("livetask: task %s cannot be sent again: %s", self.facts.task_id, error)
+            return True
         self.is_finished, self.was_finished = False, True
-        self.following.open()
         if word == b"NORUN":
             self._forgotten()
         else:

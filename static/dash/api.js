@@ -1,6 +1,7 @@
 // The dashboard's calls over HTTP. Network only.
 
 import { BASE } from '../base.js';
+import { asked, refused } from '../log/http.js';
 
 /** @typedef {Record<string, any>} Message */
 
@@ -10,24 +11,10 @@ import { BASE } from '../base.js';
  * @returns {Promise<Message>}
  */
 export async function call(path, options) {
-  let response;
-  try {
-    response = await fetch(BASE + path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
-  } catch {
-    throw new Error('the server does not answer');
-  }
+  const response = await asked(BASE + path, { ...options, headers: { Accept: 'application/json', ...options?.headers } });
   const body = await response.json().catch(() => ({}));
-  if (response.ok && body.status !== 'failed') return body;
-  throw new Refused(String(body.error ?? body.data ?? `the server answered ${response.status}`), String(body.field ?? ''));
-}
-
-/** The server said no. */
-export class Refused extends Error {
-  /** @param {string} text @param {string} field which one of what was sent is wrong, '' if it is none of them */
-  constructor(text, field) {
-    super(text);
-    this.field = field;
-  }
+  if (body.status === 'failed') throw refused(response, body);
+  return body;
 }
 
 /** A page of the list. @param {Record<string, string>} query @returns {Promise<{ tasks: Message[], next: string | null }>} */
@@ -44,7 +31,7 @@ export function archived(q) {
 /** The first line with an error in a run's output; null if none was found. @param {string} taskId @param {number | string} run */
 export async function firstError(taskId, run) {
   let from = '';
-  for (let asked = 0; asked < MOST_ASKED; asked++) {
+  for (let times = 0; times < MOST_ASKED; times++) {
     const found = await call(`/api/tasks/${encodeURIComponent(taskId)}/runs/${run}/marks${from && `?from=${from}`}`);
     if (found.errors?.length) return Number(found.errors[0]);
     if (found.done || found.to === from) break;

@@ -128,8 +128,8 @@ function drawTabs() {
 function drawAround(count) {
   const out = client.link === 'refused';
   const away = out || client.link === 'reconnecting' || (client.link === 'live' && (!reachable || client.store === 'unreachable'));
-  const what = client.link === 'reconnecting' ? 'The server does not answer' : 'The store cannot be reached';
-  if (away || byId('notice').dataset.tone === 'warn') notice(out ? 'Your login is over. Log in again to go on here.' : away ? `${what}. What is shown may be old; it goes on by itself.` : '', 'warn');
+  const { tone, server = '', store = '', login = '' } = byId('notice').dataset;
+  if (away || tone === 'warn') notice(out ? login : away ? (client.link === 'reconnecting' ? server : store) : '', 'warn');
   more.hidden = !loaded || (count <= most && list.next === null);
   if (loaded) lookInArchive(list.text && `${list.text} ${list.tab && `state:${list.tab}`}`.trim(), count, (id) => list.tasks.has(id));
   empty.hidden = count > 0;

@@ -5,7 +5,7 @@ import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
 import { copyOf, notice, one, wired } from './elements.js';
 import { ask } from './shell.js';
-import { underWay } from './time.js';
+import { canRepeat, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -57,14 +57,14 @@ export class Bulk {
   show() {
     this.count.textContent = `${this.ids.size} selected`;
     this.cancel.disabled = !this.tasks.some(underWay);
-    this.again.disabled = !this.tasks.some((task) => !underWay(task) && task.can_rerun);
+    this.again.disabled = !this.tasks.some(canRepeat);
     this.files.disabled = !this.ids.size;
   }
 
   /** @param {'cancel_tasks' | 'rerun_tasks'} event */
   async act(event) {
     const stops = event === 'cancel_tasks';
-    const tasks = this.tasks.filter((task) => (stops ? underWay(task) : !underWay(task) && task.can_rerun));
+    const tasks = this.tasks.filter(stops ? underWay : canRepeat);
     const question = stops ? `Cancel ${plural(tasks.length, 'task')}?` : `Run ${plural(tasks.length, 'task')} again, as new ones?`;
     if (!tasks.length || !(await ask(question, stops ? 'Cancel them' : 'Run again'))) return;
     const ids = tasks.map(({ id }) => id);

@@ -9,9 +9,7 @@
  *   countdown?: number, priority?: number }} Call
  */
 
-export const FORMS = ['JSON', 'curl', 'Python'];
-
-/** @param {Call} call @param {string} form one of FORMS @param {string} origin of the server */
+/** @param {Call} call @param {string} form JSON, curl or Python @param {string} origin of the server */
 export function written(call, form, origin) {
   if (form === 'curl') return asCurl(call, origin);
   return form === 'Python' ? asPython(call) : JSON.stringify(call, null, 2);

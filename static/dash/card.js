@@ -5,12 +5,12 @@ import { paint } from '../log/paint.js';
 import { plural } from '../log/places.js';
 import { resolved } from '../log/ansi.js';
 import { fate } from '../log/words.js';
-import { copyOf, one, pageOf, press, write } from './elements.js';
+import { copyOf, one, pageOf, press, showState, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace, rateText } from './pace.js';
 import { ProgressBar } from './progress.js';
 import { Tail } from './tail.js';
-import { ago, duration, stateOf, tookOf, underWay } from './time.js';
+import { ago, canRepeat, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -131,8 +131,7 @@ export class Card {
     write(this.took, took);
     if (!underWay(this.task)) return;
     if (this.pace.look(now, this.lines)) this.line.setAttribute('points', this.pace.points(SPARK.width, SPARK.height));
-    const left = this.pace.left(this.task.progress, now, this.task.began_at);
-    this.progress.left(left === null ? '' : `~${duration(left)} left`);
+    this.progress.left(this.pace.left(this.task.progress, now, this.task.began_at));
     this.counted();
   }
 
@@ -162,7 +161,7 @@ export class Card {
     this.element.classList.toggle('selected', selected && this.look.selecting);
     this.cancel.hidden = !underWay(task) || Boolean(task.stopping_at);
     this.told.hidden = !underWay(task);
-    this.again.hidden = underWay(task) || !task.can_rerun;
+    this.again.hidden = !canRepeat(task);
     press(this.pin, pinned);
     press(this.told, told);
     for (const button of [this.pin, this.told, this.again, this.cancel]) button.setAttribute('aria-label', `${button.textContent}: ${button.dataset.words} ${name}`);
@@ -173,8 +172,7 @@ export class Card {
     this.stale = false;
     const { task } = this;
     this.element.dataset.state = task.state;
-    this.state.dataset.state = stateOf(task);
-    this.state.textContent = stateOf(task);
+    showState(this.state, stateOf(task));
     this.name.textContent = nameOf(task);
     this.name.title = `${nameOf(task)}\n${task.id}`;
     this.choices();

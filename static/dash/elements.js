@@ -47,6 +47,17 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Say beside a control what is wrong with it. @param {Element} control @param {Element} place @param {string} text '' takes it back */
+export function fault(control, place, text) {
+  write(place, text);
+  control.setAttribute('aria-invalid', String(text !== ''));
+}
+
+/** Show a state: its word, which also says its colour. @param {HTMLElement} element @param {string} state */
+export function showState(element, state) {
+  element.dataset.state = element.textContent = state;
+}
+
 /** @param {string} text '' takes it away @param {string} [tone] */
 export function notice(text, tone = '', element = byId('notice')) {
   element.hidden = !text;

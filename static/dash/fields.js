@@ -1,6 +1,7 @@
 // One field of a form: its control, what stands in it as a value, and its error beside it.
 
 import { make } from '../log/frame.js';
+import { copyOf, fault, one } from './elements.js';
 
 /** @typedef {import('./calls.js').Parameter} Parameter */
 /** What is wrong with a field. */
@@ -27,22 +28,25 @@ export class Field {
     control.id = id;
     control.setAttribute('aria-describedby', `${id}-more`);
     if (more.required) control.setAttribute('aria-required', 'true');
-    this.error = make('p', { class: 'wrong', role: 'alert' });
-    const label = make('label', { for: id }, title);
-    const head = make('div', { class: 'field-head' }, label);
-    if (more.hint) head.append(make('code', {}, more.hint));
-    if (more.required) head.append(make('span', { class: 'needed' }, 'required'));
-    const note = make('span', { class: 'note' }, more.note ?? '');
-    const checked = control instanceof HTMLInputElement && control.type === 'checkbox';
-    if (checked) head.prepend(control);
-    this.element = make('div', { class: 'field' }, head, ...(checked ? [] : [control]), make('div', { id: `${id}-more` }, note, this.error));
+    this.element = copyOf('field');
+    const part = (/** @type {string} */ selector, text = '') => {
+      const found = one(this.element, selector);
+      found.append(text);
+      return found;
+    };
+    this.error = part('.wrong');
+    part('label', title).setAttribute('for', id);
+    part('code', more.hint).hidden = !more.hint;
+    part('.needed').hidden = !more.required;
+    part('.note', more.note).parentElement?.setAttribute('id', `${id}-more`);
+    const head = part('.field-head');
+    if (control.type === 'checkbox') head.prepend(control);
+    else head.after(control);
   }
 
   /** Say what is wrong; '' takes it back. @param {string} text */
   say(text) {
-    this.error.textContent = text;
-    if (text) this.control.setAttribute('aria-invalid', 'true');
-    else this.control.removeAttribute('aria-invalid');
+    fault(this.control, this.error, text);
   }
 }
 
@@ -75,9 +79,14 @@ function empty(parameter) {
   return parameter.required ? null : UNSET;
 }
 
+/** @param {Record<string, string>} more attributes */
+export function textInput(more) {
+  return make('input', { type: 'text', spellcheck: 'false', autocomplete: 'off', ...more });
+}
+
 /** @param {string} title @param {Parameter} parameter @param {More} more */
 function textField(title, parameter, more) {
-  const control = make('input', { type: 'text', spellcheck: 'false', autocomplete: 'off' });
+  const control = textInput({});
   if (typeof parameter.default === 'string') control.value = parameter.default;
   return new Field(title, control, ({ value }) => {
     if (value === '' && typeof parameter.default !== 'string') return empty(parameter);
@@ -88,7 +97,7 @@ function textField(title, parameter, more) {
 /** @param {string} title @param {Parameter} parameter @param {More} more @param {boolean} whole */
 function numberField(title, parameter, more, whole) {
   // no type=number: it hides what was typed when that is no number
-  const control = make('input', { type: 'text', inputmode: whole ? 'numeric' : 'decimal', spellcheck: 'false', autocomplete: 'off' });
+  const control = textInput({ inputmode: whole ? 'numeric' : 'decimal' });
   if (typeof parameter.default === 'number') control.value = String(parameter.default);
   return new Field(title, control, ({ value }) => {
     const text = value.trim();

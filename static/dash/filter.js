@@ -1,12 +1,11 @@
 // The filter's field: completes what is being written, and shows what the server found wrong with it. DOM only.
 
 import { make } from '../log/frame.js';
-import { write } from './elements.js';
+import { byId, fault } from './elements.js';
 
 /** @typedef {Record<string, any>} Task */
 
 const KEYS = ['name', 'state', 'queue', 'worker', 'id'];
-const STATES = ['running', 'queued', 'retrying', 'failed', 'done', 'success', 'failure', 'lost', 'cancelled'];
 const MOST = 40;
 const WAIT_MS = 150;
 
@@ -18,12 +17,8 @@ export class FilterField {
   constructor(input, tasks, changed) {
     this.input = input;
     this.tasks = tasks;
-    this.options = make('datalist', { id: `${input.id}-options` });
-    this.error = make('p', { class: 'wrong', id: `${input.id}-error`, role: 'alert' });
-    input.setAttribute('list', this.options.id);
-    input.setAttribute('aria-describedby', this.error.id);
-    input.after(this.options);
-    input.parentElement?.after(this.error);
+    this.options = byId('filter-options');
+    this.error = byId('filter-error');
     let waiting = 0;
     input.addEventListener('focus', () => this.offer());
     input.addEventListener('input', () => {
@@ -41,9 +36,7 @@ export class FilterField {
 
   /** @param {string} text '' takes it back */
   refuse(text) {
-    write(this.error, text);
-    if (text) this.input.setAttribute('aria-invalid', 'true');
-    else this.input.removeAttribute('aria-invalid');
+    fault(this.input, this.error, text);
   }
 
   /** The whole text with its last word completed, for each way to do it: that is what a datalist can hold. */
@@ -57,7 +50,7 @@ export class FilterField {
 
   /** @param {string} key @returns {string[]} */
   valuesOf(key) {
-    if (key === 'state') return STATES;
+    if (key === 'state') return this.input.dataset.states?.split(' ') ?? [];
     if (!['name', 'queue', 'worker'].includes(key)) return [];
     return [...new Set([...this.tasks()].map((task) => String(task[key] ?? '')).filter(Boolean))].sort();
   }

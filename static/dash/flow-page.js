@@ -10,7 +10,7 @@ import { number, plural, position } from '../log/places.js';
 import { PLAIN, styled } from '../log/style.js';
 import { gapText } from '../log/words.js';
 import { mergedLog } from './api.js';
-import { byId, notice, press, wired } from './elements.js';
+import { byId, notice, press, textOf, wired } from './elements.js';
 import { plain } from './named.js';
 import { offerHelp, showLink } from './shell.js';
 import { underWay } from './time.js';
@@ -109,7 +109,7 @@ async function read() {
       where();
       if (found.more) continue;
     } catch (error) {
-      notice(error instanceof Error ? `${error.message}; it goes on by itself` : String(error), 'warn');
+      notice(`${textOf(error)}; it goes on by itself`, 'warn');
     }
     await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5 * AGAIN_MS : AGAIN_MS));
   }
@@ -145,4 +145,4 @@ host.addEventListener('scroll', () => follow(host.scrollTop + host.clientHeight 
 offerHelp();
 showLink(client);
 tree.follow(byId('head').dataset.root || taskId);
-await read();
+read();

@@ -2,6 +2,7 @@
 
 import { number } from '../log/places.js';
 import { one, write } from './elements.js';
+import { duration } from './time.js';
 
 /** @typedef {{ current: number, total: number | null, info: unknown }} Progress */
 
@@ -35,8 +36,8 @@ export class ProgressBar {
     this.info.textContent = typeof info === 'string' || typeof info === 'number' ? String(info) : '';
   }
 
-  /** @param {string} text how long it will take, '' if nobody knows */
-  left(text) {
-    write(this.eta, text);
+  /** @param {number | null} ms how long it will take, null if nobody knows */
+  left(ms) {
+    write(this.eta, ms === null ? '' : `~${duration(ms)} left`);
   }
 }

@@ -45,7 +45,8 @@ class ShareDialog {
     link.hidden = false;
     link.focus();
     const copied = await navigator.clipboard?.writeText(link.value).then(() => true, () => false);
-    this.say(copied ? 'Copied. It is shown this once.' : 'Copy it now: it is shown this once.');
+    const { copied: done = '', shown = '' } = this.said.dataset;
+    this.say(copied ? done : shown);
     await this.refresh();
   }
 

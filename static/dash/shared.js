@@ -2,7 +2,7 @@
 // the # of the address, which browsers send to nobody; from here it goes in a header and in the socket's greeting.
 
 import { BASE } from '../base.js';
-import { byId, notice } from './elements.js';
+import { byId, notice, showState } from './elements.js';
 import { offerHelp, showLink } from './shell.js';
 import { stateOf, tookOf } from './time.js';
 
@@ -29,9 +29,7 @@ async function opened() {
 
 /** @param {Task} task @param {number} now */
 function show(task, now) {
-  const state = byId('state');
-  state.dataset.state = stateOf(task);
-  state.textContent = stateOf(task);
+  showState(byId('state'), stateOf(task));
   byId('name').textContent = task.name ?? 'unnamed task';
   byId('took').textContent = tookOf(task, now);
   document.title = `${task.name ?? task.id} · livetask`;

@@ -5,27 +5,18 @@ import { make } from '../log/frame.js';
 import { bind, bound } from '../log/keys.js';
 import { byId, copyOf, one, wired } from './elements.js';
 
-/** @type {Record<string, [string, string]>} */
-const LINK = {
-  connecting: ['connecting', 'connecting'],
-  live: ['live', 'live'],
-  reconnecting: ['reconnecting', 'reconnecting'],
-  refused: ['refused', 'log in again'],
-};
-
 /** @param {import('../log/client.js').Client} client */
 export function showLink(client) {
   const element = byId('link');
   const show = () => {
-    const away = client.link === 'live' && client.store === 'unreachable';
-    const [word, text] = away ? ['unreachable', 'store unreachable'] : LINK[client.link] ?? ['', ''];
+    const { link, store } = client;
+    const word = link === 'live' && store === 'unreachable' ? store : link;
+    const refused = word === 'refused';
+    const text = refused ? 'log in again' : word === store ? `store ${word}` : word;
     element.dataset.state = word;
     if (element.textContent === text) return;
-    element.textContent = '';
-    if (word === 'refused') {
-      const next = encodeURIComponent(location.pathname + location.search + location.hash);
-      element.append(make('a', { href: `${BASE}/login?next=${next}` }, text));
-    } else element.textContent = text;
+    const next = encodeURIComponent(location.pathname + location.search + location.hash);
+    element.replaceChildren(refused ? make('a', { href: `${BASE}/login?next=${next}` }, text) : text);
   };
   client.listen(show);
   show();

@@ -2,39 +2,39 @@
 
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
-import { Refused, start, startable } from './api.js';
-import { FORMS, written } from './calls.js';
-import { button, copyOf, one, pageOf, press, textOf } from './elements.js';
+import { Refused } from '../log/http.js';
+import { start, startable } from './api.js';
+import { written } from './calls.js';
+import { byId, copyOf, one, pageOf, press, textOf, wired } from './elements.js';
 import { show } from './shell.js';
 import { TaskForm } from './task-form.js';
-
-const DEMO = ['hash_python', 'compile_stdlib', 'make_venv', 'train', 'fail', 'retry', 'segfault', 'flood'].map((name) => `demo.${name}`);
 
 /** @typedef {import('./calls.js').Startable} Startable */
 
 /** The demo tasks that may be started here. @param {Startable[]} tasks */
 export function demoOf(tasks) {
-  return DEMO.filter((name) => tasks.some((task) => task.name === name));
+  const mix = byId('start-dialog').dataset.demo?.split(' ') ?? [];
+  return mix.map((name) => `demo.${name}`).filter((name) => tasks.some((task) => task.name === name));
 }
 
-/**
- * Start all of them at once; how many were started, and what went wrong first.
- * @param {string[]} names
- * @returns {Promise<{ started: number, trouble: string }>}
- */
-export async function startMix(names) {
+/** Start all of them at once; what went wrong first, '' if nothing did. @param {string[]} names */
+async function startMix(names) {
   const results = await Promise.allSettled(names.map((name) => start({ task_name: name })));
   const failed = results.find((result) => result.status === 'rejected');
-  const trouble = failed?.status === 'rejected' ? String(failed.reason?.message ?? failed.reason) : '';
-  return { started: results.filter((result) => result.status === 'fulfilled').length, trouble };
+  return failed?.status === 'rejected' ? textOf(failed.reason) : '';
 }
 
 /** Open the dialog. @param {Startable[]} tasks */
 export function openStart(tasks) {
   const dialog = /** @type {HTMLDialogElement} */ (copyOf('start-dialog'));
   const form = one(dialog, 'form');
+  const mix = one(form, '.demo');
   const demo = demoOf(tasks);
-  if (demo.length) one(form, 'h2').after(demoBlock(dialog, demo));
+  one(mix, 'span').textContent = String(demo.length);
+  offerDemo(mix, demo, (trouble) => {
+    if (trouble) one(mix, 'p').textContent = trouble;
+    else dialog.close();
+  });
   const names = /** @type {HTMLSelectElement} */ (one(form, 'select'));
   names.append(...tasks.map((task) => make('option', { value: task.name }, task.name)));
   const about = one(form, '.about');
@@ -42,7 +42,7 @@ export function openStart(tasks) {
   const wrong = one(form, '.wrong');
   const shown = new ShownCall(one(form, '.call'));
   const open = /** @type {HTMLButtonElement} */ (one(form, '.open'));
-  const submit = /** @type {HTMLButtonElement} */ (one(form, '.primary[type=submit]'));
+  const submit = /** @type {HTMLButtonElement} */ (one(form, '[type=submit]'));
 
   /** @type {TaskForm} */
   let fields;
@@ -91,21 +91,20 @@ function describe(place, task) {
 class ShownCall {
   /** @param {HTMLElement} element */
   constructor(element) {
-    this.form = FORMS[0];
+    this.form = 'JSON';
     /** @type {import('./calls.js').Call | null} */
     this.call = null;
     this.text = one(element, 'code');
-    const copy = one(element, '.copy');
-    copy.addEventListener('click', async () => {
+    const copy = wired(element, '.copy', async () => {
       await navigator.clipboard?.writeText(this.text.textContent ?? '');
       copy.textContent = 'Copied';
       setTimeout(() => (copy.textContent = 'Copy'), 1500);
     });
-    this.tabs = FORMS.map((form) => button(form, '', () => {
-      this.form = form;
+    this.tabs = /** @type {HTMLElement[]} */ ([...one(element, '.tabs').children]);
+    for (const tab of this.tabs) tab.addEventListener('click', () => {
+      this.form = tab.textContent ?? '';
       this.draw();
-    }));
-    one(element, '.tabs').append(...this.tabs);
+    });
   }
 
   /** @param {import('./calls.js').Call} call */
@@ -120,25 +119,15 @@ class ShownCall {
   }
 }
 
-/** @param {HTMLDialogElement} dialog @param {string[]} names */
-function demoBlock(dialog, names) {
-  const text = make('p', {}, `${names.length} tasks that do real work: hashing, compiling, installing, training, and some that go wrong.`);
-  const begin = demoStart(names, (trouble) => {
-    if (trouble) text.textContent = trouble;
-    else dialog.close();
-  });
-  return make('div', { class: 'demo' }, text, begin);
-}
-
-/** The button that starts them. @param {string[]} names @param {(trouble: string) => unknown} done */
-export function demoStart(names, done) {
-  const begin = button('Start the demo mix', 'primary', async () => {
+/** What offers to start them with one button; nothing if there are none. @param {HTMLElement} place @param {string[]} names @param {(trouble: string) => unknown} done */
+export function offerDemo(place, names, done) {
+  place.hidden = !names.length;
+  const begin = wired(place, 'button', async () => {
     begin.disabled = true;
-    const { trouble } = await startMix(names);
+    const trouble = await startMix(names);
     begin.disabled = false;
     done(trouble);
   });
-  return begin;
 }
 
 /** What may be started; nothing if the server does not say. @returns {Promise<Startable[]>} */

@@ -2,7 +2,8 @@
 // comes of it. Nothing is guessed: a task of which nobody has said what it takes gets two fields for JSON.
 
 import { make } from '../log/frame.js';
-import { Field, UNSET, Wrong, fieldFor, jsonField, numberIn } from './fields.js';
+import { contentOf, copyOf, one } from './elements.js';
+import { Field, UNSET, Wrong, fieldFor, jsonField, numberIn, textInput } from './fields.js';
 
 /** @typedef {import('./calls.js').Startable} Startable */
 /** @typedef {import('./calls.js').Call} Call */
@@ -19,11 +20,11 @@ export class TaskForm {
     this.element = make('div', { class: 'task-form' });
     if (task.parameters) for (const parameter of task.parameters) this.add(this.element, parameter.name, fieldFor(parameter));
     else this.addBare();
-    if (task.parameters?.length === 0) this.element.append(make('p', { class: 'doc' }, 'It takes no arguments.'));
+    if (task.parameters?.length === 0) this.element.append(contentOf('takes-nothing'));
     /** @type {Map<string, Field>} */
     this.options = new Map(optionFields(task));
-    const more = make('div', { class: 'options' }, ...[...this.options.values()].map((field) => field.element));
-    this.sending = make('details', {}, make('summary', {}, 'Queue, delay, priority'), more);
+    this.sending = /** @type {HTMLDetailsElement} */ (copyOf('sending'));
+    one(this.sending, 'div').append(...[...this.options.values()].map((field) => field.element));
     this.element.append(this.sending);
   }
 
@@ -34,7 +35,7 @@ export class TaskForm {
   }
 
   addBare() {
-    this.element.append(make('p', { class: 'doc' }, 'No worker has said which arguments it takes.'));
+    this.element.append(contentOf('takes-anything'));
     this.add(this.element, 'args', jsonField('Arguments, a JSON list', bare('args'), {}, 'array'));
     this.add(this.element, 'kwargs', jsonField('Keyword arguments, a JSON object', bare('kwargs'), {}, 'object'));
   }
@@ -128,8 +129,6 @@ function bare(name) {
 
 /** @param {Startable} task @returns {[string, Field][]} */
 function optionFields(task) {
-  /** @param {Record<string, string>} more */
-  const input = (more) => make('input', { type: 'text', spellcheck: 'false', autocomplete: 'off', ...more });
   /** @param {string} text @param {(text: string) => unknown} read */
   const unlessEmpty = (text, read) => (text.trim() === '' ? UNSET : read(text.trim()));
   /** @param {number} number @param {number} most */
@@ -138,8 +137,8 @@ function optionFields(task) {
     return number;
   };
   return [
-    ['queue', new Field('Queue', input({ placeholder: task.queue ?? '' }), ({ value }) => unlessEmpty(value, (text) => text))],
-    ['countdown', new Field('Start in, seconds', input({ inputmode: 'decimal', placeholder: '0' }), ({ value }) => unlessEmpty(value, (text) => within(numberIn(text, false), 31_622_400)))],
-    ['priority', new Field('Priority, 0 to 255', input({ inputmode: 'numeric' }), ({ value }) => unlessEmpty(value, (text) => within(numberIn(text, true), 255)))],
+    ['queue', new Field('Queue', textInput({ placeholder: task.queue ?? '' }), ({ value }) => unlessEmpty(value, (text) => text))],
+    ['countdown', new Field('Start in, seconds', textInput({ inputmode: 'decimal', placeholder: '0' }), ({ value }) => unlessEmpty(value, (text) => within(numberIn(text, false), 31_622_400)))],
+    ['priority', new Field('Priority, 0 to 255', textInput({ inputmode: 'numeric' }), ({ value }) => unlessEmpty(value, (text) => within(numberIn(text, true), 255)))],
   ];
 }

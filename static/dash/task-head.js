@@ -4,7 +4,7 @@ import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
 import { fate } from '../log/words.js';
-import { button, byId, contentOf, one, pageOf, press, wired, write } from './elements.js';
+import { button, byId, contentOf, one, pageOf, press, showState, wired, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';
@@ -12,9 +12,6 @@ import { parts } from './traceback.js';
 import { ago, clock, duration, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
-
-/** @type {Record<string, string>} */
-const WHY = { first: 'first', retry: 'retry', redelivered: 'delivered again' };
 
 export class TaskHead {
   /** @param {(run: number) => void} choose a run was chosen @param {() => void} openError the first error is wanted */
@@ -30,8 +27,7 @@ export class TaskHead {
   /** @param {Task} task @param {number | null} shownRun @param {number} now */
   show(task, shownRun, now) {
     const state = byId('state');
-    state.dataset.state = stateOf(task);
-    state.textContent = stateOf(task);
+    showState(state, stateOf(task));
     state.title = task.stopping_note ?? '';
     byId('name').textContent = nameOf(task);
     byId('progress').dataset.state = task.state;
@@ -50,8 +46,7 @@ export class TaskHead {
     const took = byId('took');
     const text = tookOf(task, now);
     write(took, text);
-    const left = underWay(task) ? this.pace.left(task.progress, now, task.began_at) : null;
-    this.progress.left(left === null ? '' : `~${duration(left)} left`);
+    this.progress.left(underWay(task) ? this.pace.left(task.progress, now, task.began_at) : null);
   }
 
   /** @param {string} id @param {unknown} content what it depends on @param {(element: HTMLElement) => void} fill */
@@ -93,7 +88,7 @@ export class TaskHead {
       const took = run.begun_at && run.ended_at ? ` ${duration(run.ended_at - run.begun_at)}` : '';
       const how = make('span', { class: 'how', 'data-state': run.how ?? 'RUNNING' }, (run.how ? run.how.toLowerCase() : 'running') + took);
       const tab = button(`Run ${run.run}`, '', () => this.choose(run.run));
-      tab.append(make('span', { class: 'why' }, WHY[run.why] ?? run.why ?? ''), how);
+      tab.append(make('span', { class: 'why' }, run.why === 'redelivered' ? 'delivered again' : run.why ?? ''), how);
       press(tab, run.run === shownRun);
       tab.title = run.how ? fate(run.how, run.detail) : 'running';
       return tab;

@@ -10,7 +10,7 @@ import { offerSharing } from './share-link.js';
 import { ask, offerHelp, showLink } from './shell.js';
 import { Teller } from './tell.js';
 import { Tree } from './tree.js';
-import { underWay } from './time.js';
+import { canRepeat, underWay } from './time.js';
 
 /** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
 /** @typedef {Record<string, any>} Task */
@@ -32,7 +32,7 @@ let shownNote = '';
 function show(told) {
   task = told;
   cancelButton.hidden = !underWay(told) || Boolean(told.stopping_at);
-  againButton.hidden = underWay(told) || !told.can_rerun;
+  againButton.hidden = !canRepeat(told);
   const note = underWay(told) ? told.stopping_note ?? '' : '';
   if (note !== shownNote) notice(note);
   shownNote = note;
@@ -77,7 +77,7 @@ async function askToCancel() {
 }
 
 async function runAgain() {
-  if (!task || underWay(task) || !task.can_rerun || !(await ask('Run this task again, as a new one?', 'Run again'))) return;
+  if (!task || !canRepeat(task) || !(await ask('Run this task again, as a new one?', 'Run again'))) return;
   const { id } = task;
   againButton.disabled = true;
   await trying(async () => location.assign(pageOf(await rerun(id))));
@@ -89,7 +89,7 @@ async function openFirstError() {
   const { id } = task;
   await trying(async () => {
     const line = await firstError(id, log.shownRun ?? 'last');
-    if (line === null) return notice('No line of the output looks like an error.');
+    if (line === null) return notice(byId('failure').dataset.none ?? '');
     log.following = false;
     log.jump(line);
     log.scrollIntoView({ block: 'nearest' });
@@ -110,7 +110,7 @@ async function goOther(by) {
   const at = ids.indexOf(here);
   const id = at < 0 ? undefined : ids[at + by];
   if (id) location.assign(pageOf(id));
-  else notice(by > 0 ? 'This is the last task of the list.' : 'This is the first task of the list.');
+  else notice(byId(by > 0 ? 'after' : 'before').dataset.none ?? '');
 }
 
 log.addEventListener('livetask-task', (event) => show(/** @type {CustomEvent} */ (event).detail));

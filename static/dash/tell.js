@@ -36,8 +36,7 @@ export class Teller {
   }
 
   async permitted() {
-    if (!('Notification' in window)) return 'This browser has no notifications here: the title of the page will tell.';
-    const answer = Notification.permission === 'default' ? await Notification.requestPermission() : Notification.permission;
+    const answer = 'Notification' in window && (Notification.permission === 'default' ? await Notification.requestPermission() : Notification.permission);
     return answer === 'granted' ? '' : 'The browser shows no notifications of this page: its title will tell.';
   }
 

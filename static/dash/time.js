@@ -30,6 +30,11 @@ export function underWay(task) {
   return task.state === 'QUEUED' || task.state === 'RUNNING' || task.state === 'RETRY';
 }
 
+/** Whether it can be run again, as a new task. @param {Task} task */
+export function canRepeat(task) {
+  return !underWay(task) && Boolean(task.can_rerun);
+}
+
 /** The state as it is shown: somebody may wish that a task which runs stops. @param {Task} task */
 export function stateOf(task) {
   return task.stopping_at && underWay(task) ? 'STOPPING' : task.state;

@@ -39,10 +39,11 @@ const GONE = 410;
 
 /** The server does not have it, or not now. `status`: 0 if it did not answer. */
 export class Refused extends Error {
-  /** @param {number} status @param {string} text */
-  constructor(status, text) {
+  /** @param {number} status @param {string} text @param {unknown} [field] which one of what was sent is wrong */
+  constructor(status, text, field = '') {
     super(text);
     this.status = status;
+    this.field = String(field);
   }
 }
 
@@ -112,26 +113,26 @@ export class Outputs {
     };
   }
 
-  /** @param {string} address @param {AbortSignal} [signal] @param {number} [also] a status that is no refusal */
-  async asked(address, signal, also) {
-    let response;
-    try {
-      response = await fetch(address, { headers: this.headers, signal: signal ?? null });
-    } catch (error) {
-      if (signal?.aborted) throw error;
-      throw new Refused(0, 'the server does not answer');
-    }
-    if (!response.ok && response.status !== also) throw new Refused(response.status, await said(response));
-    return response;
+  /** @param {string} address @param {AbortSignal} [signal] @param {number} [also] */
+  asked(address, signal, also) {
+    return asked(address, { headers: this.headers, signal: signal ?? null }, also);
   }
 }
 
-/** @param {Response} response */
-async function said(response) {
+/** What the server answers; throws Refused. @param {string} address @param {RequestInit} options @param {number} [also] a status that is no refusal */
+export async function asked(address, options, also) {
+  let response;
   try {
-    const body = await response.json();
-    return String(body.error ?? body.data ?? response.statusText);
-  } catch {
-    return response.statusText || `status ${response.status}`;
+    response = await fetch(address, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Refused(0, 'the server does not answer');
   }
+  if (!response.ok && response.status !== also) throw refused(response, await response.json().catch(() => ({})));
+  return response;
+}
+
+/** What it found wrong, in words. @param {Response} response @param {Record<string, unknown>} body */
+export function refused({ status }, { error, data, field }) {
+  return new Refused(status, String(error ?? data ?? `the server answered ${status}`), field ?? '');
 }

@@ -6,7 +6,11 @@ may begin, so that sending does not count. Beside the rate stands the processor 
 to do with it: the pool process, the main process, the shipper until all of the block is in Redis, and Redis, whose
 time holds Celery's own commands. The share is the median over the pairs of blocks, with the range in which that lies at
 95 %. With fewer processors than processes all four are in it; where there are enough, the pool process and the main
-process, which work by turns.
+process, which work by turns. So two more shares are printed: of the sum of all four, which is what decides on a machine
+with fewer processors than these, and of the largest of them, which decides where each has one of its own.
+
+Below it stand the floors: what a pair of receivers that do nothing takes, and what it takes to tell Redis of a run at
+all, with one HSET and one ZADD, in the process that tells it and in Redis.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +32,7 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.result import AsyncResult
+from celery.utils.dispatch import Signal
 
 from livetask.keys import Keys
 from tests.bench.processes import cpu_s, python, started, valkey
@@ -64,6 +70,14 @@ class Block:
     main_us: float
     shipper_us: float
     store_us: float
+
+    @property
+    def sum_us(self) -> float:
+        return self.child_us + self.main_us + self.shipper_us + self.store_us
+
+    @property
+    def largest_us(self) -> float:
+        return max(self.child_us, self.main_us, self.shipper_us, self.store_us)
 
 
 def measure(blocks: int, tasks: int = TASKS) -> list[tuple[Block, Block]]:
@@ -136,18 +150,74 @@ def _made(place: Path) -> Path:
     return place
 
 
+def floor_of_signals_us(pairs: int = 5_000) -> float:
+    """CPU of a pair of receivers that do nothing, connected as livetask's are."""
+    before, after = Signal(), Signal()
+    for signal in (before, after):
+        signal.connect(_nothing, weak=False)
+
+    def pair() -> None:
+        before.send(sender=empty, task_id="", task=empty, args=(), kwargs={})
+        after.send(sender=empty, task_id="", task=empty, args=(), kwargs={}, retval=None, state="SUCCESS")
+
+    return _quickest_us(pair, pairs)
+
+
+def _nothing(task_id: str = "", **_: Any) -> None:
+    """What a receiver that does nothing does."""
+
+
+def floor_of_redis_us(rounds: int = 200, runs: int = 15) -> tuple[float, float]:
+    """CPU of one HSET of ten fields and one ZADD, ``runs`` of them in a round trip: (of redis-py, of Redis)."""
+    fields = {f"field{number}": "a value of a run" for number in range(10)}
+    with valkey() as store, redis.Redis.from_url(store.url) as client:
+        before, numbers = cpu_s(store.pid), iter(range(rounds * runs))
+
+        def tell() -> None:
+            pipeline = client.pipeline(transaction=False)
+            for number in islice(numbers, runs):
+                pipeline.hset(f"task:{number}", mapping=fields)
+                pipeline.zadd("recent", {f"{number}": number})
+            pipeline.execute()
+
+        own_us = _quickest_us(tell, rounds) / runs
+        return own_us, (cpu_s(store.pid) - before) / (rounds * runs) * 1e6
+
+
+def _quickest_us(call: Callable[[], None], times: int, parts: int = 20) -> float:
+    """CPU of a call, in the quickest part of so many calls."""
+    found = []
+    for _ in range(parts):
+        began_s = time.thread_time()
+        for _ in range(times // parts):
+            call()
+        found.append((time.thread_time() - began_s) / (times // parts) * 1e6)
+    return min(found)
+
+
 def main() -> None:
     blocks = int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS
     found = measure(blocks)
     print(f"{blocks} pairs of blocks of {TASKS} empty tasks; load {os.getloadavg()[0]:.1f}\n")
-    print("| | tasks a second | CPU of a task, µs: pool process | main process | shipper | Redis |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| | tasks a second | CPU of a task, µs: pool process | main process | shipper | Redis | all four |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, side in (("recorded", [pair[0] for pair in found]), ("not recorded", [pair[1] for pair in found])):
         figures = [median(values) for values in zip(*(astuple(block) for block in side), strict=True)]
+        figures.append(median(block.sum_us for block in side))
         print(f"| {name} | {' | '.join(f'{figure:.0f}' for figure in figures)} |")
-    shares = [on.per_s / off.per_s for on, off in found]
+    print("\nrecorded:")
+    print(f"- {_share([on.per_s / off.per_s for on, off in found])} of the rate on {os.cpu_count()} processors")
+    print("  (at least 97 % are wanted)")
+    print(f"- {_share([off.sum_us / on.sum_us for on, off in found])} by the sum of all processes' CPU")
+    print(f"- {_share([off.largest_us / on.largest_us for on, off in found])} with a processor for each of them")
+    own_us, store_us = floor_of_redis_us()
+    print(f"\nfloors: two receivers that do nothing {floor_of_signals_us():.1f} µs;")
+    print(f"one HSET and one ZADD {own_us:.0f} µs in redis-py, {store_us:.0f} µs in Redis")
+
+
+def _share(shares: list[float]) -> str:
     low, high = median_range(shares)
-    print(f"\nrecorded: {median(shares):.1%} of the rate ({low:.1%} to {high:.1%}); at least 97 % are wanted")
+    return f"{median(shares):.1%} ({low:.1%} to {high:.1%})"
 
 
 if __name__ == "__main__":

@@ -187,6 +187,17 @@ def test_a_flush_after_the_end_is_healed(case: Case) -> None:
     assert case.stored.task(case.task_id)["1.how"] == "SUCCESS"
 
 
+def test_a_run_of_which_neither_redis_nor_the_disk_has_anything_left_stays_ended(case: Case) -> None:
+    case.write(b"all of it\n")
+    case.finish()
+    case.shipping.following.close()
+    case.stored.client.flushall()
+    case.paths.remove()
+    [reply] = case.writing.replies([case.shipping.verification()])
+    assert case.shipping.verified(reply)
+    assert case.shipping.is_finished
+
+
 @pytest.mark.parametrize("by", ["the same shipper", "the next one"])
 def test_a_retry_that_begins_in_an_emptied_store_leaves_room_for_the_runs_before_it(
     case: Case, tmp_path: Path, own_valkey: RealRedis, by: str
