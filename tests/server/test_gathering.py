@@ -1,0 +1,61 @@
+"""Whoever can be given output is gathered, once; whoever cannot is told apart by why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livetask.position import START, Cursor
+from livetask.server.feed import Feed, Follower
+from livetask.server.frames import Told
+from livetask.server.gathering import gathered
+from livetask.server.subscription import Subscription, Wish
+
+NOW_S, WINDOW = 1000.0, 256 * 1024
+PLACES = [Cursor(1, "aaaaaaaaaaaa", START.after(b"x" * size)) for size in (0, 200 * 1024, 256 * 1024, 900 * 1024)]
+
+
+@dataclass
+class _Sink:
+    drained: bool
+
+    def tell(self, told: Told) -> None:
+        raise AssertionError("gathering tells nobody")
+
+
+def _follower(feed: Feed, place: int, acked: int, drained: bool, quick: bool, due: bool) -> Follower:
+    """Begun at the start and given all up to a place, acknowledged up to another one."""
+    sub = Subscription(Wish(), PLACES[0], WINDOW, wide_window_bytes=4 * WINDOW)
+    sub.cursor = PLACES[place]  # several have the same one, as after a piece that went to all of them
+    sub.ack(PLACES[min(acked, place)])
+    follower = Follower(feed, sub, _Sink(drained))
+    follower.given_s = NOW_S - (0.01 if quick else 10)
+    follower.due_s = NOW_S + (-1 if due else 1)
+    return follower
+
+
+VIEWERS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans(), st.booleans()), max_size=6
+)
+
+
+@given(viewers=VIEWERS, wide=st.booleans())
+def test_nobody_is_passed_over_and_nobody_is_given_twice(
+    viewers: list[tuple[int, int, bool, bool, bool]], wide: bool
+) -> None:
+    feed = Feed("a-task")
+    followers = [_follower(feed, *viewer) for viewer in viewers]
+    found = gathered(followers, NOW_S, wide)
+    placed = [follower for some in found.places.values() for follower in some]
+    blocked = [follower for follower in followers if follower.blocked]
+    seen = [*placed, *found.early, *found.clogged, *blocked]
+    assert sorted(map(id, seen)) == sorted(map(id, followers))
+    for place, some in found.places.items():
+        assert all(follower.sub.cursor == place.cursor for follower in some)
+    for follower in placed:
+        assert follower.sink.drained
+        assert follower.due_s <= NOW_S
+    for follower in blocked:
+        assert not follower.sub.room(True)
