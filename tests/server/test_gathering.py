@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from livetask.position import START, Cursor
@@ -41,6 +41,7 @@ VIEWERS = st.lists(
 )
 
 
+@example(viewers=[(1, 0, True, True, True), (1, 1, True, True, True)], wide=True)  # at one place, with unequal room
 @given(viewers=VIEWERS, wide=st.booleans())
 def test_nobody_is_passed_over_and_nobody_is_given_twice(
     viewers: list[tuple[int, int, bool, bool, bool]], wide: bool
