@@ -99,7 +99,6 @@ export class LivetaskLog extends HTMLElement {
     if (!Extras || this.extras) return;
     this.extras = new Extras(this);
     if (this.marks) this.extras.reveal(this.marks[0]);
-    this.view.draw(); // at once: it asks for the lines that were jumped to meanwhile
     for (const [event, target] of early) {
       if (event.defaultPrevented) continue;
       event.preventDefault(); // so that the page does not say it again as well
@@ -107,6 +106,7 @@ export class LivetaskLog extends HTMLElement {
       // a key goes where it would go now: what is pressed after `/` belongs to the search
       else (this.shadowRoot?.activeElement ?? document.activeElement)?.dispatchEvent(new KeyboardEvent(event.type, event));
     }
+    this.view.draw(); // at once, it asks for the lines that were jumped to; and not before, it may make other rows than were clicked
   }
 
   /** The part with the tools and the terminal. Where it cannot be had it is tried again when they are wanted, at most once a second. */

@@ -10,7 +10,8 @@ import contextlib
 import os
 import random
 import signal
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -46,11 +47,18 @@ class Breaker:
         self._chance = chance
         self._servers: list[Dashboard] = []
         self._busy: set[str] = set()
+        self._past: deque[tuple[float, float, str]] = deque(maxlen=1000)
         self._under_way: set[asyncio.Task[None]] = set()
 
     @property
     def count(self) -> int:
         return sum(self.done.values())
+
+    def told(self, place: str, within_s: float) -> str:
+        """The faults of the last seconds whose names begin so, with when each began and ended, for people."""
+        now_s = time.monotonic()
+        found = [past for past in self._past if past[2].startswith(place) and now_s - past[1] < within_s]
+        return ", ".join(f"{name} {began_s - now_s:.0f} to {ended_s - now_s:.0f} s" for began_s, ended_s, name in found)
 
     def build(self) -> None:
         """Start a worker, and two servers behind the balancer."""
@@ -76,11 +84,13 @@ class Breaker:
 
     async def _broken(self, place: str, name: str, fault: Fault) -> None:
         self._busy.add(place)
+        began_s = time.monotonic()
         try:
             await fault()
             self.done[name] += 1
         finally:
             self._busy.discard(place)
+            self._past.append((began_s, time.monotonic(), name))
 
     def _drawn(self) -> tuple[str, str, Fault]:
         """(where, what, how) of the next fault."""
@@ -223,8 +233,14 @@ class Breaker:
             await self.house.in_thread(self.house.revoke, self._chance.choice(sorted(self.running)), name)
 
     async def shipper_killed(self) -> None:
-        for pid in _children_of(self.house.worker.process.pid, b"livetask.worker.shipper"):
+        """It is broken until its main process has started another one: that is not frozen meanwhile."""
+        killed = self._shippers()
+        for pid in killed:
             _kill(pid, signal.SIGKILL)
+        await self.house.until("there is another shipper", lambda: set(self._shippers()) - set(killed))
+
+    def _shippers(self) -> list[int]:
+        return _children_of(self.house.worker.process.pid, b"livetask.worker.shipper")
 
     async def main_frozen(self) -> None:
         await self._frozen(self.house.worker.process.pid)

@@ -125,6 +125,8 @@ class Chaos:
             is_held = await house.in_thread(self._is_held, task_id, stored)
             begun = len(await house.in_thread(house.journals, task_id))
             print(f"{'held' if is_held else 'late'} {task_id}, {begun} runs began: {str(stored)[:3000]}", flush=True)
+            for place in ("main", "machine", "shipper", "store", "worker to store"):
+                print(f"  {self.breaker.told(place, ENDS_WITHIN_S)}", flush=True)
             if is_held:
                 self.tally.held += 1
                 errors = []

@@ -141,7 +141,7 @@ class Writer:
 @asynccontextmanager
 async def served(url: str, celery_app: Celery | None = None, **settings: Any) -> AsyncIterator[Client]:
     """The whole app in this process, and a client of it."""
-    flags = {"redis_url": url, "broker_timeout_s": 2, **settings}
+    flags = {"redis_url": url, "broker_timeout_s": 20, **settings}
     app = make_app(Settings.load(flags=flags), celery_app)
     async with TestClient(TestServer(app)) as client:
         yield client
