@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from types import TracebackType
@@ -41,6 +42,7 @@ class Viewer:
         self.record = Record(self.name, self.name.startswith("screen"))
         self.done = asyncio.Event()
         self.connects = 0
+        self._moved_s = time.monotonic()
         self._cursor: Cursor | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -66,7 +68,8 @@ class Viewer:
             self._task.result()
         at, ends = self._cursor, [end.how for end in self.record.ends]
         assert self.done.is_set(), (
-            f"{self.name}: not done within {within_s:g} s, stands at {at}, told of {ends}, {self.connects} connects"
+            f"{self.name}: not done within {within_s:g} s, stands at {at}, {self.connects} connects, told of {len(ends)} "
+            f"ends, the last {ends[-3:]}, {time.monotonic() - self._moved_s:.0f} s after its last output"
         )
 
     async def _follow(self) -> None:
@@ -86,6 +89,7 @@ class Viewer:
     def _given(self, start: Position, cursor: Cursor, data: bytes, skipped: int = 0) -> None:
         self.record.add(Given(start, cursor, data, skipped))
         self._cursor = cursor
+        self._moved_s = time.monotonic()
 
     def _hole(self, start: Position, cursor: Cursor, reason: str) -> None:
         self.record.add(Hole(start, cursor, reason))
