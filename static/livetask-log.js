@@ -371,7 +371,7 @@ export class LivetaskLog extends HTMLElement {
       return;
     }
     const [word, told] = linkText(feed, this.client);
-    const text = this.lacking ? `${told} · without tools: a key or click tries to load them again` : told;
+    const text = this.lacking ? `${told} · without tools: a key or click loads them` : told;
     if (frame.state.textContent !== text) {
       frame.state.dataset.state = word;
       frame.state.textContent = text;

@@ -5,6 +5,7 @@
 | worker_init | main | settings are read, the directory is made, the shipper is started |
 | worker_process_init | pool child that was not forked | it finds the directory of its main process |
 | worker_ready | main | how the tasks are called is written down for the shipper to publish |
+| every two seconds (`regular`) | main | the shipper is started again if it has ended |
 | task_received | main | the task is noted as queued, unless it begins at once (`arrivals`) |
 | task_prerun, task_postrun | the one that runs the task | a run begins, ends |
 | task_failure, task_retry | the same | detail of the end |
@@ -49,6 +50,7 @@ from livetask.worker.owning import hand_on_owner
 from livetask.worker.process import kill_descendants, kill_inherited, kill_tree
 from livetask.worker.progress import note_state_updates
 from livetask.worker.records import console_file, show_records
+from livetask.worker.regular import do_regularly
 from livetask.worker.secret_texts import texts_to_hide
 from livetask.worker.shipper_process import ShipperProcess
 from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
@@ -141,7 +143,6 @@ def connect() -> None:
         (signals.worker_ready, _on_ready),
         (signals.worker_process_init, _on_process_init),
         (signals.task_received, _on_received),
-        (signals.heartbeat_sent, _on_heartbeat),
         (signals.task_prerun, _on_prerun),
         (signals.task_postrun, _on_postrun),
         (signals.task_failure, _on_failure),
@@ -202,6 +203,7 @@ def _started(celery_worker: Any) -> _Worker | None:
     worker.lock_fd = lock_fd
     worker.shipper = ShipperProcess(_order(settings, secrets, directory))
     worker.shipper.start()
+    do_regularly(celery_worker.app, _look_after)
     watch_exits(lambda pid, code: worker.is_main and worker.teller.tell("exit", pid=pid, code=code))
     worker.stops = StopList(directory, Keys(settings.prefix), _forbid)
     worker.stops.ask(settings.redis_url)
@@ -255,7 +257,7 @@ def _tell_queued(worker: _Worker, request: Any, at_ms: int) -> None:
 
 
 @guarded("the shipper could not be looked after")
-def _on_heartbeat(**_: Any) -> None:
+def _look_after() -> None:
     if _worker is not None and _worker.is_main and _worker.shipper is not None:
         _worker.shipper.look_after()
         if _worker.arrivals is not None:

@@ -90,7 +90,7 @@ export class Bulk {
 
   async download() {
     const ids = [...this.ids].slice(0, MOST_FILES);
-    if (this.ids.size > MOST_FILES) notice(`The logs of the first ${MOST_FILES} are downloaded: browsers take no more at once.`);
+    if (this.ids.size > MOST_FILES) notice(`Only the first ${MOST_FILES}: browsers take no more at once.`);
     for (const id of ids) {
       const link = make('a', { href: `${BASE}/api/tasks/${encodeURIComponent(id)}/runs/last/log.txt?download=1&colour=0`, download: '' });
       link.click();

@@ -34,7 +34,7 @@ export class Extras {
     this.outputs = this.outputsOf();
     this.ranges = this.rangesOf();
     this.search = new Search(() => this.found());
-    this.marks = new Marks(() => this.marked(), () => this.ranges.quiet());
+    this.marks = new Marks(() => this.marked(), () => Promise.all([this.search.going, this.ranges.quiet()]));
     this.tools = makeTools(log.frame);
     this.minimap = new Minimap(this.tools.map, (share) => log.view.show(share * log.feed.rows.count + log.view.fits / 3 - log.view.fits / 2));
     this.highlights = new Highlights();
@@ -225,10 +225,10 @@ export class Extras {
   say() {
     const { search } = this;
     const at = search.ordinal(this.current);
-    const of = search.state === 'busy' ? `${number(search.total)}…` : number(search.total);
-    const text = search.state === 'failed' ? search.trouble : search.total || search.state === 'busy' ? `${at ? number(at) : '–'} of ${of}` : 'no match';
+    const busy = search.state === 'busy';
+    const text = search.state === 'failed' ? search.trouble : search.total || busy ? `${at ? number(at) : '–'} of ${number(search.total)}${busy ? '…' : ''}` : 'no match';
     if (this.tools.count.textContent !== text) this.tools.count.textContent = text;
-    this.tools.count.title = `${plural(search.searched, 'line')} searched${search.gaps ? '; some are not kept any more' : ''}${search.state === 'done' && search.trouble ? `; ${search.trouble}` : ''}`;
+    this.tools.count.title = `${plural(search.searched, 'line')} searched${search.gaps ? '; some are not kept any more' : ''}${search.trouble && `; ${search.trouble}`}`;
   }
 
   /** The line that is marked, else the first one that is seen. */

@@ -1,7 +1,7 @@
 // What stands out in a run's output, told by the server in pieces: errors, warnings, stderr's lines where they are known,
 // and groups of lines. While the run lives it is asked for what has come since, not more often than every two seconds.
 // Looking through a long log keeps server and store busy: it begins when the page has come to rest, and goes on when no
-// lines are waited for.
+// lines and no search are waited for.
 
 import { add as addSpan } from './spans.js';
 
@@ -43,7 +43,7 @@ export class Marks {
   /** @type {((more: boolean) => void)[]} */
   waiting = [];
 
-  /** @param {() => void} changed @param {() => Promise<unknown>} quiet comes when no lines are waited for */
+  /** @param {() => void} changed @param {() => Promise<unknown>} quiet comes when nobody waits for lines or for a search */
   constructor(changed, quiet) {
     this.changed = changed;
     this.quiet = quiet;

@@ -36,6 +36,8 @@ export class Search {
   at = null;
   /** @type {{ outputs: import('./http.js').Outputs, run: number } | null} */
   source = null;
+  /** @type {Promise<void> | undefined} until it has got to the end, or is ended */
+  going;
 
   /** @param {() => void} changed */
   constructor(changed) {
@@ -56,7 +58,7 @@ export class Search {
     this.clear();
     this.query = query.text ? query : null;
     this.source = { outputs, run };
-    if (this.query) this.go();
+    if (this.query) this.going = this.go();
     this.changed();
   }
 
@@ -76,7 +78,7 @@ export class Search {
 
   /** There is more output than when it ended. */
   goOn() {
-    if (this.state === 'done' && this.query) this.go();
+    if (this.state === 'done' && this.query) this.going = this.go();
   }
 
   async go() {

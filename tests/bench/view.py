@@ -198,7 +198,7 @@ def weights() -> dict[str, float]:
     """What a browser loads to show a log, and of all pages, gzipped, in KB."""
     with tempfile.TemporaryDirectory() as into:
         bootstrap.build_pages(Path(into))
-        sizes = {str(file.relative_to(into)): file.stat().st_size / 1000 for file in Path(into).rglob("*.js.gz")}
+        sizes = {str(file.relative_to(into)): file.stat().st_size / 1024 for file in Path(into).rglob("*.js.gz")}
     return {"element": sizes["livetask-log.js.gz"], "site": sum(sizes.values())}
 
 
@@ -299,8 +299,8 @@ async def measured(arguments: argparse.Namespace, place: Path) -> None:
     rows = rows_of(arguments, fast, long, still)
     rows += [
         Row("500 tasks, 10 lines/s each: frames a second", "55", {"livetask": [one["fps"] for one in boards]}, 1),
-        Row("to show a log, KB gzipped", "12", {"livetask": [weights()["element"]]}, 1),
-        Row("all pages, KB gzipped", "45", {"livetask": [weights()["site"]]}, 1),
+        Row("to show a log, KiB gzipped", "12", {"livetask": [weights()["element"]]}, 1),
+        Row("all pages, KiB gzipped", "45", {"livetask": [weights()["site"]]}, 1),
         Row("recorded programs whose screen ends as in xterm.js", "all", {"livetask": [recordings()]}),
     ]
     print(table(rows, arguments.ways))

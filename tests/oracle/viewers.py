@@ -68,8 +68,8 @@ class Viewer:
             self._task.result()
         at, ends = self._cursor, [end.how for end in self.record.ends]
         assert self.done.is_set(), (
-            f"{self.name}: not done within {within_s:g} s, stands at {at}, {self.connects} connects, told of {len(ends)} "
-            f"ends, the last {ends[-3:]}, {time.monotonic() - self._moved_s:.0f} s after its last output"
+            f"{self.name}: not done within {within_s:g} s, stands at {at}, {self.connects} connects, told of "
+            f"{len(ends)} ends, the last {ends[-3:]}, {time.monotonic() - self._moved_s:.0f} s after its last output"
         )
 
     async def _follow(self) -> None:

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.real.redis_servers import RealRedis
 from tests.system.rig import wait_for
 from tests.worker.conftest import Starter, Worker
@@ -119,8 +121,10 @@ def test_a_redis_that_is_killed_and_comes_back_has_everything(
         starter.end()
 
 
-def test_a_shipper_that_is_killed_is_started_again_and_goes_on(starter: Starter, tmp_path: Path) -> None:
-    worker = starter.start("prefork")
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_shipper_that_is_killed_is_started_again_and_goes_on(starter: Starter, tmp_path: Path, pool: str) -> None:
+    """Also where no other task comes, and the worker sends no heartbeats."""
+    worker = starter.start(pool, "--without-heartbeat")
     flag = tmp_path / "flag"
     task_id = worker.send("wait_until", str(flag))
     wait_for("its output", lambda: worker.stored.output(task_id) == b"waiting\n")
