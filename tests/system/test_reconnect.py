@@ -133,7 +133,7 @@ async def test_fifty_cuts_at_random_lose_nothing_and_show_nothing_twice(house: H
         await all_have(viewers, text(lines), house, task_id)
         for way, viewer in viewers.items():
             connects = viewer.connects if isinstance(viewer, Follower) else viewer.done()["connects"]
-            assert connects > 15, f"{way}: only {connects} connections, so the cuts were not felt"
+            assert connects > 5, f"{way}: only {connects} connections, so the cuts were not felt"
 
 
 async def test_slow_and_silent_networks_lose_nothing(house: House) -> None:
