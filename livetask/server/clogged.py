@@ -54,18 +54,28 @@ class Clogged:
 
     def freed(self, now_s: float) -> set[Follower]:
         """Those that hold little again; of those who have been here for long, only when it is their time."""
-        looked_at = set(self._fresh)
-        if now_s >= self._all_due_s:
-            some = list(islice(self._all, AT_ONCE))
-            for follower in some:  # it is its turn again after all others
-                del self._all[follower]
-                self._all[follower] = None
-            looked_at.update(some)
-            self._all_due_s = now_s + SELDOM_S
-        free = {follower for follower in looked_at if follower.sink.drained}
+        free = {follower for follower in self._fresh if follower.sink.drained}
         for follower in free:
             del self._all[follower]
+        if now_s >= self._all_due_s:
+            self._all_due_s = now_s + SELDOM_S
+            free |= self._freed_in_turn()
         self._fresh = {one: left - 1 for one, left in self._fresh.items() if left > 1 and one not in free}
         self._pause_s *= 2
         self.due_s = min(now_s + self._pause_s, self._all_due_s) if self._fresh else self._all_due_s
+        return free
+
+    def _freed_in_turn(self) -> set[Follower]:
+        """Look at those whose turn it is; as long as most of them are free, also at the next ones."""
+        free: set[Follower] = set()
+        for _ in range(len(self._all) // AT_ONCE + 1):
+            some = list(islice(self._all, AT_ONCE))
+            found = {follower for follower in some if follower.sink.drained}
+            for follower in some:
+                del self._all[follower]
+                if follower not in found:
+                    self._all[follower] = None  # it is its turn again after all others
+            free |= found
+            if 2 * len(found) < len(some) or not some:
+                break
         return free

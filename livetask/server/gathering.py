@@ -13,7 +13,7 @@ from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
 
 FEW = 4
-"""As long as no more than these are given output together, who is quick among them is given much at once."""
+"""As long as no more follow the task, and are given output together, the quick ones are given much at once."""
 
 QUICK_S = 0.1
 """Who has room for a piece again after this is quick: more is read for it than it is given now."""
@@ -87,4 +87,5 @@ def is_quick(follower: Follower, now_s: float) -> bool:
 
 
 def _wide_room(follower: Follower, now_s: float) -> int:
-    return follower.sub.wide_room() if is_quick(follower, now_s) else 0
+    alone = len(follower.feed.followers) <= FEW  # in a crowd that comes back, few have room at one moment or another
+    return follower.sub.wide_room() if alone and is_quick(follower, now_s) else 0
