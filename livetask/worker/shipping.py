@@ -292,7 +292,7 @@ class Shipping:
     def _end_words(self, end: End) -> tuple[str, str, str, str]:
         """How it ended, in what detail, the checksum, and the task's state."""
         crc = "" if end.how == "LOST" else f"{self.following.scan.crc:08x}"
-        return end.how, json.dumps(self._terms.shown_values(end.detail)), crc, end.state
+        return end.how, _encoded(self._terms.shown_values(end.detail)), crc, end.state
 
     def _call(self) -> dict[str, str]:
         """The arguments for another run; not kept where a secret is in them, since it would run with stars."""
@@ -371,7 +371,7 @@ class Shipping:
                 *(self.facts.task_id, self.ordinal or "", self.facts.nonce, position),
                 *self._end_words(end),
                 *(terms.keep_ms, terms.recent_cap, ""),
-                *(json.dumps(terms.shown_values(fields)), self.ended_ms or ""),
+                *(_encoded(terms.shown_values(fields)), self.ended_ms or ""),
             ),
         )
 

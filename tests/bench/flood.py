@@ -38,7 +38,7 @@ def flood(run: Writer, rate: int, first: int) -> None:
             run.write(lines(line, last))
             run.all = b""
             line = last + 1
-        time.sleep(TICK_S)
+        time.sleep(TICK_S)  # between two bursts, as a busy program's chunks come
 
 
 def main(words: list[str]) -> None:

@@ -82,3 +82,16 @@ def test_of_a_thousand_stalled_ones_few_are_looked_at_together_and_each_in_its_t
         if clogged.freed(now_s):
             break
     assert len(clogged) == 999
+
+
+def test_of_a_thousand_who_were_only_busy_none_waits_for_the_turns_of_the_others() -> None:
+    clogged, now_s = Clogged(), 10.0
+    busy = [_follower() for _ in range(1000)]
+    clogged.add([follower for follower, _ in busy], now_s)
+    for _ in range(LOOKS):
+        now_s += 1
+        clogged.freed(now_s)
+    for _, sink in busy:
+        sink.holds_little = True
+    assert clogged.freed(now_s + SELDOM_S) == {follower for follower, _ in busy}
+    assert not clogged
