@@ -61,6 +61,7 @@ def test_a_redis_that_is_away_delays_no_task_and_gets_everything_later(
         ids = [worker.send("number_lines", 2000) for _ in range(6)]
         for task_id in ids:
             wait_for("the task's end", lambda task_id=task_id: _result(worker, task_id))  # type: ignore[misc]
+        wait_for("the shipper to say so", lambda: "output is kept in the spool" in worker.log)
         own_valkey.start()
         for task_id in ids:
             assert worker.stored.ended(task_id)["state"] == "SUCCESS"
