@@ -112,7 +112,7 @@ def _seen(url: str, task_id: str) -> Iterator[list[float]]:
 
     def follow() -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{url}/api/tasks/{task_id}/runs/last/log.txt?follow=1", timeout=60) as answer:
+        with opener.open(f"{url}/api/tasks/{task_id}/runs/last/log.txt?follow=1", timeout=90) as answer:
             for line in answer:
                 late.append(time.time() - float(line.split()[1]))
 

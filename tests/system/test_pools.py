@@ -18,7 +18,6 @@ ROUNDS = 6
 CONCURRENCY = {"prefork": 3, "solo": 1, "threads": 6, "gevent": 6, "eventlet": 6}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("pool", POOLS)
 def test_six_tasks_at_once_each_show_exactly_what_they_wrote(rig: Rig, pool: str) -> None:
     redis = rig.redis()
