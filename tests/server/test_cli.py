@@ -160,26 +160,27 @@ async def test_the_server_starts_while_redis_is_away_and_heals_when_it_comes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
+    lines: list[str] = []
+
+    async def logged(words: str) -> bool:
+        lines.extend(capfd.readouterr().err.splitlines())
+        return any(words in line for line in lines)
+
     async with a_server("--redis-url", f"redis://127.0.0.1:{port}/0") as server:
         assert await asyncio.to_thread(_status, f"{server.url}healthz") == 200
         assert await asyncio.to_thread(_status, f"{server.url}readyz") == 503
         assert await asyncio.to_thread(_status, f"{server.url}api/tasks") == 503
         assert await asyncio.to_thread(_status, server.url) == 200
+        await until("the log says that it is away", lambda: logged("does not answer"))
         found = Redis(tmp_path / "data", port)
         await asyncio.to_thread(found.start, "no")
         try:
             assert await asyncio.to_thread(_status, f"{server.url}readyz") == 200
             assert await asyncio.to_thread(_status, f"{server.url}api/tasks") == 200
-            logged: list[str] = []
-
-            async def found_again() -> bool:
-                logged.extend(capfd.readouterr().err.splitlines())
-                return any("answers again" in line for line in logged)
-
-            await until("the log says that it is back", found_again)
+            await until("the log says that it is back", lambda: logged("answers again"))
         finally:
             found.stop()
-    lost, back = [line.partition("livetask.server.hub: ")[2] for line in logged]
+    lost, back = [line.partition("livetask.server.hub: ")[2] for line in lines]
     assert (lost[:38], back) == ("the Redis of livetask does not answer:", "Redis answers again")
 
 

@@ -203,6 +203,7 @@ async def test_a_log_that_grows_is_downloaded_as_far_as_it_is(client: Client, wr
         assert (answer.status, await answer.read()) == (200, b"")
 
 
+@pytest.mark.alone
 async def test_a_large_download_does_not_hold_up_the_loop(client: Client, writer: Writer, task_id: str) -> None:
     for number in range(400):
         writer.write(f"{number * 7919 % 1000:04}\n".encode() * 3000)

@@ -177,7 +177,7 @@ async def test_two_schemes_at_once_are_no_link(client: Client) -> None:
 
 
 async def test_a_link_is_over_when_its_time_is(shares: Shares) -> None:
-    share, secret = await shares.make("shown", "anna", 1)
+    share, secret = await shares.make("shown", "anna", 2)
     assert await shares.opened(secret) == share
     await asyncio.sleep(max(0.0, share.until / 1000 - time.time()) + 0.02)  # until the clock says so
     assert await shares.opened(secret) is None

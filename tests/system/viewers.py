@@ -53,6 +53,11 @@ class NodeViewer:
         return next(event for event in self.events if event["event"] == "done")
 
     @property
+    def connects(self) -> int:
+        """How often it was connected until now."""
+        return self.running.log.count('"event":"connected"')
+
+    @property
     def output(self) -> bytes:
         return self.file.read_bytes()
 
