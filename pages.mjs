@@ -143,8 +143,8 @@ const merged = (code) => {
 };
 
 // reading a property does nothing else here, what `new` is called with is a class, and String, Array and the like are the
-// browser's own; gzip likes calls better than what is put in their place
-const compress = { passes: 3, pure_getters: true, unsafe_arrows: true, unsafe: true, inline: 1, lhs_constants: false };
+// browser's own; no number is a BigInt; gzip likes calls and properties better than what is put in their place
+const compress = { passes: 3, pure_getters: true, unsafe_arrows: true, unsafe: true, inline: 1, lhs_constants: false, unsafe_math: true, hoist_props: false };
 for (const name of terser ? [CORE, ...others, PLAIN] : []) {
   const file = join(resolve(into), name);
   const text = readFileSync(file, 'utf8');

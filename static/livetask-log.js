@@ -61,8 +61,8 @@ export class LivetaskLog extends HTMLElement {
     /** They could not be had; and what to call when they are wanted. */
     this.lacking = false;
     this.wanted = () => {};
-    /** Called when lines have been drawn. */
-    this.drew = () => {};
+    /** @type {(() => void) | null} called when lines have been drawn */
+    this.drew = null;
     this.view = new View(this.frame.scroller, {
       count: () => this.feed.rows.count,
       item: (row) => this.itemAt(row),
@@ -92,8 +92,9 @@ export class LivetaskLog extends HTMLElement {
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
-    // it costs as much as showing the lines does, and asks the server for more than they are
-    if (!this.marks) await Promise.race([new Promise((resolve) => (this.drew = () => resolve(null))), new Promise((resolve) => setTimeout(resolve, EXTRAS_MS))]);
+    // it costs as much as showing the lines does, and asks the server for more than they are: not within the frame that shows them
+    if (!this.marks) await Promise.race([new Promise((resolve) => (this.drew = () => requestAnimationFrame(resolve))), new Promise((resolve) => setTimeout(resolve, EXTRAS_MS))]);
+    this.drew = null;
     const Extras = await part;
     waiting.abort();
     if (!Extras || this.extras) return;
@@ -365,7 +366,7 @@ export class LivetaskLog extends HTMLElement {
 
   describe() {
     const { feed, frame } = this;
-    if (feed.lines.size) this.drew();
+    if (feed.lines.size) this.drew?.();
     if (this.jumpPending && this.marks && feed.run !== null && (feed.finished >= this.marks[1] || feed.state === 'ended')) {
       this.jump(...this.marks);
       return;

@@ -19,6 +19,11 @@ _ENTRY_BYTES = 16 * 1024
 """How large entries are, until some were read."""
 _MOST_ENTRIES = 64
 
+_FEW = 50
+_CROWD_RATE = 30
+"""Where more than a few follow a task, their screens change so many times a second at most: twice as many would be
+twice the server's work, and a line comes 8 ms sooner in the mean."""
+
 
 class Gone(Exception):
     """The viewer has gone, or was cut off: an ordinary end."""
@@ -103,6 +108,8 @@ class Follower:
     def wait_for_tick(self, now_s: float) -> None:
         """A screen was shown something: the next comes to all of that rate at once, so that they stand at one place."""
         rate = self.sub.wish.rate
+        if rate > _CROWD_RATE and len(self.feed.followers) > _FEW:
+            rate = _CROWD_RATE
         self.due_s = (int(now_s * rate) + 1) / rate
 
 

@@ -104,9 +104,9 @@ export class Client {
    * @param {string} event @param {Follower} follower @param {() => boolean} wanted
    */
   ask(event, follower, wanted) {
-    const { session, connected } = this.socket;
+    const { session, heeded } = this.socket;
     const lasts = () => this.socket.session === session && wanted();
-    if (!connected || !lasts()) return;
+    if (!heeded || !lasts()) return;
     this.socket.ask(event, follower.request(), (answer) => {
       if (!lasts()) return;
       if (answer) follower.answered(answer);
@@ -117,6 +117,10 @@ export class Client {
   connected() {
     this.link = 'live';
     this.changed();
+  }
+
+  /** Everybody asks at once: the way there and back is gone once, not three times. */
+  knocks() {
     for (const watcher of this.watchers) this.ask('watch', watcher, () => this.watchers.has(watcher));
     for (const [taskId, follower] of this.followers) this.subscribe(taskId, follower);
   }

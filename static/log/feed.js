@@ -24,6 +24,8 @@ import { Times } from './times.js';
 /** @typedef {'all' | 'screen'} Mode */
 
 const TAIL = 200;
+/** Screens a second: as many as there are frames. */
+const RATE = 60;
 const MOST_MARKS = 1000;
 
 /** What passes by itself. */
@@ -110,7 +112,7 @@ export class Feed {
     const from = this.cursor ?? this.from ?? (this.mode === 'all' ? 'start' : `tail:${TAIL}`);
     // without a cursor the newest lines are asked for in any case: with them come the run and its end
     const screen = this.following || this.cursor === null;
-    const how = this.mode === 'all' ? { mode: 'all', binary: true } : screen ? { mode: 'screen', lines: TAIL } : { mode: 'ends' };
+    const how = this.mode === 'all' ? { mode: 'all', binary: true } : screen ? { mode: 'screen', lines: TAIL, rate: RATE } : { mode: 'ends' };
     return { task_id: this.taskId, wait: true, from, ...(this.pinned === null ? {} : { run: this.pinned }), ...how };
   }
 

@@ -1,14 +1,16 @@
 // A connection to a Socket.IO server that is made again for ever, whatever ends it.
 //
-// | state     | link | connected | timer                             | goes on with                               |
-// |-----------|------|-----------|-----------------------------------|--------------------------------------------|
-// | waits     |      | false     | until it tries again              | opens                                      |
-// | opens     | set  | false     | gives this transport up           | connected; opens by the next one; waits    |
-// | connected | set  | true      | how long the server may be silent | waits                                      |
+// | state     | link | heeded | connected | timer                             | goes on with                            |
+// |-----------|------|--------|-----------|-----------------------------------|-----------------------------------------|
+// | waits     |      | false  | false     | until it tries again              | opens                                   |
+// | opens     | set  | false  | false     | gives this transport up           | knocks; opens by the next one; waits    |
+// | knocks    | set  | true   | false     | the same                          | connected; opens by the next one; waits |
+// | connected | set  | true   | true      | how long the server may be silent | waits                                   |
 //
-// A WebSocket is tried first, then polling; one that polls looks now and then whether a WebSocket gets through. Nothing is
-// kept for a connection that is not there: what is emitted then is dropped, what is asked has no answer. A packet that is
-// none ends the connection. Must never know what the events mean.
+// A WebSocket is tried first, then polling; one that polls looks now and then whether a WebSocket gets through. One that
+// knocks says at once what is to be said: a server hears a connection's words in their order, and none of one that it
+// does not let in. Nothing is kept for a connection that is not there: what is emitted then is dropped, what is asked has
+// no answer. A packet that is none ends the connection. Must never know what the events mean.
 
 import { eventText, Reader, TYPE } from './packets.js';
 import { byPolling, byWebSocket } from './transports.js';
@@ -16,7 +18,8 @@ import { byPolling, byWebSocket } from './transports.js';
 /** @typedef {import('./packets.js').Message} Message */
 /**
  * @typedef {object} Holder
- * @property {() => void} connected
+ * @property {() => void} knocks  what is said from now on is heard, if the server lets this connection in
+ * @property {() => void} connected  it has
  * @property {(refusal: Message | null) => number | void} lost  there is no connection any more, or none could be made;
  *   refusal: what the server said to that. Answers after how many ms to try again, if it minds.
  * @property {(event: string, message: Message) => void} received
@@ -37,8 +40,8 @@ export class Socket {
     this.address = `${address}?EIO=4`;
     this.auth = auth;
     this.holder = holder;
-    this.connected = false;
-    /** How often it was connected. */
+    this.heeded = this.connected = false;
+    /** How often it has knocked. */
     this.session = 0;
     /** @type {import('./transports.js').Transport | null} */
     this.link = null;
@@ -57,7 +60,7 @@ export class Socket {
 
   /** Send an event, if there is a connection. @param {string} event @param {Message} message @param {number} [id] */
   emit(event, message, id) {
-    if (this.connected) this.link?.send(MESSAGE + eventText(event, message, id));
+    if (this.heeded) this.link?.send(MESSAGE + eventText(event, message, id));
   }
 
   /**
@@ -69,7 +72,7 @@ export class Socket {
   ask(event, message, answered, withinMs = ANSWER_WITHIN_MS) {
     const id = this.asks++;
     this.asked.set(id, answered);
-    setTimeout(() => this.answer(id, null), this.connected ? withinMs : 0);
+    setTimeout(() => this.answer(id, null), this.heeded ? withinMs : 0);
     this.emit(event, message, id);
   }
 
@@ -97,6 +100,7 @@ export class Socket {
     this.link?.close();
     this.scout?.close();
     this.link = this.scout = null;
+    this.heeded = false;
   }
 
   /** @param {number} way which transport */
@@ -125,7 +129,7 @@ export class Socket {
       const type = typeof said === 'string' ? said[0] : MESSAGE;
       const rest = typeof said === 'string' ? said.slice(1) : said;
       if (type === MESSAGE) packet = reader.read(rest);
-      else if (type === '0') this.opened(JSON.parse(`${rest}`));
+      else if (type === '0') this.knock(JSON.parse(`${rest}`));
       else if (type === '2') this.link?.send('3');
       else if (type !== '6') this.end();
     } catch {
@@ -135,9 +139,12 @@ export class Socket {
   }
 
   /** @param {{ pingInterval: number, pingTimeout: number }} opening */
-  opened({ pingInterval, pingTimeout }) {
+  knock({ pingInterval, pingTimeout }) {
     this.patienceMs = pingInterval + pingTimeout;
+    this.heeded = true;
+    this.session++;
     this.link?.send(MESSAGE + TYPE.connect + (this.auth ? JSON.stringify(this.auth) : ''));
+    this.holder.knocks();
   }
 
   /** @param {import('./packets.js').Packet} packet */
@@ -150,7 +157,6 @@ export class Socket {
 
   began() {
     this.connected = true;
-    this.session++;
     this.tries = 0;
     this.heard();
     if (this.way) this.lookOut();

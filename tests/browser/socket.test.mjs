@@ -123,9 +123,10 @@ const pass = async (ms) => {
   await turns();
 };
 
-function opened(auth = null, lostMs = undefined) {
+function opened(auth = null, lostMs = undefined, knocks = () => {}) {
   const told = [];
   const socket = new Socket('http://here.test/way/socket.io/', auth, {
+    knocks: () => knocks(socket),
     connected: () => told.push('connected'),
     lost: (refusal) => {
       told.push(refusal ? `refused: ${refusal.data?.code}` : 'lost');
@@ -157,8 +158,42 @@ test('it connects by a WebSocket, says who it is, and is told events', async () 
   assert.equal(link.sent.at(-1), '42["unwatch",{}]');
 });
 
+test('what is asked goes with the wish to be let in, and is answered after it', () => {
+  const answers = [];
+  const { told } = opened(null, undefined, (socket) => socket.ask('subscribe', {}, (answer) => answers.push([told.at(-1), answer])));
+  sockets[0].say(OPENING);
+  assert.deepEqual(sockets[0].sent, ['40', '420["subscribe",{}]']);
+  assert.deepEqual(told, []);
+  sockets[0].say('40{"sid":"s1"}', '430[{"ok":true}]');
+  assert.deepEqual(answers, [['connected', { ok: true }]]);
+});
+
+test('who is not let in has no answer to what it asked', () => {
+  const answers = [];
+  opened(null, 5000, (socket) => socket.ask('subscribe', {}, (answer) => answers.push(answer)));
+  sockets[0].say(OPENING, '44{"message":"no"}', '430[{"ok":true}]');
+  assert.deepEqual(answers, [null]);
+});
+
+test('what was asked of a connection that then fails is asked again of the next', async () => {
+  network.polls = true;
+  const answers = [];
+  const { socket } = opened(null, undefined, (one) => one.ask('subscribe', {}, (answer) => answers.push(answer)));
+  sockets[0].say(OPENING);
+  sockets[0].break();
+  requests[0].answer(OPENING);
+  await turns();
+  requests[1].answer('ok');
+  await turns();
+  assert.deepEqual([requests[1].body, requests.at(-1).body], ['40', '421["subscribe",{}]']);
+  requests[2].answer('40{"sid":"s1"}\x1e431[{"ok":true}]');
+  await turns();
+  assert.equal(socket.connected, true);
+  assert.deepEqual(answers.at(-1), { ok: true });
+});
+
 test('a server of HTTPS is spoken to by a WebSocket of TLS', () => {
-  new Socket('https://here.test/socket.io/', null, { connected() {}, lost() {}, received() {} });
+  new Socket('https://here.test/socket.io/', null, { knocks() {}, connected() {}, lost() {}, received() {} });
   assert.equal(sockets[0].url.protocol, 'wss:');
 });
 

@@ -102,6 +102,23 @@ async def test_what_a_client_says_together_with_its_request_is_heard(client: Cli
     await until("it is forgotten", lambda: _is(sockets.viewers == 0 and not sockets._server.eio.sockets))
 
 
+async def test_what_is_asked_behind_the_wish_to_be_let_in_is_answered_after_it(client: Client) -> None:
+    asked = b'420["unsubscribe",{"task_id":"a"}]'
+    async with _raw(client, _request() + _frame(TEXT, b"40") + _frame(TEXT, asked)) as raw:
+        await _opened(raw)
+        assert (await raw.read())[1].startswith(b"40{")
+        assert await raw.read() == (TEXT, b'430[{"ok":true}]')
+
+
+async def test_who_is_not_let_in_is_answered_nothing(client: Client) -> None:
+    assert client.server.app is not None
+    client.server.app[LIVE].sockets._max_viewers = 0
+    knock, asked = _frame(TEXT, b"40"), _frame(TEXT, b'420["unsubscribe",{"task_id":"a"}]')
+    async with _raw(client, _request() + knock + asked + knock) as raw:
+        await _opened(raw)
+        assert [(await raw.read())[1][:3] for _ in range(2)] == [b"44{", b"44{"]
+
+
 async def _is(found: bool) -> bool:
     return found
 

@@ -233,7 +233,7 @@ async def test_every_malformed_message_is_answered_with_a_code_and_harms_nothing
         ("subscribe", {"task_id": "task-1", "run": "1"}, "argument_invalid"),
         ("subscribe", {"task_id": "task-1", "run": True}, "argument_invalid"),
         ("subscribe", {"task_id": "task-1", "run": 9}, "run_unknown"),
-        ("subscribe", {"task_id": "task-1", "rate": 31}, "argument_invalid"),
+        ("subscribe", {"task_id": "task-1", "rate": 61}, "argument_invalid"),
         ("subscribe", {"task_id": "task-1", "binary": "yes"}, "argument_invalid"),
         ("subscribe", {"task_id": "nobody"}, "task_unknown"),
         ("unsubscribe", 5, "argument_invalid"),
