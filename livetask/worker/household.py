@@ -185,7 +185,7 @@ class Household:
         if log.end_of(facts.nonce) is None:
             begun.extend(log.look())
             if _final(log.end_of(facts.nonce)) == 0:
-                run.following.is_empty()
+                run.has_nothing()
         if self._tee is not None and run.final != 0:
             self._tee.follow(paths, lambda: run.following.clean, self._terms.mask)
         return run
