@@ -43,7 +43,7 @@ async def client(url: str) -> AsyncIterator[Client]:
         yield client
 
 
-async def collected(items: AsyncIterator[Item], within_s: float = 60.0) -> list[Item]:
+async def collected(items: AsyncIterator[Item], within_s: float = 90) -> list[Item]:
     async with asyncio.timeout(within_s):
         return [item async for item in items]
 
@@ -77,7 +77,7 @@ async def test_a_finished_run_is_given_whole_and_verified(client: Client, begun:
 
 async def test_live_output_comes_while_it_is_written(client: Client, begun: Begun) -> None:
     writer = begun().write(b"early\n")
-    async with asyncio.timeout(30), aclosing(client.output(writer.task_id)) as items:
+    async with asyncio.timeout(90), aclosing(client.output(writer.task_id)) as items:
         seen = b""
         async for item in items:
             seen += item.data if isinstance(item, Output) else b""
@@ -180,7 +180,7 @@ async def test_more_than_a_line_may_hold_is_asked_for_again(
     writer.finish()
     async with Client(server.url) as client:
         got = b""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             async for item in client.output(writer.task_id):
                 got += item.data if isinstance(item, Output) else b""
                 await asyncio.sleep(0.01)  # slower than it comes
@@ -262,7 +262,7 @@ async def test_a_silent_network_is_noticed_and_left(
     monkeypatch.setattr("livetask.client.pace.SILENT_S", 1.5)
     writer = begun().write(b"before\n")
     with FaultProxy(server.port) as proxy:
-        async with Client(f"http://127.0.0.1:{proxy.port}") as client, asyncio.timeout(60):
+        async with Client(f"http://127.0.0.1:{proxy.port}") as client, asyncio.timeout(90):
             got, silent = b"", False
             async for item in client.output(writer.task_id):
                 got += item.data if isinstance(item, Output) else b""
@@ -306,5 +306,5 @@ async def test_a_store_that_goes_away_is_told_and_nothing_is_lost(rig: Rig) -> N
 
 def test_the_client_loads_neither_half_of_livetask() -> None:
     code = "import sys, livetask.client; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=90)
     assert not {"celery", "click", "jinja2", "livetask.server", "livetask.worker"} & set(done.stdout.split())

@@ -123,7 +123,7 @@ async def test_events_stand_in_the_output_where_the_task_emitted_them(place: Pla
 
 
 async def until_ended(client: Client) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while not any(name == "end" for name, _ in client.told):  # noqa: ASYNC110 - told by another task
             await asyncio.sleep(0.01)
 
@@ -178,7 +178,7 @@ async def test_the_sentinel_room_and_tasks_sent_by_http_emit_nothing(place: Plac
             by_http = (await answer.json())["data"]
         for task_id in (silent, by_http):
             await client.ask("subscribe", {"task_id": task_id, "events": True, "wait": True})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while sum(name == "end" for name, _ in client.told) < 2:  # noqa: ASYNC110 - told by another task
                 await asyncio.sleep(0.01)
         assert client.of(silent) == client.of(by_http) == []
