@@ -17,7 +17,8 @@ from typing import Any
 
 from livetask.parcel import packed
 from livetask.worker.event_log import EventFacts, event_line
-from livetask.worker.spool import RunPaths, is_there
+from livetask.worker.small_files import is_there
+from livetask.worker.spool import RunPaths
 
 
 @dataclass(frozen=True, slots=True)

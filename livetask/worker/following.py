@@ -27,7 +27,8 @@ from livetask.masking import LOOK_BACK_BYTES, REACH_BYTES, Mask
 from livetask.position import START, Position
 from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
-from livetask.worker.spool import RunPaths, read_json, write_whole
+from livetask.worker.small_files import read_json, write_whole
+from livetask.worker.spool import RunPaths
 from livetask.worker.stderr import ErrPlaces
 
 _READ_BYTES = 1024 * 1024

@@ -24,7 +24,8 @@ from typing import IO
 
 from livetask.errors import CommandFailed
 from livetask.worker.capture import WITHIN, OpenRun, current_run
-from livetask.worker.spool import RunPaths, is_there, read_file
+from livetask.worker.small_files import is_there, read_file
+from livetask.worker.spool import RunPaths
 
 _MARK = "_LIVETASK_RUN"
 """In the environment of all that a run's commands start."""
