@@ -97,6 +97,26 @@ class Child:
                 pipe.close()
 
 
+class TookTooLong(Exception):
+    """A part of the harness was not over in its time."""
+
+
+@contextmanager
+def within(seconds: float, what: str) -> Iterator[None]:
+    """Raise TookTooLong in the block when it takes longer than that. For the main thread only, and not nested."""
+
+    def over(*_: object) -> None:
+        raise TookTooLong(f"{what}: not over after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @contextmanager
 def started(name: str, command: Sequence[str], *, limit_s: int = 120) -> Iterator[Child]:
     """Run a command until the block is left, at most ``limit_s``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import dataclass
 
 import hiredis
 import redis
@@ -18,8 +19,15 @@ ENTRIES = 16
 _READ_BYTES = 256 * 1024
 
 
-def measure(store: Valkey, backlog_bytes: int, enough_s: float = 1.0) -> float:
-    """Megabytes of output a second, ENTRIES chunks a command, one command after the other; for about ``enough_s``."""
+@dataclass(frozen=True, slots=True)
+class RawRead:
+    """``mb_per_s``: megabytes of output a second."""
+
+    mb_per_s: float
+
+
+def measure(store: Valkey, backlog_bytes: int, enough_s: float = 1.0) -> RawRead:
+    """Read all of it, ENTRIES chunks a command, one command after the other; for about ``enough_s``."""
     lines = backlog_bytes // SIZE_BYTES
     replay.fill(way("floor"), store, lines)
     commands = _commands(store)
@@ -33,7 +41,7 @@ def measure(store: Valkey, backlog_bytes: int, enough_s: float = 1.0) -> float:
                 while size > 0:
                     size -= link.recv_into(buffer)
             passes += 1
-        return lines * SIZE_BYTES * passes / 1e6 / (time.perf_counter() - begun)
+        return RawRead(lines * SIZE_BYTES * passes / 1e6 / (time.perf_counter() - begun))
 
 
 def _commands(store: Valkey) -> list[bytes]:

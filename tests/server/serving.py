@@ -183,7 +183,7 @@ async def a_server(
             os.close(writing)
         server = ServerProcess(process, "")
         try:
-            first = await asyncio.wait_for(asyncio.to_thread(said.readline), 60)
+            first = await asyncio.wait_for(asyncio.to_thread(said.readline), 90)
             found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", first.decode())
             assert found, f"expected the line that says where the server is, got {first!r}"
             server.url = found[1]
@@ -237,7 +237,7 @@ def slow_callbacks(limit_s: float = 0.05) -> Iterator[list[str]]:
         loop.slow_callback_duration = before[1]
 
 
-async def until(what: str, seen: Any, within_s: float = 20.0) -> Any:
+async def until(what: str, seen: Any, within_s: float = 90) -> Any:
     """Await ``seen()`` until it gives something true, which is returned."""
     async with asyncio.timeout(within_s):
         while not (found := await seen()):  # noqa: ASYNC110 - what is waited for happens in another process

@@ -136,11 +136,11 @@ def test_no_request_is_answered_by_a_bug_or_by_what_the_document_does_not_say(
 def made_share(url: str, place: str) -> dict[str, str]:
     """A link to the task that is known, for the tests of one place."""
     request = urllib.request.Request(f"{url}/api/tasks/known/shares", method="POST")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=90) as answer:
         found: dict[str, str] = json.load(answer)
         return found
 
 
 def validate(case: schemathesis.Case, url: str, answered: Counter[int]) -> None:
-    answer = case.call_and_validate(base_url=url, checks=CHECKS, timeout=30)
+    answer = case.call_and_validate(base_url=url, checks=CHECKS, timeout=90)
     answered[answer.status_code] += 1
