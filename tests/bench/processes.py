@@ -38,7 +38,7 @@ def peak_rss_bytes(pid: int) -> int:
     for text in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
         if text.startswith("VmHWM:"):
             return int(text.split()[1]) * 1024
-    raise ProcessLookupError(pid)
+    raise ProcessLookupError(f"process {pid} has ended")
 
 
 class ChildFailed(Exception):
