@@ -175,6 +175,8 @@ class RunPaths:
 
 _HANDED_ON = ("run", "out")
 _BESIDE = ("quiet", "err", "progress", "events", "groups", "base", "stop")
+KINDS = frozenset((*_HANDED_ON, *_BESIDE))
+"""Of the files that runs have."""
 
 
 def home_of(spool_dir: str, redis_url: str, prefix: str) -> Path:
@@ -244,15 +246,6 @@ def is_locked(fd: int) -> bool:
 def _line(found: dict[str, Any]) -> bytes:
     """One line of JSON. A lone surrogate becomes the escape sequence that JSON has for it."""
     return _encoded(found).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def names_in(directory: Path) -> Iterator[tuple[str, str]]:
-    """The files of runs in a worker's directory as (name or nonce, kind), in no order."""
-    with os.scandir(directory) as found:
-        for item in found:
-            name, _, kind = item.name.rpartition(".")
-            if kind in _HANDED_ON or kind in _BESIDE:
-                yield name, kind
 
 
 class SpoolFiles:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from livetask.worker.listing import Listing
 from livetask.worker.run_log import RunLog
 from livetask.worker.spool import (
     OWNER_LOCK,
@@ -21,7 +22,6 @@ from livetask.worker.spool import (
     is_locked,
     left_behind,
     make_directory,
-    names_in,
     new_nonce,
 )
 
@@ -72,7 +72,7 @@ def test_the_lock_is_free_when_its_process_is_gone_though_a_child_lives(tmp_path
             os.read(read, 1)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert sorted(names_in(tmp_path)) == [(nonce, "out"), (nonce, "run")]
+    assert sorted(Listing(tmp_path).new(0.0)) == [(nonce, "out"), (nonce, "run")]
     fd = os.open(tmp_path / f"{nonce}.run", os.O_RDWR)
     assert not is_locked(fd)
     for each in (fd, read, write):
