@@ -26,12 +26,11 @@ import redis
 from livetask.service.embedded import find_program
 from tests.real.browser import FLAGS, BrowserMissing, environment, find_browser, node_for_playwright
 from tests.real.redis_servers import RealRedis, running_server
-from tests.system.rig import CHECKOUT, Running
+from tests.system.rig import CHECKOUT, PATIENCE_S, Running
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, Playwright
 
-READY_WITHIN_S = 60
 
 # On CI the same examples each time, so that a change is judged by what it changed; everywhere else new ones.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
@@ -47,7 +46,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 async def _eventually(
-    condition: Callable[[], Any], timeout_s: float = 20, what: str = "", every_s: float = 0.05
+    condition: Callable[[], Any], timeout_s: float = PATIENCE_S, what: str = "", every_s: float = 0.05
 ) -> Any:
     """Ask `condition`, plain or async, until it answers something true, and return that.
 
@@ -72,7 +71,7 @@ async def _eventually(
 
 @pytest.fixture
 def eventually() -> Callable[..., Awaitable[Any]]:
-    """``await eventually(condition, timeout_s=20, what='...')``."""
+    """``await eventually(condition, timeout_s=..., what='...')``."""
     return _eventually
 
 
@@ -165,7 +164,7 @@ def worker(started: list[Started], tmp_path: Path, redis_url: str) -> Callable[.
         known["LIVETASK_SPOOL_DIR"] = str(tmp_path / "spool")
         running = Running.start([sys.executable, *line], tmp_path / f"worker{number}.log", {**known, **(env or {})})
         started.append(Started(running))
-        await asyncio.to_thread(running.wait_for_log, " ready.", READY_WITHIN_S)
+        await asyncio.to_thread(running.wait_for_log, " ready.")
         return started[-1]
 
     return start
@@ -189,7 +188,7 @@ def web(started: list[Started], tmp_path: Path, redis_url: str) -> Callable[...,
         begun = Started(running)
         started.append(begun)
         mark = "livetask is at "
-        await asyncio.to_thread(running.wait_for_log, mark, READY_WITHIN_S)
+        await asyncio.to_thread(running.wait_for_log, mark)
         begun.url = running.log.rpartition(mark)[2].split()[0]
         return begun
 
@@ -233,7 +232,7 @@ class Chromium:
 async def _chromium(program: Path) -> AsyncIterator[Chromium]:
     from playwright.async_api import async_playwright, expect
 
-    expect.set_options(timeout=30_000)  # five seconds are few on a machine that is busy
+    expect.set_options(timeout=90_000)  # five seconds are few on a machine that is busy
     if node := node_for_playwright():
         os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
     async with async_playwright() as playwright:

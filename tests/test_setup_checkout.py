@@ -83,7 +83,7 @@ def test_make_does_nothing_when_all_is_set_up(tmp_path: Path) -> None:
 
 
 def _said(command: list[str], place: Path = CHECKOUT) -> str:
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -194,7 +194,7 @@ def test_the_wheel_alone_serves_the_dashboard(wheel: Path, tmp_path: Path, redis
 def _fetched(port: int, path: str) -> str:
     from urllib.request import urlopen
 
-    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=90) as answer:
         return str(answer.read().decode())
 
 

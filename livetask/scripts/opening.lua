@@ -1,9 +1,14 @@
--- The opening that every script shares.
+-- The opening that scripts share. Each begins with those parts of it that it calls; they are parted by empty lines.
 
--- Redis' own clock: leases are written by workers and read by servers on other machines.
+-- Redis' own clock, which stands still within a script: leases are written by workers and read by servers on other
+-- machines.
+local the_time
 local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not the_time then
+    local time = redis.call('TIME')
+    the_time = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return the_time
 end
 
 local function whole(number)
@@ -63,12 +68,16 @@ local function ended_at(begun, told, now)
   return whole(math.max(tonumber(begun or '') or 0, math.min(now, tonumber(told or '') or now)))
 end
 
--- No run of the task is open any more. Its state is that of its last run: with countdown 0, run 2 can end before run 1
--- has told of its retry.
+-- The state of a task of which no run is open any more, when that run has ended so. It is that of its last run: with
+-- countdown 0, run 2 can end before run 1 has told of its retry.
+local function state_after(task, last, run, state)
+  if last ~= run then state = redis.call('HGET', task, whole(last) .. '.how') or state end
+  return state == 'KILLED' and 'FAILURE' or state
+end
+
+-- No run of the task is open any more.
 local function settle(task, run, state, ended)
-  local last = redis.call('HGET', task, 'runs')
-  if last ~= run then state = redis.call('HGET', task, last .. '.how') or state end
-  if state == 'KILLED' then state = 'FAILURE' end
+  state = state_after(task, tonumber(redis.call('HGET', task, 'runs')), tonumber(run), state)
   if state == 'RETRY' or state == 'QUEUED' then
     redis.call('HSET', task, 'state', state)
   else

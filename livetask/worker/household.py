@@ -22,7 +22,8 @@ from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.run_log import RunLog
 from livetask.worker.shipping import Shipping
-from livetask.worker.spool import RunFacts, RunPaths, names_in, read_json
+from livetask.worker.small_files import read_json
+from livetask.worker.spool import RunFacts, RunPaths, names_in
 from livetask.worker.teeing import Tee
 from livetask.worker.terms import Terms
 
@@ -185,7 +186,7 @@ class Household:
         if log.end_of(facts.nonce) is None:
             begun.extend(log.look())
             if _final(log.end_of(facts.nonce)) == 0:
-                run.following.is_empty()
+                run.has_nothing()
         if self._tee is not None and run.final != 0:
             self._tee.follow(paths, lambda: run.following.clean, self._terms.mask)
         return run

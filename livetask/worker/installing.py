@@ -53,7 +53,8 @@ from livetask.worker.records import console_file, show_records
 from livetask.worker.regular import do_regularly
 from livetask.worker.secret_texts import texts_to_hide
 from livetask.worker.shipper_process import ShipperProcess
-from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
+from livetask.worker.small_files import write_whole
+from livetask.worker.spool import CONSOLE, home_of, make_directory
 from livetask.worker.stopping import StopList
 from livetask.worker.telling import Teller
 from livetask.worker.wishes import Wish

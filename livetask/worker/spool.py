@@ -33,7 +33,6 @@ This module knows files only; nothing of Celery, nothing of Redis.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -49,6 +48,7 @@ from pathlib import Path
 from typing import Any
 
 from livetask.worker.room import RESERVED_BYTES, reserve
+from livetask.worker.small_files import write_at_once
 
 OWNER_LOCK = "owner.lock"
 CONSOLE = "console"
@@ -118,15 +118,15 @@ class RunFacts:
     @classmethod
     def of(cls, found: Any) -> RunFacts:
         """The facts in a line that was read; ValueError if it is something else."""
-        names = set(_FACTS)
-        if not isinstance(found, dict) or not names - {"owner", "begun_ns", "retries"} <= set(
-            found
-        ):  # spools of before
+        if not isinstance(found, dict) or not found.keys() >= _FACTS_OF_BEFORE:
             raise ValueError("not the facts of a run")
-        return cls(**{name: found[name] for name in names if name in found})
+        return cls(**{name: found[name] for name in _FACTS if name in found})
 
 
 _FACTS = tuple(item.name for item in fields(RunFacts))
+_FACTS_OF_BEFORE = frozenset(_FACTS) - {"owner", "begun_ns", "retries"}
+"""What also the oldest spools say that may be found."""
+
 _values_of = attrgetter(*_FACTS)
 
 
@@ -229,43 +229,9 @@ def is_locked(fd: int) -> bool:
     return False
 
 
-def write_whole(path: str, data: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it."""
-    fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        _write_all(fd, data)
-    finally:
-        os.close(fd)
-    Path(path + ".new").rename(path)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    """Write all of it with one call; where the disk has room for a part only, OSError."""
-    if os.write(fd, data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _line(found: dict[str, Any]) -> bytes:
     """One line of JSON. A lone surrogate becomes the escape sequence that JSON has for it."""
     return _encoded(found).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def read_file(path: str, most_bytes: int = RUN_BYTES) -> bytes:
-    """What is in a small file. Raises OSError; mostly as there is none, for which a Path takes ten times as long."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, most_bytes)
-    finally:
-        os.close(fd)
-
-
-def read_json(path: str) -> dict[str, Any] | None:
-    """The JSON object in a file; None if there is no such file or it holds something else."""
-    try:
-        found = json.loads(read_file(path))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def names_in(directory: Path) -> Iterator[tuple[str, str]]:
@@ -301,7 +267,7 @@ class SpoolFiles:
         """Add a line about a run. Raises OSError."""
         if self._run_fd >= 0:
             self._run_bytes += len(line)
-            _write_all(self._run_fd, line)
+            write_at_once(self._run_fd, line)
 
     def again(self) -> bool:
         """Make ready for another run; False, and all is closed, if that must have files of its own."""

@@ -24,7 +24,8 @@ from livetask.errors import RedisUnavailable
 from livetask.keys import Keys
 from livetask.worker.guard import logger
 from livetask.worker.shipping import Shipping
-from livetask.worker.spool import STOPS, write_whole
+from livetask.worker.small_files import write_whole
+from livetask.worker.spool import STOPS
 from livetask.worker.wishes import Wish, Wishes
 from livetask.worker.writing import Call, Writing
 

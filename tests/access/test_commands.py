@@ -23,7 +23,7 @@ def run(*words: str, typed: str = "", **environ: str) -> subprocess.CompletedPro
         said = warm.ran([*words], env, CHECKOUT)
         return subprocess.CompletedProcess(words, said.returncode, said.stdout.decode(), said.stderr.decode())
     return subprocess.run(
-        words, input=typed, capture_output=True, text=True, cwd=CHECKOUT, env=env, timeout=60, check=False
+        words, input=typed, capture_output=True, text=True, cwd=CHECKOUT, env=env, timeout=90, check=False
     )
 
 

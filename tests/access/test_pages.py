@@ -60,7 +60,7 @@ async def test_a_session_that_is_over_is_shown_on_the_page_and_a_new_login_leads
     await stored.users.log_out_everywhere("anna")
     await guarded.app[GATE].standing.look()
     again = page.locator("#link").get_by_role("link", name="log in again")
-    await expect(again).to_be_visible(timeout=20_000)
+    await expect(again).to_be_visible(timeout=90_000)
     await expect(page.get_by_text("the first line")).to_be_visible()
     await again.click()
     await expect(page).to_have_title("Log in · livetask")

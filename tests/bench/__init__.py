@@ -1,7 +1,9 @@
 """``make bench``: what livetask's way costs, measured beside other ways to do the same, in one interleaved run.
 
-Three measurements (append, fanout, replay) run over four ways (``ways``), round-robin and several times, so that a
-change of the machine's mood meets all of them alike. The programs that take part are processes of their own:
+Five measurements (fanout, replay, storm, append, idle) run over several ways (``ways``) in the order of a ``plan``, by
+turns and several times, so that a change of the machine's mood meets all of them alike. ``running`` goes through it:
+what fails is noted, and the next begins. ``kept`` keeps what was found, ``document`` makes tables of it, ``goals`` says
+which goals it meets. The programs that take part are processes of their own:
 
 | module | the part it plays |
 |---|---|

@@ -7,13 +7,12 @@ counted by its own process, and one wait does for all of them.
 ``python -m tests.bench.crowds storm [viewers] [rounds]`` connects viewers whose cursors are a megabyte behind; the
 trial writes the same megabyte as frames kept ready to aiohttp's WebSockets, the floor to bare sockets. All by turns.
 
-Medians of the rounds.
+Both are rows of ``python -m tests.bench`` too, by ``idle`` and ``storm``, with all their flags.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import time
@@ -21,24 +20,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import redis
 
 from tests.bench.fanout import listening
 from tests.bench.lines import SIZE_BYTES, line, now_us
-from tests.bench.processes import Child, Valkey, cpu_s, peak_rss_bytes, python, started, valkey
+from tests.bench.native_programs import load_command
+from tests.bench.processes import Child, ChildFailed, Valkey, cpu_s, peak_rss_bytes, python, started
 from tests.bench.ways import Way, way
 from tests.bench.writers import CHUNK_BYTES, LivetaskWriter
 
 IDLE = ("stirfried", "node", "aiohttp", "livetask")
 STORM = ("livetask", "livetask-binary")
-_STORM_TITLES = {"cached": "trial: ready frames to aiohttp's WebSockets", "floor": "floor: ready bytes to bare sockets"}
+TRIALS = {"cached": "livetask", "ready": "floor"}
+"""What a storm is measured by: servers of ``servers``, and the ways whose viewers come to them."""
+STORM_TITLES = {"cached": "trial: ready frames to aiohttp's WebSockets", "ready": "floor: ready bytes to bare sockets"}
+IDLE_TITLES = {
+    "stirfried": "python-socketio, its defaults",
+    "node": "Node's socket.io",
+    "aiohttp": "aiohttp's WebSockets",
+    "livetask": "**livetask**",
+}
 IDLE_VIEWERS, STORM_VIEWERS = 2000, 1000
 STORM_BYTES = 1_000_000
 SETTLED_S, QUIET_S = 15.0, 50.0
 """At least two of any ping interval: python-socketio and node 25 s, livetask 20 s, aiohttp none; and of heartbeats."""
-ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +62,70 @@ def idle(
     viewers: int = IDLE_VIEWERS,
     quiet_s: float = QUIET_S,
     settled_s: float = SETTLED_S,
-) -> list[Idle]:
-    """Viewers that are told nothing, so many of each way: they come way by way, and stand there at the same time."""
+) -> list[Idle | str]:
+    """Viewers that are told nothing, so many of each way: they come way by way, and stand there at the same time.
+
+    A way whose server or viewers fail has what was said in place of its figures.
+    """
     _emptied(store)
+    standing = [_Standing(one, viewers) for one in ways]
+
+    def all_of_them(step: Callable[[_Standing], None]) -> None:
+        for one in standing:
+            one.go(step)
+
     with ExitStack() as stack:
-        servers: list[Child] = []
-        ports: list[int] = []
-        accepting: list[float] = []
-        for one in ways:
-            servers.append(stack.enter_context(started("server", one.server_command(store.url), limit_s=600)))
-            ports.append(listening(servers[-1]))
-            with _crowd(one.viewers(ports[-1], 1, 1, 300)):
-                pass  # what the first viewer loads is no viewer's memory
-        time.sleep(settled_s)  # nor what a start leaves behind
-        before = [_rss_bytes(server.pid) for server in servers]
-        for one, server, port in zip(ways, servers, ports, strict=True):
-            cpu = cpu_s(server.pid)
-            stack.enter_context(_crowd(one.viewers(port, viewers, 1, 300)))
-            accepting.append(cpu_s(server.pid) - cpu)
+        all_of_them(lambda one: one.start(store, stack))
+        time.sleep(settled_s)  # what a start leaves behind is no viewer's memory
+        all_of_them(lambda one: one.gather(stack))
         time.sleep(settled_s)  # what their coming leaves to do is done by then
-        rss = [_rss_bytes(server.pid) for server in servers]
-        cpus = [cpu_s(server.pid) for server in servers]
+        all_of_them(_Standing.look)
         time.sleep(quiet_s)  # this is what is measured: nothing happens
-        return [
-            Idle(
-                (held - held_before) / viewers / 1024,
-                (cpu_s(server.pid) - cpu) / quiet_s / viewers * 1e6,
-                viewers / accepted,
-            )
-            for server, held_before, held, cpu, accepted in zip(servers, before, rss, cpus, accepting, strict=True)
-        ]
+        all_of_them(lambda one: one.measure(quiet_s))
+    return [one.found or one.failed for one in standing]
+
+
+class _Standing:
+    """One way's server and its idle viewers. ``found`` is there in the end, unless ``failed`` says what was said."""
+
+    def __init__(self, way: Way, viewers: int) -> None:
+        self._way, self._viewers = way, viewers
+        self._accepting_s = self._cpu_s = 0.0
+        self._port = self._bytes = 0
+        self.found: Idle | None = None
+        self.failed = ""
+
+    def go(self, step: Callable[[_Standing], None]) -> None:
+        """The next step, unless one before it failed: nobody else shall suffer for that."""
+        if not self.failed:
+            try:
+                step(self)
+            except (ChildFailed, OSError) as error:
+                self.failed = str(error)
+
+    def start(self, store: Valkey, stack: ExitStack) -> None:
+        command = self._way.server_command(store.url)
+        self._server = stack.enter_context(started(f"server of {self._way.name}", command, limit_s=600))
+        self._port = listening(self._server)
+        with _crowd(self._way.viewers(self._port, 1, 1, 300)):
+            pass  # what the first viewer loads is no viewer's memory
+
+    def gather(self, stack: ExitStack) -> None:
+        self._bytes, cpu = _rss_bytes(self._server), cpu_s(self._server.pid)
+        stack.enter_context(_crowd(self._way.viewers(self._port, self._viewers, 1, 300)))
+        self._accepting_s = cpu_s(self._server.pid) - cpu
+
+    def look(self) -> None:
+        self._bytes, self._cpu_s = _rss_bytes(self._server) - self._bytes, cpu_s(self._server.pid)
+
+    def measure(self, quiet_s: float) -> None:
+        _rss_bytes(self._server)  # it lives
+        spent_s = cpu_s(self._server.pid) - self._cpu_s
+        self.found = Idle(
+            self._bytes / self._viewers / 1024,
+            spent_s / quiet_s / self._viewers * 1e6,
+            self._viewers / self._accepting_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +143,7 @@ def storm(command: list[str], order: Callable[[int], dict[str, object]], viewers
     with started("server", command, limit_s=600) as server:
         port = listening(server)
         before, cpu = peak_rss_bytes(server.pid), cpu_s(server.pid)
-        with started("viewers", python("tests.bench.load", json.dumps(order(port))), limit_s=600) as load:
+        with started("viewers", load_command(order(port)), limit_s=600) as load:
             load.line_with("done", 300)
             load.tell("stop")
             seen = json.loads(load.line_with("{", 30))
@@ -114,7 +154,7 @@ def storm(command: list[str], order: Callable[[int], dict[str, object]], viewers
 
 @contextmanager
 def _crowd(order: dict[str, object]) -> Iterator[Child]:
-    with started("viewers", python("tests.bench.load", json.dumps(order)), limit_s=600) as load:
+    with started("viewers", load_command(order), limit_s=600) as load:
         load.line_with("ready", 300)
         yield load
 
@@ -131,61 +171,22 @@ def _filled(store: Valkey, lines: int) -> None:
         writer.write(b"".join(line(n, now, now) for n in range(first, min(lines, first + some))))
 
 
-def _rss_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+def _rss_bytes(server: Child) -> int:
+    if server.process.poll() is not None:
+        raise ChildFailed(f"{server.name}: it ended\n{server.said()}")
+    return int(Path(f"/proc/{server.pid}/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
-def idle_table(found: dict[str, list[Idle]]) -> str:
-    """Markdown, a row a way."""
-    rows = ["| idle viewers | KiB each | µs of CPU a second each | accepted a second of CPU |", "|---|---|---|---|"]
-    for name, rounds in found.items():
-        title = "python-socketio, its defaults" if name == "stirfried" else way(name).title
-        middle = (median(r.kib for r in rounds), median(r.cpu_us for r in rounds), median(r.accepted for r in rounds))
-        rows.append(f"| {title} | {middle[0]:.1f} | {middle[1]:.1f} | {middle[2]:,.0f} |")
-    return "\n".join(rows)
-
-
-def storm_table(found: dict[str, list[Storm]]) -> str:
-    """Markdown, a row a way."""
-    rows = [
-        "| all back at once, 1 MB behind | delivered | s | times the trial | server CPU, s | more memory at most, MB |",
-        "|---|---|---|---|---|---|",
-    ]
-    trial = median(r.seconds for r in found["cached"])
-    for name, rounds in found.items():
-        seconds = median(r.seconds for r in rounds)
-        title = _STORM_TITLES.get(name) or way(name).title
-        cells = f"{min(r.delivered for r in rounds):.0%} | {seconds:.2f} | {seconds / trial:.2f}"
-        cpu, memory = median(r.server_cpu_s for r in rounds), max(r.more_mb for r in rounds)
-        rows.append(f"| {title} | {cells} | {cpu:.2f} | {memory:.0f} |")
-    return "\n".join(rows)
-
-
-def measure_idle(viewers: int = IDLE_VIEWERS, rounds: int = ROUNDS, quiet_s: float = QUIET_S) -> dict[str, list[Idle]]:
-    """Rounds of each way by turns."""
-    found: dict[str, list[Idle]] = {name: [] for name in IDLE}
-    with valkey() as store:
-        for _ in range(rounds):
-            for name, measured in zip(IDLE, idle([way(name) for name in IDLE], store, viewers, quiet_s), strict=True):
-                found[name].append(measured)
-    return found
-
-
-def measure_storm(viewers: int = STORM_VIEWERS, rounds: int = ROUNDS) -> dict[str, list[Storm]]:
-    """Rounds of each way by turns."""
+def one_storm(name: str, store: Valkey, viewers: int = STORM_VIEWERS) -> Storm:
+    """One round of a way, or of what it is measured by, with an emptied store that was filled for it."""
     lines = STORM_BYTES // SIZE_BYTES
-    found: dict[str, list[Storm]] = {name: [] for name in (*STORM, *_STORM_TITLES)}
-    with valkey() as store:
-        _filled(store, lines)
-        for _ in range(rounds):
-            for name in STORM:
-                one = way(name)
-                found[name].append(storm(one.server_command(store.url), _order(one, viewers, lines), viewers, lines))
-            cached = python("tests.bench.servers", "cached", store.url)
-            found["cached"].append(storm(cached, _order(way("livetask"), viewers, lines), viewers, lines))
-            ready = python("tests.bench.servers", "ready", store.url)
-            found["floor"].append(storm(ready, _order(way("floor"), viewers, lines), viewers, lines))
-    return found
+    _filled(store, lines)
+    if name in TRIALS:
+        command, one = python("tests.bench.servers", name, store.url), way(TRIALS[name])
+    else:
+        one = way(name)
+        command = one.server_command(store.url)
+    return storm(command, _order(one, viewers, lines), viewers, lines)
 
 
 def _order(one: Way, viewers: int, lines: int) -> Callable[[int], dict[str, object]]:
@@ -195,14 +196,13 @@ def _order(one: Way, viewers: int, lines: int) -> Callable[[int], dict[str, obje
     return order
 
 
-def main() -> None:
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    what, given = sys.argv[1], [int(text) for text in sys.argv[2:]]
-    rounds = given[1] if len(given) > 1 else ROUNDS
-    print(f"{what} {' '.join(map(str, given))}, {rounds} rounds; load before it {os.getloadavg()[0]:.1f}\n", flush=True)
-    print(idle_table(measure_idle(*given)) if what == "idle" else storm_table(measure_storm(*given)))
+def main(arguments: Sequence[str]) -> int:
+    from tests.bench.__main__ import main as bench  # which knows all measurements, this one too
+
+    what, *given = arguments
+    flags = ["--idle" if what == "idle" else "--crowd", *given[:1]] if given else []
+    return bench([what, *flags, "--rounds", *(given[1:2] or ["3"])])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.bench.processes import ROOT
 
@@ -15,24 +15,23 @@ _FILES = ("package.json", "package-lock.json", ".npmrc", "server.mjs", "ws.mjs")
 
 
 def server_command(program: str, *arguments: str) -> list[str]:
-    """How one of them is started; installs all where that has not been done, or raises CalledProcessError."""
+    """How one of them is started; installs all where that has not been done, or raises bootstrap.SetUpFailed."""
     sys.path.insert(0, str(ROOT))
     import bootstrap
 
     npm = bootstrap.npm_command()
-    same = all((_PLACE / name).exists() and _same(_PLACE / name, _HOME / name) for name in _FILES)
-    if not same or not (_PLACE / "node_modules").exists():
+    files = {name: (_HOME / name).read_bytes() for name in _FILES}
+    digest = hashlib.sha256(b"".join(files.values())).hexdigest()
+    done = _PLACE / "installed"  # written last: an installation that was cut short is done again
+    if not done.exists() or done.read_text("ascii") != digest:
         _PLACE.mkdir(parents=True, exist_ok=True)
-        for name in _FILES:
-            shutil.copy(_HOME / name, _PLACE)
+        for name, text in files.items():
+            (_PLACE / name).write_bytes(text)
         bootstrap.npm("ci", "--ignore-scripts", place=_PLACE)
+        done.write_text(digest, "ascii")
     node = npm[0] if len(npm) > 1 else shutil.which("node")
     assert node is not None
     return [node, str(_PLACE / program), *arguments]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.read_bytes() == other.read_bytes()
 
 
 def version() -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bench import append, fanout, native_programs, replay, table
+from tests.bench import append, document, fanout, native_programs, node_place, plan, replay
 from tests.bench.__main__ import main, parsed
+from tests.bench.document import BEGIN, END
 from tests.bench.fanout import Cell
+from tests.bench.goals import goals
+from tests.bench.kept import Kept, Note
 from tests.bench.lines import MARK, SIZE_BYTES, STAMPS, line
 from tests.bench.load import Crowd, SocketIoViewer
-from tests.bench.processes import Valkey, python, started, valkey
+from tests.bench.plan import Stage
+from tests.bench.processes import ROOT, Valkey, python, started, valkey
+from tests.bench.running import Runner
 from tests.bench.ways import WAYS, Way
 from tests.bench.ways import way as way_named
 
@@ -90,8 +97,8 @@ def test_append_is_measured(way: Way, store: Valkey) -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=_name)
 def test_each_viewer_gets_each_line_once_in_fanout(way: Way, store: Valkey) -> None:
-    if not way.there:
-        pytest.skip("the floor is written in C, and there is no C compiler here")
+    if way.server == "floor-c" and way.lacks():
+        pytest.skip("the floor is written in C, and no C compiler works here")
     found = fanout.measure(way, Cell(viewers=3, rate=200, seconds=0.5), store, grace_s=30)
     assert found.delivered == 1
     assert found.p50_ms is not None
@@ -142,8 +149,8 @@ def test_viewers_acknowledge_what_they_have_though_no_more_comes(in_c: bool) -> 
 
 
 def test_a_share_of_viewers_that_stall_comes_on_top_of_those_who_read() -> None:
-    cells = parsed(["fanout", "--viewers", "100,5", "--rates", "10", "--stalled", "0.1"]).cells
-    assert [(cell.viewers, cell.stalled) for cell in cells] == [(100, 0), (110, 10), (5, 0)]
+    (stage,) = parsed(["fanout", "--viewers", "100,5", "--rates", "10", "--stalled", "0.1", "--ways", "ws"]).stages
+    assert [(arm.cell.viewers, arm.cell.stalled) for arm in stage.arms if arm.cell] == [(100, 0), (110, 10), (5, 0)]
 
 
 def test_what_was_not_delivered_in_time_is_not_counted(store: Valkey) -> None:
@@ -155,20 +162,78 @@ def test_the_command_writes_a_table_with_a_row_for_every_way(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{table.BEGIN}\nwhat was here before\n{table.END}\nafter\n", "utf-8")
-    assert main(["append", "--rounds", "1", "--lines", "600", "--write", str(page)]) == 0
+    page.write_text(f"before\n{BEGIN}\nwhat was here before\n{END}\nafter\n", "utf-8")
+    kept = tmp_path / "kept.json"
+    flags = [
+        "--rounds",
+        "1",
+        "--lines",
+        "600",
+        "--keep",
+        str(kept),
+        "--write",
+        str(page),
+        "--ways",
+        "tutorial,livetask",
+    ]
+    assert main(["append", *flags]) == 0
     text = page.read_text("utf-8")
-    assert text.startswith(f"before\n{table.BEGIN}\n")
-    assert text.endswith(f"{table.END}\nafter\n")
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"{END}\nafter\n")
     assert "what was here before" not in text
     rows = [row for row in text.splitlines() if row.startswith("| ")][2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [way.append_title for way in APPENDING]
+    titles = [way_named(name).append_title for name in ("tutorial", "livetask")]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == titles
     assert capsys.readouterr().out.strip() in text
+    written = page.read_text("utf-8")
+    page.write_text(f"before\n{BEGIN}\n{END}\nafter\n", "utf-8")
+    assert main(["--kept", "--keep", str(kept), "--write", str(page)]) == 0, "tables are written again of what was kept"
+    assert page.read_text("utf-8") == written
 
 
 def test_a_page_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing here\n", "utf-8")
     with pytest.raises(ValueError, match="has no"):
-        table.write_between_markers(page, "text")
+        document.write(page, Kept(about={"machine": "", "viewers": "", "took": ""}))
     assert page.read_text("utf-8") == "nothing here\n"
+
+
+def test_what_fails_is_noted_and_the_next_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that ends at once, and a store that is killed between two measurements."""
+    monkeypatch.setattr(node_place, "server_command", lambda *_: ["false"])
+    runner: Runner
+
+    class Killing(Kept):
+        def add(self, note: Note) -> None:
+            super().add(note)
+            store = runner.store
+            assert store is not None
+            os.kill(store.pid, signal.SIGKILL)
+
+    kept = Killing(lacking={"stirfried": "no such wheel"}, about={"machine": "", "viewers": "", "took": ""})
+    runner = Runner(kept, time.monotonic(), time.monotonic() + 600)
+    arms = (
+        *plan.append(600, [way_named("livetask"), way_named("stirfried")]),
+        *plan.fanout([Cell(1, 10, 0.1)], [way_named("ws")]),
+        *plan.append(700, [way_named("livetask")]),
+    )
+    runner.run([Stage(arms, 1)])
+    assert [(note.way, bool(note.failed)) for note in kept.notes] == [("livetask", 0), ("ws", 1), ("livetask", 0)]
+    text = document.tables(kept)
+    assert "| not here: no such wheel |" in text
+    assert "| 1 of 1 rounds failed: server of ws: it ended |" in text
+
+
+def test_what_would_not_be_over_in_time_is_not_begun() -> None:
+    kept = Kept(about={"machine": "", "viewers": "", "took": ""})
+    Runner(kept, time.monotonic(), time.monotonic() + 1).run([Stage(plan.storm(10, ["livetask"]), 3)])
+    assert kept.notes == []
+    assert document.tables(kept).count("| not measured: the time was up |") == 3
+    assert goals(kept).count("| not measured | ? |") == 3
+
+
+def test_the_page_has_the_places_for_what_a_run_finds() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    for begin, end in ((document.BEGIN, document.END), (document.GOALS_BEGIN, document.GOALS_END)):
+        assert "\ntext\n" in document.between(page, begin, end, "text")

@@ -37,10 +37,13 @@ class Way:
         """It brings many lines in one piece."""
         return self.writer not in ("tutorial", "stirfried", "node")
 
-    @property
-    def there(self) -> bool:
-        """It can be measured here."""
-        return self.server != "floor-c" or native_programs.built("floor") is not None
+    def lacks(self) -> str:
+        """Why it cannot be measured here; '' if it can. Compiles and installs what it needs, or raises."""
+        if self.server == "floor-c" and native_programs.built("floor") is None:
+            return "no C compiler works here"
+        if self.server in ("node", "ws"):
+            node_place.version()
+        return ""
 
     def server_command(self, url: str) -> list[str]:
         """How its server is started; it then says where it listens in its first line that ends with a port."""

@@ -153,7 +153,7 @@ async def test_selected_tasks_are_cancelled_run_again_and_downloaded_together(
             {"task_name": name, "args": args},
         )
     greetings = page.locator(".card[data-state='SUCCESS']", has_text="hello Bulk")
-    await expect(greetings).to_have_count(2, timeout=60_000)
+    await expect(greetings).to_have_count(2, timeout=90_000)
     waiting = page.locator(".card[data-state='RUNNING']", has_text="small.wait")
     await expect(waiting).to_contain_text("still here")
     await page.get_by_role("button", name="Select").click()
@@ -171,14 +171,14 @@ async def test_selected_tasks_are_cancelled_run_again_and_downloaded_together(
         .click()
     )
     await expect(page.locator("#notice")).to_have_text("2 tasks started again")
-    await expect(greetings).to_have_count(4, timeout=60_000)
+    await expect(greetings).to_have_count(4, timeout=90_000)
     await expect(page.locator(".bulk")).to_have_count(0)
     await page.get_by_role("button", name="Select").click()
     await waiting.click(position={"x": 200, "y": 30})
     await page.locator(".bulk").get_by_role("button", name="Cancel").click()
     await page.get_by_role("dialog").get_by_role("button", name="Cancel them").click()
     await expect(page.locator("#notice")).to_have_text("1 task to stop")
-    await expect(page.locator(".card[data-state='REVOKED']", has_text="small.wait")).to_have_count(1, timeout=60_000)
+    await expect(page.locator(".card[data-state='REVOKED']", has_text="small.wait")).to_have_count(1, timeout=90_000)
     watched.assert_clean()
     assert await watched.breaches() == []
 

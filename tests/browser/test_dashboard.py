@@ -47,7 +47,7 @@ async def test_what_is_pressed_before_the_pages_script_has_come_is_done_when_it_
     held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
     await watched.page.route("**/dash/pages.js", lambda route: held.set_result(route))
     await watched.page.goto(f"{watched.url}/", wait_until="commit")
-    route = await asyncio.wait_for(held, 30)
+    route = await asyncio.wait_for(held, 90)
     await expect(watched.page.locator("#filter")).to_be_visible()
     for key in ("?", "x"):
         await watched.page.keyboard.press(key)
@@ -197,7 +197,7 @@ async def test_a_task_is_started_with_arguments_and_shows_its_result(small: Dash
     await dialog.get_by_role("button", name="Start", exact=True).click()
     await expect(dialog).to_be_hidden()
     card = page.locator(".card", has_text="small.greet").first
-    await expect(card.locator(".state")).to_have_text("SUCCESS", timeout=30_000)
+    await expect(card.locator(".state")).to_have_text("SUCCESS", timeout=90_000)
     await expect(card).to_contain_text("3: hello you")
     await card.locator(".name").click()
     await watched.wait_for_line(3, "3: hello you")
@@ -249,7 +249,7 @@ async def test_a_running_task_is_cancelled_after_a_question(small: Dashboard, br
     await page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
     await expect(page.locator("#state")).to_have_text("STOPPING")
     await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
-    await expect(page.locator("#state")).to_have_text("REVOKED", timeout=60_000)
+    await expect(page.locator("#state")).to_have_text("REVOKED", timeout=90_000)
     await expect(page.locator("#facts")).to_contain_text("cancelled")
     await watched.wait_for_foot("ended")
     await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
@@ -265,12 +265,12 @@ async def test_an_ended_task_is_run_again_and_the_two_are_linked(small: Dashboar
         " body: JSON.stringify({task_name: 'small.greet', args: ['Ada']})}).then((answer) => answer.json())"
     )
     await watched.task(answer["data"])
-    await expect(page.locator("#state")).to_have_text("SUCCESS", timeout=60_000)
+    await expect(page.locator("#state")).to_have_text("SUCCESS", timeout=90_000)
     await page.get_by_role("button", name="Run again").click()
     await page.get_by_role("dialog").get_by_role("button", name="Run again").click()
     await page.wait_for_url(lambda url: answer["data"] not in url and "/tasks/" in url)
     await watched.wait_for_line(1, "1: hello Ada")
-    await expect(page.locator("#state")).to_have_text("SUCCESS", timeout=60_000)
+    await expect(page.locator("#state")).to_have_text("SUCCESS", timeout=90_000)
     await page.locator("#facts").get_by_role("link", name=answer["data"][:8]).click()
     await expect(page.locator("#copy-id")).to_have_text(answer["data"])
     await expect(page.locator("#facts")).to_contain_text("run again")
@@ -300,14 +300,14 @@ async def test_a_chord_and_a_chain_that_a_program_sends_are_each_one_tree_and_on
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SENDS_FLOWS, store.url, stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await asyncio.wait_for(program.communicate(), 60)
+    said, _ = await asyncio.wait_for(program.communicate(), 90)
     flows = zip(said.decode().split(), (("beside", "first", "further", "last"), ("one", "two")), strict=True)
     watched = await Watched.open(browser, small.url)
     page = watched.page
     for last, names in flows:
         await watched.task(last)
         summary = page.locator("#flow summary")
-        await expect(summary).to_have_text(f"Workflow: {len(names)} tasks, {len(names)} ended", timeout=30_000)
+        await expect(summary).to_have_text(f"Workflow: {len(names)} tasks, {len(names)} ended", timeout=90_000)
         await summary.click()
         await expect(page.locator("#tree a")).to_have_text(["small.greet"] * len(names))
         await expect(page.locator("#tree li li a[aria-current=page]")).to_have_count(1)

@@ -71,8 +71,8 @@ async def begun_at_the_start(browser: Browser, url: str, task_id: str, mode: str
 
 async def assert_exact(watched: Watched, mode: str, lines: int, writer: Writer) -> None:
     """The page stands at the end, every line it shows is right, and all text is what was printed."""
-    await watched.wait_for_foot("ended", within_s=60)
-    await watched.wait_for_line(lines, line_of(lines), within_s=60)
+    await watched.wait_for_foot("ended")
+    await watched.wait_for_line(lines, line_of(lines))
     await watched.assert_lines_are_right()
     assert (await watched.text()).encode() == writer.all
     journal = await watched.journal()
@@ -161,7 +161,7 @@ async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(
             await asyncio.to_thread(own.running.kill)
             await watched.wait_for_foot("reconnecting from line")
             own = await asyncio.to_thread(rig.serve, url, own.port)
-            await watched.wait_for_foot("live", within_s=60)
+            await watched.wait_for_foot("live")
         await reached(watched, task.lines + 100)
         lines = await asyncio.to_thread(task.end)
         await assert_exact(watched, mode, lines, task.writer)
@@ -171,9 +171,9 @@ async def assert_goes_on_after_a_kill(watched: Watched, store: Redis, writer: Wr
     """Of the store, which writes down everything at once. ``writer``: has written 500 lines."""
     await watched.wait_for_line(500)
     await asyncio.to_thread(store.kill)
-    await watched.wait_for_foot("store unreachable", within_s=60)
+    await watched.wait_for_foot("store unreachable")
     await asyncio.to_thread(store.start, "always")
-    await watched.wait_for_foot("live", within_s=60)
+    await watched.wait_for_foot("live")
     writer.write(numbered(501, 900)).finish()
     await assert_exact(watched, "screen", 900, writer)
 
@@ -204,7 +204,7 @@ async def test_a_reader_who_has_scrolled_up_stays_there_through_a_cut(
         await watched.wait_for_foot("reconnecting from line 3,001")
         writer.write(numbered(3001, 5000))
         proxy.refusing = False
-        await watched.wait_for_foot("live", within_s=60)
+        await watched.wait_for_foot("live")
 
         async def told() -> bool:
             return "2,000 new lines" in await watched.page.locator("livetask-log .pill").inner_text()
@@ -232,4 +232,4 @@ async def reached(watched: Watched, line: int) -> None:
             )
         )
 
-    await wait_until(f"the page knows of line {line}", seen, within_s=60)
+    await wait_until(f"the page knows of line {line}", seen)

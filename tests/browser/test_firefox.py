@@ -120,7 +120,7 @@ async def test_a_server_that_is_killed_and_started_again_is_gone_on_with(
         await asyncio.to_thread(own.running.kill)
         await watched.wait_for_foot("reconnecting from line")
         own = await asyncio.to_thread(rig.serve, url, own.port)
-        await watched.wait_for_foot("live", within_s=60)
+        await watched.wait_for_foot("live")
         await reached(watched, task.lines + 100)
         lines = await asyncio.to_thread(task.end)
         await assert_exact(watched, "screen", lines, task.writer)

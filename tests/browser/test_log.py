@@ -104,7 +104,7 @@ async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come
     # the page's own module waits for what is held, the log does not
     await watched.page.goto(f"{watched.url}/tasks/pressed-1", wait_until="commit")
     await watched.wait_for_line(300, line_of(300))
-    route = await asyncio.wait_for(held, 30)
+    route = await asyncio.wait_for(held, 90)
     await watched.page.locator("livetask-log .row[data-line='295'] .no").click()
     await watched.page.keyboard.press("t")
     assert await watched.page.locator("livetask-log .tools .tool").count() == 0
@@ -140,7 +140,7 @@ async def test_the_last_lines_are_shown_before_the_page_has_a_connection(store: 
     held: asyncio.Future[WebSocketRoute] = asyncio.get_running_loop().create_future()
     await watched.page.route_web_socket("**/socket.io/**", lambda route: held.done() or held.set_result(route))
     await watched.go("/tasks/unconnected-1")
-    socket = await asyncio.wait_for(held, 30)
+    socket = await asyncio.wait_for(held, 90)
     await watched.wait_for_line(3000, line_of(3000))
     state = watched.page.locator("livetask-log .link")
     await expect(state).to_have_attribute("data-state", "connecting")

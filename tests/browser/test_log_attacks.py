@@ -66,7 +66,7 @@ async def test_a_bomb_does_not_stop_the_page(name: str, bomb: bytes, store: Redi
         run.write(bomb[at : at + 16_384])
     run.write(b"\x1b\\\x07\x1b[0m\n" + numbered(1, 50))
     last = run.at.line - 1
-    await watched.wait_for_line(last, line_of(50), within_s=60)
+    await watched.wait_for_line(last, line_of(50))
     began = time.monotonic()
     assert await watched.page.evaluate("1 + 1") == 2
     assert time.monotonic() - began < 5
@@ -94,7 +94,7 @@ async def test_what_is_new_is_read_out_when_that_is_wanted(store: Redis, watched
     await watched.page.get_by_role("button", name="Announce").click()
     spoken = watched.page.locator("livetask-log .hide[role=status]")
     run.write(numbered(11, 30))
-    await expect(spoken).to_have_text(f"20 new lines. {line_of(30)}", timeout=15_000)
+    await expect(spoken).to_have_text(f"20 new lines. {line_of(30)}", timeout=90_000)
 
 
 async def test_the_keyboard_reaches_every_tool_and_comes_back_to_the_log(store: Redis, watched: Watched) -> None:

@@ -35,7 +35,7 @@ async def followed(browser: Browser, server: Dashboard, task_id: str) -> Watched
 
 
 async def assert_shows(watched: Watched, expected: bytes) -> None:
-    await watched.wait_for_foot("ended", within_s=60)
+    await watched.wait_for_foot("ended")
     assert (await watched.text()).encode("utf-8") == expected
     journal = await watched.journal()
     assert (journal["bytes"], journal["gaps"], journal["repeats"], journal["resets"]) == (len(expected), [], 0, 0)
@@ -65,6 +65,6 @@ async def test_a_task_whose_process_is_killed_is_shown_to_its_last_byte_with_the
     task = await asyncio.to_thread(ended_task, server.url, task_id)
     end_byte = int(task["runs"][0]["end"].split("-")[1])
     assert end_byte > 0
-    await watched.wait_for_foot("ended", within_s=60)
+    await watched.wait_for_foot("ended")
     assert "SIGKILL" in await watched.page.locator("livetask-log").evaluate("log => log.shadowRoot.textContent")
     await assert_shows(watched, text(40_000)[:end_byte])

@@ -53,7 +53,7 @@ async def test_rows_that_are_written_again_wait_for_what_draws_them(store: Redis
     await watched.page.route("**/log/extras.js", lambda route: held.set_result(route))
     await watched.go("/embed/tasks/bars-3")
     await watched.wait_for_line(3, "two 0%")
-    route = await asyncio.wait_for(held, 30)
+    route = await asyncio.wait_for(held, 90)
     run.write(b"\x1b[2A\r\x1b[2Kone 50%\n\x1b[2Ktwo 50%\n").write(b"after\nspin /\rspin -\n").finish()
 
     async def waits() -> bool:

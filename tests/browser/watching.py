@@ -42,7 +42,7 @@ SHOWN = """
 
 
 async def wait_until(
-    what: str, seen: Callable[[], Awaitable[Found | None]], within_s: float = 30.0, every_s: float = 0.05
+    what: str, seen: Callable[[], Awaitable[Found | None]], within_s: float = 90, every_s: float = 0.05
 ) -> Found:
     """Ask ``seen`` until it answers something true, which is returned; AssertionError after ``within_s``."""
     ends_at = time.monotonic() + within_s
@@ -77,7 +77,7 @@ class Watched:
     async def open(cls, browser: Browser, url: str, **options: Any) -> Watched:
         """A page in a context of its own. ``options``: of the context, such as the viewport."""
         context = await browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(90_000)
         page = await context.new_page()
         watched = cls(context, page, url)
         await page.add_init_script(KEEP_BREACHES)
@@ -122,7 +122,7 @@ class Watched:
         return found
 
     async def wait_for_rows(
-        self, what: str, good: Callable[[list[dict[str, Any]]], bool], within_s: float = 30.0
+        self, what: str, good: Callable[[list[dict[str, Any]]], bool], within_s: float = 90
     ) -> list[dict[str, Any]]:
         async def seen() -> list[dict[str, Any]] | None:
             rows = await self.rows()
@@ -130,7 +130,7 @@ class Watched:
 
         return await wait_until(what, seen, within_s)
 
-    async def wait_for_line(self, number: int, text: str | None = None, within_s: float = 30.0) -> dict[str, Any]:
+    async def wait_for_line(self, number: int, text: str | None = None, within_s: float = 90) -> dict[str, Any]:
         """Wait until a line is among the rows, with this text; its row."""
 
         def good(rows: list[dict[str, Any]]) -> bool:
@@ -146,7 +146,7 @@ class Watched:
     async def foot(self) -> str:
         return await self.page.locator("livetask-log .foot .link").inner_text()
 
-    async def wait_for_foot(self, *texts: str, within_s: float = 30.0) -> str:
+    async def wait_for_foot(self, *texts: str, within_s: float = 90) -> str:
         async def seen() -> str | None:
             text = await self.foot()
             return text if text.startswith(texts) else None

@@ -20,7 +20,7 @@ from tests.system.rig import Redis, Running, free_port
 
 
 async def test_a_task_is_started_followed_and_asked_after(url: str, worker: Running) -> None:
-    async with Client(url) as client, asyncio.timeout(60):
+    async with Client(url) as client, asyncio.timeout(90):
         task_id = await client.send("clients.count", [2], {"word": "żółw"})
         items = [item async for item in client.output(task_id, wait=True)]
         output = b"".join(item.data for item in items if isinstance(item, Output))
@@ -45,7 +45,7 @@ async def test_arguments_that_are_no_list_are_refused_before_anything_is_sent(ar
 
 
 async def test_all_runs_of_a_retrying_task_are_given(url: str, worker: Running) -> None:
-    async with Client(url) as client, asyncio.timeout(60):
+    async with Client(url) as client, asyncio.timeout(90):
         task_id = await client.send("clients.retry")
         items = [item async for item in client.output(task_id, wait=True)]
     assert b"".join(item.data for item in items if isinstance(item, Output)).count(b"attempt") == 3
@@ -54,7 +54,7 @@ async def test_all_runs_of_a_retrying_task_are_given(url: str, worker: Running) 
 
 
 async def test_a_running_task_is_terminated(url: str, worker: Running, place: Path) -> None:
-    async with Client(url) as client, asyncio.timeout(60):
+    async with Client(url) as client, asyncio.timeout(90):
         task_id = await client.send("clients.wait_for", [str(place / "never")])
         async for item in client.output(task_id, wait=True):
             if isinstance(item, Output) and b"waiting" in item.data:
@@ -64,7 +64,7 @@ async def test_a_running_task_is_terminated(url: str, worker: Running, place: Pa
 
 
 async def test_a_task_that_runs_is_given_a_grace_and_then_run_again(url: str, worker: Running, place: Path) -> None:
-    async with Client(url) as client, asyncio.timeout(60):
+    async with Client(url) as client, asyncio.timeout(90):
         task_id = await client.send("clients.wait_for", [str(place / "flag")])
         async for item in client.output(task_id, wait=True):
             if isinstance(item, Output) and b"waiting" in item.data:
@@ -86,14 +86,14 @@ async def test_a_task_that_runs_is_given_a_grace_and_then_run_again(url: str, wo
 async def test_who_waits_for_a_cancelled_task_by_celery_is_told_that_it_was_revoked(
     url: str, worker: Running, store: Redis
 ) -> None:
-    async with Client(url) as client, asyncio.timeout(60):
+    async with Client(url) as client, asyncio.timeout(90):
         task_id = await client.send("clients.until_cancelled")
         async for item in client.output(task_id, wait=True):
             if isinstance(item, Output):
                 assert (await client.revoke(task_id)).outcome == "cancelling"
     app = Celery(backend=store.url, set_as_current=False)
     with pytest.raises(TaskRevokedError, match=r"cancelled by 127\.0\.0\.1"):
-        await asyncio.to_thread(app.AsyncResult(task_id).get, timeout=20)
+        await asyncio.to_thread(app.AsyncResult(task_id).get, timeout=90)
 
 
 async def test_a_refusal_to_stop_or_to_run_again_has_its_own_error(url: str, begun: Callable[..., Writer]) -> None:

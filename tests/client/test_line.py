@@ -29,7 +29,7 @@ async def test_a_connection_that_is_cut_before_its_greeting_is_given_up_at_once(
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        async with aiohttp.ClientSession() as session, asyncio.timeout(90):
             line = Line(session, url, headers={}, auth=None, transports=("websocket",))
             begun = time.monotonic()
             with pytest.raises(LineLost, match="lost while it was made"):

@@ -47,7 +47,7 @@ def running(place: Path, *words: str) -> Iterator[subprocess.Popen[bytes] | warm
         yield process
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(90)
 
 
 def _grown(file: Path, beyond_bytes: int) -> bool:
@@ -81,7 +81,7 @@ def test_tail_follows_over_many_cuts_and_prints_every_byte_once(server: Dashboar
                 wait_for("some of it is printed", partial(_grown, place / "out", before))
                 proxy.cut()
             writer.finish()
-            assert tail.wait(60) == 0
+            assert tail.wait(90) == 0
         assert proxy.cuts >= len(pieces) > 20
     assert (place / "out").read_bytes() == data
 
@@ -98,7 +98,7 @@ def test_tail_goes_on_when_the_server_is_started_again(
         again = rig.serve(store.url, own_server.port)
         wait_for("more", lambda: b"meanwhile" in (place / "out").read_bytes())
         writer.write(b"after\n").finish()
-        assert tail.wait(30) == 0
+        assert tail.wait(90) == 0
         again.running.stop()
     assert (place / "out").read_bytes() == b"before\nmeanwhile\nafter\n"
     assert "connected again" in (place / "err").read_text()
@@ -109,7 +109,7 @@ def test_ctrl_c_prints_the_command_that_goes_on_from_there(url: str, begun: Begu
     with running(place, "tail", writer.task_id, "--url", url) as tail:
         wait_for("output", lambda: (place / "out").read_bytes() == b"one\n")
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(30) == 130
+        assert tail.wait(90) == 130
     last = (place / "err").read_text().splitlines()[-1]
     words = last.removeprefix("livetask: to go on: livetask ").split()
     assert words == ["tail", writer.task_id, "--from", f"1.{writer.nonce}.2-4", "--url", url]
@@ -165,7 +165,7 @@ def test_a_terminal_is_given_colours_and_no_other_codes(url: str, begun: Begun) 
         [*COMMAND, "tail", writer.task_id, "--url", url], stdout=theirs, stderr=subprocess.DEVNULL, env=clean_environ()
     )
     os.close(theirs)
-    assert process.wait(60) == 0
+    assert process.wait(90) == 0
     shown = os.read(ours, 10_000)
     os.close(ours)
     assert shown == b"\x1b[31mred\x1b[0m end\r\n\x1b[0m"
@@ -199,7 +199,7 @@ def test_a_reader_that_has_gone_ends_tail_quietly(url: str, begun: Begun, place:
     os.close(theirs)
     assert os.read(ours, 5) == b"line\n"
     os.close(ours)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (141, b"")
 
 
@@ -238,7 +238,7 @@ def test_run_gives_the_id_alone_and_its_task_can_be_cancelled(url: str, worker: 
     with running(place, "tail", task_id, "--url", url) as tail:
         wait_for("output", lambda: b"waiting" in (place / "out").read_bytes())
         assert said("cancel", "--terminate", task_id, "--url", url).returncode == 0
-        assert tail.wait(60) == 1
+        assert tail.wait(90) == 1
     assert "REVOKED" in (place / "err").read_text()
 
 
@@ -251,7 +251,7 @@ def test_a_grace_stops_a_task_and_rerun_starts_it_anew(url: str, worker: Running
         cancelled = said("cancel", "--grace", "0.3", task_id, "--url", url)
         assert cancelled.returncode == 0
         assert "terminated if it still runs after 0.3 s" in cancelled.stderr
-        assert tail.wait(60) == 1
+        assert tail.wait(90) == 1
     file.touch()
     again = said("rerun", task_id, "--url", url)
     assert (again.returncode, again.stdout) == (0, b"waiting\ndone waiting\n")
@@ -271,7 +271,7 @@ def test_ctrl_c_leaves_the_started_task_running(url: str, worker: Running, place
     with running(place, "run", "clients.wait_for", "--args", json.dumps([str(file)]), "--url", url) as run:
         wait_for("output", lambda: b"waiting" in (place / "out").read_bytes())
         run.send_signal(signal.SIGINT)
-        assert run.wait(30) == 130
+        assert run.wait(90) == 130
     err = (place / "err").read_text()
     assert "the task goes on" in err
     file.touch()

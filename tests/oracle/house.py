@@ -72,14 +72,29 @@ class House:
         """A server on the store, at that port."""
         return self.rig.serve(f"redis://127.0.0.1:{self.read_proxy.port}/0", port, self.server_env)
 
-    def send(self, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return", **options: Any) -> str:
+    def send(
+        self,
+        lines: int,
+        a_second: float = 0.0,
+        pad: int = 0,
+        end: str = "return",
+        hold: bool = False,
+        **options: Any,
+    ) -> str:
         """Send a task that writes a journal, with these options of Celery's; its id."""
-        return sent(self.env, "journal.write", lines, a_second, pad, end, **options)
+        return sent(self.env, "journal.write", lines, a_second, pad, end, hold, **options)
 
-    def revoke(self, task_id: str, signal_name: str) -> None:
-        """Have the task terminated by that signal, past livetask, as Celery's own command does."""
+    def tell(self, task_id: str) -> None:
+        """Have the task that prints until it is told return, or the one that holds go on."""
+        Path(self.env["SYSTEM_JOURNALS"], f"{task_id}.told").touch()
+
+    def revoke(self, task_id: str, signal_name: str, **until: Any) -> None:
+        """Have the task terminated by that signal, past livetask, as Celery's own command does.
+
+        ``until``: what that waits for, in Celery's words; for nothing by itself.
+        """
         with Celery(broker=self.env["SYSTEM_BROKER_URL"], backend=None, set_as_current=False) as app:
-            app.control.revoke(task_id, terminate=True, signal=signal_name)
+            app.control.revoke(task_id, terminate=True, signal=signal_name, **until)
 
     def journals(self, task_id: str) -> dict[str, Journal]:
         return journals_in(Path(self.env["SYSTEM_JOURNALS"]) / task_id)
@@ -95,10 +110,10 @@ class House:
         """Do what blocks, and let the viewers go on meanwhile."""
         return await asyncio.to_thread(call, *args)
 
-    async def until(self, what: str, seen: Any, within_s: float = 30.0) -> Any:
+    async def until(self, what: str, seen: Any, within_s: float = 90) -> Any:
         return await asyncio.to_thread(wait_for, what, seen, within_s)
 
-    async def until_printed(self, task_id: str, lines: int, within_s: float = 30.0) -> None:
+    async def until_printed(self, task_id: str, lines: int, within_s: float = 90) -> None:
         """Until the task has printed so many lines, whatever anybody knows of it."""
 
         def seen() -> bool:
@@ -108,15 +123,23 @@ class House:
 
     @contextlib.asynccontextmanager
     async def watched(
-        self, task_id: str, kinds: Sequence[type[Viewer]] = ALL, within_s: float = 30.0
+        self, task_id: str, kinds: Sequence[type[Viewer]] = ALL, within_s: float = 90
     ) -> AsyncIterator[list[Viewer]]:
         """A viewer of each kind that follows the task. HTTP must know the task before, so that is waited for."""
         await self.until(f"{task_id} is known", lambda: self.task(task_id).get("runs"), within_s)
         async with contextlib.AsyncExitStack() as stack:
             yield [await stack.enter_async_context(kind(self.url, task_id)) for kind in kinds]
 
+    async def all_see(self, viewers: Sequence[Viewer]) -> None:
+        """Wait until each of them has been given something, so that it is there when something breaks."""
+
+        def seen() -> bool:
+            return all(viewer.record.size_bytes for viewer in viewers)
+
+        await self.until("every viewer is given something", seen)
+
     async def all_exact(
-        self, viewers: Sequence[Viewer], task_id: str, *, healed: bool = True, within_s: float = 60.0, **how: Any
+        self, viewers: Sequence[Viewer], task_id: str, *, healed: bool = True, within_s: float = 90, **how: Any
     ) -> None:
         """Fail unless every viewer comes to the end and the checker finds nothing. ``healed``: no gap, no reset."""
         ended = await asyncio.gather(*(viewer.ended(within_s) for viewer in viewers), return_exceptions=True)

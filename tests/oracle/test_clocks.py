@@ -12,8 +12,6 @@ from tests.oracle.house import House, house_in
 from tests.oracle.viewers import ClientViewer, SocketViewer
 from tests.system.rig import rig_in
 
-pytestmark = pytest.mark.timeout(120)
-
 LINES, A_SECOND = 4000, 1000.0
 HOUR_MS = 3_600_000
 

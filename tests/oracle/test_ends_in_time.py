@@ -24,7 +24,7 @@ import socketio
 from tests.oracle.house import House, house_in
 from tests.system.rig import Dashboard, rig_in
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.alone]
+pytestmark = pytest.mark.alone
 
 WITHIN_S, LOST_WITHIN_S = 2.0, 25.0
 SEEN_WITHIN_S = 60.0

@@ -16,7 +16,7 @@ from tests.oracle.crowd import Crowd
 from tests.real.writer import RunWriter
 from tests.system.rig import Redis, Rig, free_port, rig_in
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
+pytestmark = pytest.mark.alone
 
 SIZE = 1000
 GONE_WITHIN_S, BACK_WITHIN_S = 2.0, 5.0

@@ -90,7 +90,7 @@ def _why_not(path: Path) -> str:
     """Why this browser cannot be used, a missing library for example; empty when it starts."""
     try:
         said = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=60, check=False, env=environment()
+            [path, "--version"], capture_output=True, text=True, timeout=90, check=False, env=environment()
         )
     except (OSError, subprocess.TimeoutExpired) as failure:
         return f"{path} does not start ({failure})"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from livetask.service.embedded import ServerPlan, answers, find_program, plan_server, program_version
-from tests.system.rig import wait_for
+from tests.system.rig import free_port, wait_for
 
 WANTED = ("valkey 9", "redis 7", "redis 6.2")
 """The servers that livetask promises to work with: the embedded one, Debian's, and the oldest."""
@@ -49,7 +49,7 @@ class RealRedis:
     """A server of our own with a password and an append-only file; it can be killed and started again."""
 
     def __init__(self, program: Path, directory: Path, fsync: str = "everysec") -> None:
-        plan = plan_server(program, directory)
+        plan = plan_server(program, directory, free_port())
         self.plan = ServerPlan(plan.program, plan.directory, plan.port, plan.password, fsync)
         self._process: subprocess.Popen[Any] | None = None
 
@@ -90,7 +90,7 @@ class RealRedis:
         """SIGKILL: what it had not yet written to its file is gone."""
         assert self._process, "not started"
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(90)
 
     def end(self) -> None:
         """End it at once; does nothing when it has ended."""
@@ -102,7 +102,7 @@ class RealRedis:
         if self._process and self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
+                self._process.wait(90)
             self.kill()
 
 

@@ -167,7 +167,7 @@ PROGRAMS: dict[str, Callable[[], None]] = {
 }
 
 
-def recorded(name: str, within_s: float = 60.0) -> bytes:
+def recorded(name: str, within_s: float = 90) -> bytes:
     """What a program writes on a terminal of COLUMNS columns. Raises TimeoutError, CalledProcessError."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))

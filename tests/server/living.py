@@ -16,7 +16,7 @@ from livetask.server.live import Live
 from livetask.server.store import Store
 
 
-async def until(what: str, holds: Callable[[], Any], timeout_s: float = 20.0) -> None:
+async def until(what: str, holds: Callable[[], Any], timeout_s: float = 90) -> None:
     """Wait for a condition."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -112,7 +112,7 @@ class Viewer:
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(90):
                 await self.io.disconnect()
         assert not self.errors, self.errors
 
@@ -147,7 +147,7 @@ class Viewer:
         return keep
 
     async def ask(self, event: str, data: Any) -> dict[str, Any]:
-        answer = await self.io.call(event, data, timeout=20)
+        answer = await self.io.call(event, data, timeout=90)
         assert isinstance(answer, dict)
         return answer
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -56,6 +57,18 @@ async def client_of_the_store(store: Redis) -> AsyncIterator[Client]:
     """A client of the whole app over the module's ``store``, as it is without any setting."""
     async with served(store.url) as found:
         yield found
+
+
+@pytest.fixture
+def new_task_id() -> str:
+    """An id that no other test has."""
+    return uuid4().hex
+
+
+@pytest.fixture
+def writer_of_the_task(store: Redis, task_id: str) -> Writer:
+    """Of a run of the module's ``task_id``, which has begun."""
+    return Writer(store.url, task_id).begin()
 
 
 class Writer:
@@ -183,7 +196,7 @@ async def a_server(
             os.close(writing)
         server = ServerProcess(process, "")
         try:
-            first = await asyncio.wait_for(asyncio.to_thread(said.readline), 60)
+            first = await asyncio.wait_for(asyncio.to_thread(said.readline), 90)
             found = re.fullmatch(r"livetask is at (http://\S+:\d+/\S*)\n", first.decode())
             assert found, f"expected the line that says where the server is, got {first!r}"
             server.url = found[1]
@@ -237,7 +250,7 @@ def slow_callbacks(limit_s: float = 0.05) -> Iterator[list[str]]:
         loop.slow_callback_duration = before[1]
 
 
-async def until(what: str, seen: Any, within_s: float = 20.0) -> Any:
+async def until(what: str, seen: Any, within_s: float = 90) -> Any:
     """Await ``seen()`` until it gives something true, which is returned."""
     async with asyncio.timeout(within_s):
         while not (found := await seen()):  # noqa: ASYNC110 - what is waited for happens in another process

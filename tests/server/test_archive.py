@@ -60,7 +60,7 @@ async def test_zcat_gives_the_whole_log(archiving: Archiving, writer: Write) -> 
     run.finish()
     await archiving.move(run.task_id)
     with subprocess.Popen(["zcat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as zcat:
-        text, _ = zcat.communicate(b"".join(path.read_bytes() for path in archiving.parts()), timeout=30)
+        text, _ = zcat.communicate(b"".join(path.read_bytes() for path in archiving.parts()), timeout=90)
     assert text == bytes(run.text)
 
 

@@ -49,7 +49,7 @@ async def test_an_archiver_killed_at_any_byte_leaves_whole_parts_and_the_next_on
         run.finish()
     line = [sys.executable, "-m", "tests.real.dying_archiver", valkey.url, prefix, str(archiving.root), run.task_id]
     process = await asyncio.create_subprocess_exec(*line, "5", stdout=asyncio.subprocess.PIPE)
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    said, _ = await asyncio.wait_for(process.communicate(), 90)
     assert int(said) >= 3, "nobody died"
     assert archiving.text() == bytes(run.text)
     assert await read_all(archiving.store, run) == (bytes(run.text), [])

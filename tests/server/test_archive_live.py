@@ -105,7 +105,7 @@ async def test_a_screen_on_a_shelf_that_hangs_waits_and_nobody_else_does(
             await screen.subscribe("old", mode="screen", lines=50)
             await other.subscribe("live")
             live.write(b"here\n")
-            await until("the other is served", lambda: other.tasks["live"].text[1] == b"here\n", 5)
+            await until("the other is served", lambda: other.tasks["live"].text[1] == b"here\n")
             assert screen.tasks["old"].ends == []
             shelf.answers.set()
             await until("the screen is served too", lambda: screen.tasks["old"].ends)

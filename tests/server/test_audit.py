@@ -55,8 +55,8 @@ async def test_all_that_is_done_is_kept_with_who_when_and_from_where(client: Cli
     await asked(client, "/metrics", "viewer")
     await asked(client, "/api/tasks/secret-1", "says")
     async with connected(client, "says") as io:
-        await io.call("subscribe", {"task_id": "secret-1"}, timeout=20)
-        await io.call("send_task", {"task_name": "hidden"}, timeout=20)
+        await io.call("subscribe", {"task_id": "secret-1"}, timeout=90)
+        await io.call("send_task", {"task_name": "hidden"}, timeout=90)
 
     expected = {
         ("start", "operator", sent["data"], "say"),

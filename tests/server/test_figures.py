@@ -115,12 +115,12 @@ async def test_a_viewer_that_does_not_read_shows_as_a_full_window_and_a_lag(stor
         async def gone() -> bool:
             return (await figures(client))["livetask_windows_full", ""] == 0
 
-        await until("it is forgotten", gone, 30)
+        await until("it is forgotten", gone)
 
 
 async def test_a_busy_event_loop_shows_as_lag() -> None:
     lag = LoopLag()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         looking = asyncio.create_task(lag.run())
         while lag.worst_s < 0.3:
             await asyncio.sleep(0)

@@ -50,7 +50,7 @@ class _Raw:
 
     async def read(self) -> tuple[int, bytes]:
         """The next frame."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             first, size = await self.reader.readexactly(2)
             if size == 126:
                 size = int.from_bytes(await self.reader.readexactly(2), "big")
@@ -81,7 +81,7 @@ async def _raw(client: Client, request: bytes) -> AsyncIterator[_Raw]:
 
 
 async def _opened(raw: _Raw) -> dict[str, object]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         head = await raw.reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 ")
     assert b"Sec-WebSocket-Accept: BACScCJPNqyz+UBoqMH89VmURoA=\r\n" in head  # of the key above, by RFC 6455, 4.2.2
@@ -124,7 +124,7 @@ async def test_a_close_is_answered_and_the_connection_ended(client: Client) -> N
         await _opened(raw)
         raw.writer.write(_frame(CLOSE, (1001).to_bytes(2, "big")))
         assert (await raw.read())[0] == CLOSE
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             assert await raw.reader.read() == b""
 
 
@@ -146,7 +146,7 @@ async def test_what_no_websocket_may_say_ends_the_connection_with_its_code(
         raw.writer.write(said)
         kind, data = await raw.read()
         assert (kind, int.from_bytes(data[:2], "big")) == (CLOSE, code)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             assert await raw.reader.read() == b""
 
 
@@ -164,7 +164,7 @@ async def test_what_no_websocket_may_say_ends_the_connection_with_its_code(
     ids=str,
 )
 async def test_what_is_no_request_for_a_websocket_is_refused(client: Client, header: dict[str, str]) -> None:
-    async with _raw(client, _request(**header)) as raw, asyncio.timeout(20):
+    async with _raw(client, _request(**header)) as raw, asyncio.timeout(90):
         assert (await raw.reader.readline()).startswith(b"HTTP/1.1 400 ")
     assert client.server.app is not None
     assert not client.server.app[LIVE].sockets._server.eio.sockets
@@ -190,7 +190,7 @@ async def test_who_asks_and_takes_no_answers_is_not_heard_any_more_until_it_does
         assert sent < 2000
         assert connection.link.unsent() < 4 * 1024 * 1024
         raw.reader._transport.resume_reading()  # type: ignore[attr-defined]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             while (await raw.read())[1][:2] != b"43":
                 pass
 
@@ -205,7 +205,7 @@ async def test_a_websocket_that_is_not_tried_as_it_should_be_is_closed_and_the_c
             sid = json.loads((await answer.text())[1:])["sid"]
         async with session.ws_connect(url.update_query(transport="websocket", sid=sid)) as socket:
             await socket.send_str(probe)
-            assert (await socket.receive(timeout=20)).type is aiohttp.WSMsgType.CLOSE
+            assert (await socket.receive(timeout=90)).type is aiohttp.WSMsgType.CLOSE
         async with session.post(url.update_query(sid=sid), data="40") as answer:
             assert await answer.text() == "OK"
         async with session.get(url.update_query(sid=sid)) as answer:

@@ -61,7 +61,7 @@ async def test_parts_arrive_whole_and_in_order_however_much_of_them_the_kernel_t
             link.write(b"<%d>" % number)
             said += b"".join(parts) + b"<%d>" % number
             if number % 3 == 2:
-                assert await asyncio.wait_for(reader.readexactly(len(said)), 60) == said
+                assert await asyncio.wait_for(reader.readexactly(len(said)), 90) == said
                 said.clear()
 
 
@@ -119,7 +119,7 @@ async def test_several_are_sent_in_one_what_one_is_sent_in_parts(binary: bool) -
             TaskSink(Transport(connection), binary).tell(told)
             TaskSink(Transport(connection), binary).tell(told)
             link.transport.close()
-            sent.append(await asyncio.wait_for(reader.read(), 60))
+            sent.append(await asyncio.wait_for(reader.read(), 90))
         if shared:
             assert told.frames(binary) is told.frames(binary)
             assert "parts" not in told.packet(binary).__dict__, "the same is kept twice"

@@ -51,7 +51,7 @@ class _Polling:
         query = self._query if name is None else {**self._query, "t": name}
         async with self._client.request(method, "/socket.io/", params=query, data=body) as answer:
             assert answer.status == 200
-            return await asyncio.wait_for(answer.text(), 20)
+            return await asyncio.wait_for(answer.text(), 90)
 
 
 def _asks(number: int) -> str:
@@ -75,7 +75,7 @@ async def test_a_poll_that_still_waits_when_another_comes_is_given_nothing(clien
         outbox = next(iter(client.server.app[LIVE].sockets._server.eio.sockets.values())).queue
         await until("it waits", lambda outbox=outbox: bool(outbox._stirred._waiters))
         again = asyncio.ensure_future(polling.get(name))
-        assert await asyncio.wait_for(waiting, 20) == "6"
+        assert await asyncio.wait_for(waiting, 90) == "6"
         await polling.post(_asks(7))
         assert await again == '437[{"ok":true}]'
 
@@ -111,7 +111,7 @@ async def test_what_is_sent_in_two_parts_is_taken_whole(client: Client) -> None:
     headers = {"Content-Length": str(len(body))}
     posting = asyncio.ensure_future(client.post("/socket.io/", params=query, data=sent(), headers=headers).__aenter__())
     parts.put_nowait(body[9:])
-    async with await asyncio.wait_for(posting, 20) as answer:
+    async with await asyncio.wait_for(posting, 90) as answer:
         assert await answer.text() == "OK"
     assert await polling.get() == '433[{"ok":true}]'
 

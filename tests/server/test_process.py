@@ -25,6 +25,6 @@ def test_descriptors_are_raised_for_all_viewers_and_too_few_are_told(
     soft: int, hard: int, viewers: int, allowed: int, warned: bool
 ) -> None:
     command = [sys.executable, "-c", _ASK.format(soft=soft, hard=hard, viewers=viewers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
     assert int(done.stdout) == allowed
     assert ("max_viewers = 5000" in done.stderr) is warned

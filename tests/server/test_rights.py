@@ -137,7 +137,7 @@ async def test_ids_of_tasks_that_may_not_be_viewed_are_not_told_by_those_that_ma
     async with connected(client, "admin") as admin, connected(client, "says") as says:
         for name, io in (("admin", admin), ("says", says)):
             io.on("task", told[name].append)
-            assert (await io.call("subscribe", {"task_id": "child-2"}, timeout=20))["ok"]
+            assert (await io.call("subscribe", {"task_id": "child-2"}, timeout=90))["ok"]
         running.finish()
         ended = {name: lambda name=name: any(one["task"]["state"] == "SUCCESS" for one in told[name]) for name in told}
         await _until(lambda: all(has() for has in ended.values()))
@@ -176,7 +176,7 @@ async def test_an_event_about_a_hidden_task_is_answered_as_about_an_unknown_one(
                 for task_id in (HIDDEN, UNKNOWN):
                     message = {"task_id": task_id, "task_ids": [task_id], "room": "r", "from": "now"}
                     short = {"task_id": task_id}
-                    answer = await io.call(event, short if event == "rerun_task" else message, timeout=20)
+                    answer = await io.call(event, short if event == "rerun_task" else message, timeout=90)
                     answers.append(json.dumps(answer).replace(task_id, "THE-TASK"))
                 assert answers[0] == answers[1], (name, event)
 
@@ -204,7 +204,7 @@ async def test_lists_counts_and_searches_hold_what_may_be_viewed_and_nothing_els
         ("viewer", {"view", "download"}),
         ("operator", {"view", "download", "start", "cancel", "rerun"}),
         ("admin", ABILITIES),
-        ("linked", {"view"}),
+        ("linked", {"view", "download"}),
     ],
 )
 async def test_each_role_can_do_what_it_may_and_hears_what_else_it_would_need(
@@ -230,7 +230,7 @@ async def test_each_role_can_do_what_it_may_and_hears_what_else_it_would_need(
 async def test_a_message_of_a_viewer_that_may_not_is_refused_in_the_words_of_its_event(client: Client) -> None:
     async with connected(client, "viewer") as io:
         for event in ("send_task", "revoke_task", "cancel_tasks", "rerun_task", "rerun_tasks"):
-            answer = await io.call(event, {"task_name": "say", "task_id": "shown", "task_ids": ["shown"]}, timeout=20)
+            answer = await io.call(event, {"task_name": "say", "task_id": "shown", "task_ids": ["shown"]}, timeout=90)
             assert answer["status"] == "failed"
             assert answer["code"] == "forbidden"
 
@@ -275,11 +275,11 @@ async def test_who_started_a_task_owns_it_and_so_does_who_runs_it_again(client: 
 async def test_many_at_once_are_judged_one_by_one(client: Client) -> None:
     mine, other = await started(client, "anna"), await started(client, "ben")
     async with connected(client, "anna") as io:
-        answer = await io.call("cancel_tasks", {"task_ids": [mine, other, UNKNOWN]}, timeout=20)
+        answer = await io.call("cancel_tasks", {"task_ids": [mine, other, UNKNOWN]}, timeout=90)
         codes = [(one["status"], one.get("code")) for one in answer["data"]]
         assert codes == [("success", None), ("failed", "task_unknown"), ("failed", "task_unknown")]
         assert answer["data"][1]["data"].replace(other, "ID") == answer["data"][2]["data"].replace(UNKNOWN, "ID")
-        answer = await io.call("rerun_tasks", {"task_ids": [mine, other, UNKNOWN]}, timeout=20)
+        answer = await io.call("rerun_tasks", {"task_ids": [mine, other, UNKNOWN]}, timeout=90)
         assert [one["status"] for one in answer["data"]] == ["success", "failed", "failed"]
     _, text = await asked(client, "GET", f"/api/tasks/{other}", "ben")
     assert json.loads(text)["state"] == "QUEUED"
@@ -294,14 +294,14 @@ async def test_a_hidden_task_that_is_waited_for_is_never_told_of(client: Client,
         for name, io in (("anna", anna), ("admin", admin)):
             for event in ("output", "run", "task", "end", "caught_up", "gap", "grown", "reset"):
                 io.on(event, lambda data, name=name, event=event: told[name].append((event, data)))
-            answer = await io.call("subscribe", {"task_id": "later", "wait": True, "events": True}, timeout=20)
+            answer = await io.call("subscribe", {"task_id": "later", "wait": True, "events": True}, timeout=90)
             assert answer["ok"]
             assert answer["task"] is None
         heartbeats: list[Any] = []
         anna.on("heartbeat", heartbeats.append)
         Writer(store.url, "later", "nonceoflater").begin("hidden").write(b"hush\n").finish()
         await _until(lambda: any(event == "end" for event, _ in told["admin"]))
-        await _until(lambda: len(heartbeats) > 0, 15)
+        await _until(lambda: len(heartbeats) > 0)
         assert told["anna"] == []
         assert not heartbeats[-1]["ends"]
 
@@ -312,8 +312,8 @@ async def test_who_watches_the_list_hears_of_its_own_tasks_only(client: Client, 
         for name, io in (("says", says), ("admin", admin)):
             for event in ("task", "counts", "unlisted"):
                 io.on(event, lambda data, name=name: told[name].append(json.dumps(data)))
-            assert (await io.call("watch", {}, timeout=20))["ok"]
-        answer = await says.call("watch", {"also": [HIDDEN]}, timeout=20)
+            assert (await io.call("watch", {}, timeout=90))["ok"]
+        answer = await says.call("watch", {"also": [HIDDEN]}, timeout=90)
         assert HIDDEN not in json.dumps(answer)
         Writer(store.url, "secret-2", "nonceofhushed").begin("hidden").finish()
         Writer(store.url, "heard-of", "nonceofheard1").begin("say").finish()
@@ -329,7 +329,7 @@ async def test_a_room_tells_its_members_of_tasks_that_they_may_view_only(client:
         told: dict[str, list[Any]] = {"says": [], "admin": []}
         for name, io in (("says", says), ("admin", admin)):
             io.on("on_progress", lambda data, name=name: told[name].append(data["task_id"]))
-            assert (await io.call("join", {"room": "lobby", "from": "now"}, timeout=20))["ok"]
+            assert (await io.call("join", {"room": "lobby", "from": "now"}, timeout=90))["ok"]
         for number, task_id in enumerate(("room-hidden", "room-shown"), 1):
             in_room(store, "lobby", task_id, f"nonceofroom{number}")
         await _until(lambda: told == {"says": ["room-shown"], "admin": ["room-hidden", "room-shown"]})
@@ -337,7 +337,7 @@ async def test_a_room_tells_its_members_of_tasks_that_they_may_view_only(client:
 
 async def test_a_share_link_is_shown_the_log_and_the_fate_and_nothing_that_leads_away(client: Client) -> None:
     async with connected(client, "linked") as io:
-        answer = await io.call("subscribe", {"task_id": "shown"}, timeout=20)
+        answer = await io.call("subscribe", {"task_id": "shown"}, timeout=90)
         assert answer["ok"]
         task = answer["task"]
         assert (task["id"], task["name"], task["state"]) == ("shown", "say", "SUCCESS")
@@ -346,7 +346,7 @@ async def test_a_share_link_is_shown_the_log_and_the_fate_and_nothing_that_leads
         }
         assert (task["runs"][0]["host"], task["runs"][0]["worker"], task["can_rerun"]) == (None, None, False)
         for event in ("watch", "join", "task_info", "send_task"):
-            answer = await io.call(event, {"room": "r", "task_id": "shown", "task_name": "say"}, timeout=20)
+            answer = await io.call(event, {"room": "r", "task_id": "shown", "task_name": "say"}, timeout=90)
             assert answer["code"] == "forbidden"
     for path in ("/", "/api/tasks", "/tasks/shown", "/metrics"):
         assert (await asked(client, "GET", path, "linked"))[0] == 404
@@ -368,7 +368,7 @@ async def test_a_hidden_task_takes_the_time_of_an_unknown_one_whatever_its_size(
     assert 0.5 < hidden / unknown < 2
 
 
-async def _until(holds: Any, timeout_s: float = 20) -> None:
+async def _until(holds: Any, timeout_s: float = 90) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - a condition of any kind
             await asyncio.sleep(0.01)

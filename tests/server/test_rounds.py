@@ -18,7 +18,7 @@ async def test_everyones_turn_comes_once_in_order_and_about_in_time() -> None:
     rounds, began_s = Rounds(0.2, call), loop.time()
     for number in range(1000):
         rounds.put(str(number))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await done.wait()
     assert [one for one, _ in called] == [str(number) for number in range(1000)]
     assert called[0][1] - began_s >= 0.2 * 0.97
@@ -36,7 +36,7 @@ async def test_who_is_put_in_again_by_its_turn_has_another_one_and_none_after_th
 
     rounds = Rounds(0.01, call)
     rounds.put("a")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await again.wait()
     rounds.stop()
     seen = len(turns)

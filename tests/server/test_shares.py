@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator
@@ -53,8 +54,20 @@ async def test_a_link_opens_the_log_of_its_task_and_nothing_else(client: Client)
         status, text = await got(client, path, secret)
         assert status in (303, 404), path
         assert "hush" not in text
-    for path in ("/api/tasks/shown/runs/1/log.txt", "/api/tasks/shown/runs/1/log.gz", "/api/startable", "/api/audit"):
+    for path in ("/api/startable", "/api/audit", "/api/shares"):
         assert (await got(client, path, secret))[0] == 404
+
+
+async def test_a_link_gives_its_log_as_a_file_too_and_no_other(client: Client) -> None:
+    secret = (await linked(client, "shown"))["secret"]
+    assert await got(client, "/api/tasks/shown/runs/1/log.txt?download=1", secret) == (200, "one\ntwo\n")
+    headers = {"Authorization": f"Share {secret}"}
+    async with client.get("/api/tasks/shown/runs/1/log.gz", headers=headers) as answer:
+        assert (answer.status, gzip.decompress(await answer.read())) == (200, b"one\ntwo\n")
+    for kind in ("txt", "gz"):
+        assert (await got(client, f"/api/tasks/other/runs/1/log.{kind}", secret))[0] == 404
+    async with client.post("/api/tasks/shown/shares", headers=headers) as answer:
+        assert answer.status == 404, "who has a link makes no other"
 
 
 async def test_a_link_follows_a_task_that_runs(client: Client, redis_url: str) -> None:
@@ -72,11 +85,11 @@ async def test_a_link_follows_a_task_that_runs(client: Client, redis_url: str) -
     io.on("end", lambda data: ended.set())
     await io.connect(str(client.make_url("/")), auth={"share": secret}, transports=["websocket"])
     try:
-        assert (await io.call("subscribe", {"task_id": "runs"}, timeout=20))["ok"]
-        answer = await io.call("subscribe", {"task_id": "other"}, timeout=20)
+        assert (await io.call("subscribe", {"task_id": "runs"}, timeout=90))["ok"]
+        answer = await io.call("subscribe", {"task_id": "other"}, timeout=90)
         assert answer["code"] == "task_unknown"
         writer.write(b"more\n").finish()
-        await asyncio.wait_for(ended.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 90)
     finally:
         await io.disconnect()
     assert text == "begun\nmore\n"
@@ -102,14 +115,14 @@ async def test_the_live_streams_of_a_revoked_link_end_when_the_server_looks_agai
     io = socketio.AsyncClient(reconnection=False)
     io.on("bye", byes.put_nowait)
     await io.connect(str(client.make_url("/")), auth={"share": made["secret"]}, transports=["websocket"])
-    assert (await io.call("subscribe", {"task_id": "runs"}, timeout=20))["ok"]
+    assert (await io.call("subscribe", {"task_id": "runs"}, timeout=90))["ok"]
     standing = client.app[GATE].standing
     monkeypatch.setattr(standing, "_again_s", 0.05)
     looking = asyncio.ensure_future(standing.run())
     place = "/api/tasks/runs/runs/1/log?live=sse"
     try:
         async with client.get(place, headers={"Authorization": f"Share {made['secret']}"}) as stream:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(90):
                 while b"event: output" not in await stream.content.readline():
                     pass
                 assert byes.empty()
@@ -177,7 +190,7 @@ async def test_two_schemes_at_once_are_no_link(client: Client) -> None:
 
 
 async def test_a_link_is_over_when_its_time_is(shares: Shares) -> None:
-    share, secret = await shares.make("shown", "anna", 1)
+    share, secret = await shares.make("shown", "anna", 2)
     assert await shares.opened(secret) == share
     await asyncio.sleep(max(0.0, share.until / 1000 - time.time()) + 0.02)  # until the clock says so
     assert await shares.opened(secret) is None
@@ -204,5 +217,5 @@ async def test_no_change_of_a_secret_opens_anything(shares: Shares, data: st.Dat
 async def test_a_link_to_one_task_says_nothing_of_others_by_its_events(client: Client) -> None:
     async with connected(client, "linked") as io:
         for event in ("watch", "join", "send_task", "revoke_task", "task_info", "rerun_task", "cancel_tasks"):
-            answer = await io.call(event, {"task_id": "other", "task_ids": ["other"], "room": "r"}, timeout=20)
+            answer = await io.call(event, {"task_id": "other", "task_ids": ["other"], "room": "r"}, timeout=90)
             assert answer["code"] == "forbidden"

@@ -181,7 +181,7 @@ async def test_only_an_expired_lease_is_finished_as_lost_and_only_once(store: St
     dead, alive = writer("dead", lease_ms=1), writer("alive")
     dead.begin()
     alive.begin()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not (found := await store.expired()):  # noqa: ASYNC110 - Redis has no event for it
             await asyncio.sleep(0.01)
     assert found == [("dead", 1, dead.nonce)]

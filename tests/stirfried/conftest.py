@@ -41,7 +41,7 @@ class Place:
         """SIGKILL to all its processes at once."""
         assert self.worker is not None
         os.killpg(self.worker.process.pid, signal.SIGKILL)
-        self.worker.process.wait(30)
+        self.worker.process.wait(90)
 
     @asynccontextmanager
     async def server(self) -> AsyncIterator[ServerProcess]:
@@ -103,7 +103,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(90):
                 await self.io.disconnect()
 
     def _keeping(self, name: str) -> Callable[[dict[str, Any]], Any]:
@@ -113,7 +113,7 @@ class Client:
         return keep
 
     async def ask(self, event: str, data: Any) -> dict[str, Any]:
-        answer = await self.io.call(event, data, timeout=20)
+        answer = await self.io.call(event, data, timeout=90)
         assert isinstance(answer, dict)
         return answer
 
@@ -131,7 +131,7 @@ class Client:
 
     async def until(self, task_id: str, name: str = "on_return", count: int = 1) -> list[tuple[str, dict[str, Any]]]:
         """The task's events, once that one has come."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while self.names(task_id).count(name) < count:  # noqa: ASYNC110 - told by another task
                 await asyncio.sleep(0.01)
         return self.of(task_id)

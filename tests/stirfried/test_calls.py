@@ -107,7 +107,7 @@ print("plain")
 """
     environ = clean_environ(LIVETASK_TEST_STIRFRIED_BACKEND="cache+memory://")
     answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT, timeout=60, env=environ
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT, timeout=90, env=environ
     )
     assert answer.stdout.endswith("plain\n"), answer.stderr
     assert "livetask:" not in answer.stderr

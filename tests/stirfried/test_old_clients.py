@@ -96,7 +96,7 @@ async def test_with_msgpack_output_is_followed_and_what_is_too_large_is_refused(
     async with packed_place.server() as server, Client(server.url, "msgpack") as client:
         task_id = await client.send("count", 2)
         assert (await client.ask("subscribe", {"task_id": task_id, "binary": True, "events": True}))["ok"]
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not any(name == "end" for name, _ in client.told):  # noqa: ASYNC110 - told by another task
                 await asyncio.sleep(0.01)
         text = b"".join(data["data"] for name, data in client.told if name == "output")

@@ -15,7 +15,7 @@ def told_in(client: Client, room: str) -> list[dict[str, Any]]:
 
 
 async def until_told(client: Client, room: str, count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while len(told_in(client, room)) < count:  # noqa: ASYNC110 - told by another task
             await asyncio.sleep(0.01)
     return told_in(client, room)

@@ -43,7 +43,7 @@ class Follower:
             self.client.on(name, getattr(self, f"on_{name}"))
 
     async def __aenter__(self) -> Follower:
-        await self.client.connect(self.url, transports=list(self.transports), wait_timeout=10, retry=True)
+        await self.client.connect(self.url, transports=list(self.transports), wait_timeout=60, retry=True)
         return self
 
     async def __aexit__(self, *_: object) -> None:

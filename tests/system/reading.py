@@ -33,14 +33,14 @@ def asked(url: str, data: Any = None, method: str | None = None) -> Answer:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"} if body else {}, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=30) as response:
+        with opener.open(request, timeout=90) as response:
             return Answer(response.status, _lowered(response.headers), response.read())
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, _lowered(error.headers), error.read())
 
 
-def ended_task(url: str, task_id: str, within_s: float = 60.0) -> dict[str, Any]:
+def ended_task(url: str, task_id: str, within_s: float = 90) -> dict[str, Any]:
     """The task as the server tells it, once all its runs have ended and are delivered."""
 
     def seen() -> dict[str, Any] | None:

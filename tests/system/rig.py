@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,10 +26,14 @@ from tests.real import leftovers, warm
 CHECKOUT = Path(__file__).resolve().parents[2]
 ORDERLY = "LIVETASK_TEST_ORDERLY"
 """Set, what tests have started is asked to end: `make cov` reads what it notes of itself when it does."""
+PATIENCE_S = 90.0
+"""How long what another process does is waited for: a tenth of a second, but more where everything is slow."""
+_RANGES, _RANGE = 32, 600
+"""How many test processes have ports of their own, and how many of them."""
 Found = TypeVar("Found")
 
 
-def wait_for(what: str, seen: Callable[[], Found | None], within_s: float = 30.0, every_s: float = 0.05) -> Found:
+def wait_for(what: str, seen: Callable[[], Found | None], within_s: float = PATIENCE_S, every_s: float = 0.05) -> Found:
     """Ask ``seen`` until it answers something true, which is returned; AssertionError after ``within_s``."""
     ends_at = time.monotonic() + within_s
     last: BaseException | None = None
@@ -42,9 +49,26 @@ def wait_for(what: str, seen: Callable[[], Found | None], within_s: float = 30.0
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        return int(place.getsockname()[1])
+    """A port of 127.0.0.1 that nobody uses now, for who listens on it later, and again after a kill.
+
+    It is none of those that the system gives to whoever connects to anything: such a one may be taken meanwhile. Test
+    processes beside each other have ranges of their own, and none gives a port out twice in a row.
+    """
+    for port in _ports():
+        with contextlib.suppress(OSError), socket.socket() as place:
+            place.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is always another one")
+
+
+@functools.cache
+def _ports() -> Iterator[int]:
+    """Those of this test process, round and round, from any of them on."""
+    given_out_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("utf-8").split()[0])
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw31").removeprefix("gw")) % _RANGES
+    first = max(1024, given_out_from - _RANGES * _RANGE) + process * _RANGE
+    begin = random.SystemRandom().randrange(_RANGE)
+    return (first + (begin + number) % _RANGE for number in itertools.count())
 
 
 @dataclass
@@ -72,7 +96,7 @@ class Running:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def wait_for_log(self, text: str, within_s: float = 30.0) -> None:
+    def wait_for_log(self, text: str, within_s: float = PATIENCE_S) -> None:
         """Wait until the log holds ``text``; fails at once, with the log's end, when the process ends before."""
         ends_at = time.monotonic() + within_s
         while text not in self.log:
@@ -86,12 +110,12 @@ class Running:
     def kill(self) -> None:
         """SIGKILL to this process alone, as the system does when memory runs out."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(90)
 
     def kill_all(self) -> None:
         """SIGKILL to all of its session at once, as when a machine goes away."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(90)
         leftovers.forget(self.process.pid)
 
     def end(self) -> None:
@@ -99,7 +123,7 @@ class Running:
         if ORDERLY in os.environ:
             return self.stop()
         end_trees_at_once([self.process.pid])
-        self.process.wait(30)
+        self.process.wait(90)
         return leftovers.forget(self.process.pid)
 
     def stop(self, within_s: float = 20.0) -> None:
@@ -110,7 +134,7 @@ class Running:
                 self.process.wait(within_s)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(90)
         leftovers.forget(self.process.pid)
 
 

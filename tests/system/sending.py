@@ -14,7 +14,7 @@ def sent(env: dict[str, str], name: str, *args: Any, **options: Any) -> str:
         return str(app.send_task(name, args, **options).id)
 
 
-def result_of(env: dict[str, str], task_id: str, within_s: float = 60.0) -> Any:
+def result_of(env: dict[str, str], task_id: str, within_s: float = 90) -> Any:
     """Wait for the result of a task, from Celery's own result backend; raises what the task raised."""
     with Celery(broker=env["SYSTEM_BROKER_URL"], backend=env["SYSTEM_BACKEND_URL"], set_as_current=False) as app:
         return app.AsyncResult(task_id).get(timeout=within_s, interval=0.05)

@@ -94,7 +94,7 @@ def said_by(rig: Rig, command: list[str], more_env: dict[str, str]) -> tuple[int
     """Run a command that ends by itself; its exit code, and all that it wrote."""
     running = rig.run("command", command, more_env)
     try:
-        code = running.process.wait(30)
+        code = running.process.wait(90)
     except subprocess.TimeoutExpired:
         pytest.fail(f"still runs: {[sys.executable, *command]} in {CHECKOUT}\n{running.log}")
     return code, running.log

@@ -35,7 +35,7 @@ def echo() -> Iterator[int]:
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def proxy() -> Iterator[FaultProxy]:
 
 @contextlib.contextmanager
 def connected(proxy: FaultProxy) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=90) as client:
         yield client
 
 
@@ -91,7 +91,7 @@ def test_a_black_hole_holds_what_was_sent_and_lets_it_go_afterwards(proxy: Fault
         with pytest.raises(TimeoutError):
             client.recv(1)
         proxy.black_hole = False
-        client.settimeout(5)
+        client.settimeout(90)
         assert received(client, 1) == b"b"
 
 

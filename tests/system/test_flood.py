@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from livetask.keys import Keys
 from livetask.position import Position
 from tests.system.apps.flood_lines import LINE_BYTES, flood_line
@@ -20,13 +22,14 @@ FLOOD_MIB = 200
 RUN_CAP = 1 << 20
 SPOOL_CAP = 8 << 20
 STARVED = 64 << 20
-"""What the flood may write while the shipper waits for a processor that other tests have."""
+"""What the flood may write while the shipper waits for a processor."""
 
 STEADY = 120
 LATE_S = 5.0
 """How late a line of the other task may be seen at most; on a machine that does nothing else it is 0.1 s."""
 
 
+@pytest.mark.alone
 def test_a_flood_is_bounded_everywhere_its_loss_is_said_and_a_task_beside_it_notices_nothing(rig: Rig) -> None:
     redis = rig.redis("no")
     env = rig.app_env(redis.url, LIVETASK_RUN_CAP_BYTES=str(RUN_CAP), LIVETASK_SPOOL_CAP_BYTES=str(SPOOL_CAP))
@@ -112,7 +115,7 @@ def _seen(url: str, task_id: str) -> Iterator[list[float]]:
 
     def follow() -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{url}/api/tasks/{task_id}/runs/last/log.txt?follow=1", timeout=60) as answer:
+        with opener.open(f"{url}/api/tasks/{task_id}/runs/last/log.txt?follow=1", timeout=90) as answer:
             for line in answer:
                 late.append(time.time() - float(line.split()[1]))
 

@@ -30,7 +30,7 @@ def test_what_killed_tests_have_started_ends_with_them() -> None:
     def is_gone() -> bool:
         return not any(_group(int(entry.name)) == left for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
-    wait_for("nothing of it runs", is_gone, 10)
+    wait_for("nothing of it runs", is_gone)
 
 
 def _group(pid: int) -> int:

@@ -30,7 +30,7 @@ async def test_the_owner_goes_with_the_message_to_chained_tasks_and_to_those_tha
             ended = [(task["name"], task["owner"]) for task in tasks if task["state"] == "SUCCESS"]
             return sorted(ended) == [("owned.child", "anna"), ("owned.child", "anna"), ("owned.parent", "anna")]
 
-        await eventually(all_three, timeout_s=60)
+        await eventually(all_three, timeout_s=90)
     ben = {"Authorization": "Bearer ben"}
     async with aiohttp.ClientSession(headers=ben) as session, session.get(f"{server.url}/api/tasks") as answer:
         assert (await answer.json())["total"] == 0

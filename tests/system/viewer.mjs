@@ -68,6 +68,7 @@ const LATER = ["redis_unavailable", "unavailable", "too_many"];
 
 socket.on("connect", () => {
   connects += 1;
+  tell("connected");
   subscribe();
 });
 

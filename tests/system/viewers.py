@@ -47,10 +47,15 @@ class NodeViewer:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.running.log.splitlines() if line.startswith("{")]
 
-    def done(self, within_s: float = 60.0) -> dict[str, Any]:
+    def done(self, within_s: float = 90) -> dict[str, Any]:
         """Wait for the end and return what it has to say of it."""
         self.running.wait_for_log('"event":"done"', within_s)
         return next(event for event in self.events if event["event"] == "done")
+
+    @property
+    def connects(self) -> int:
+        """How often it was connected until now."""
+        return self.running.log.count('"event":"connected"')
 
     @property
     def output(self) -> bytes:

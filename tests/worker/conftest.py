@@ -68,7 +68,7 @@ class Stored:
             assert str(at) == task[f"{run}.end"]
         return data
 
-    def ended(self, task_id: str, within_s: float = 30) -> dict[str, str]:
+    def ended(self, task_id: str, within_s: float = 90) -> dict[str, str]:
         """The task once it has ended and no run of it goes on."""
 
         def seen() -> dict[str, str] | None:
@@ -135,7 +135,7 @@ class Worker:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(30)
+                self.process.wait(90)
             except subprocess.TimeoutExpired:
                 self.kill_all()
 
@@ -144,12 +144,12 @@ class Worker:
         if ORDERLY in os.environ:
             return self.stop()
         end_trees_at_once([self.process.pid])
-        self.process.wait(30)
+        self.process.wait(90)
         return None
 
     def kill_all(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(90)
 
 
 @dataclass
@@ -202,7 +202,7 @@ class Starter:
         app = make_app(broker, queue)
         worker = Worker(process, log_path, self.directory, self.stored, app)
         self.started.append(worker)
-        wait_for(f"the worker answers:\n{worker.log}", lambda: app.control.ping([name], timeout=0.5), 60)
+        wait_for(f"the worker answers:\n{worker.log}", lambda: app.control.ping([name], timeout=0.5))
         return worker
 
     def end(self) -> None:

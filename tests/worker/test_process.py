@@ -62,7 +62,7 @@ def test_all_that_a_command_started_is_gone_with_the_task(prefork: Worker, numbe
     wait_for("both sleepers", lambda: len(_still_running(mark)) >= 2)
     prefork.app.control.revoke(task_id, terminate=True, signal=number)
     assert prefork.stored.ended(task_id)["state"] == "REVOKED"
-    wait_for("their end", lambda: not _still_running(mark), 5)
+    wait_for("their end", lambda: not _still_running(mark))
     assert prefork.stored.output(task_id) == b"up\n"
 
 
@@ -70,7 +70,7 @@ def test_what_a_command_left_in_the_background_ends_with_the_task(prefork: Worke
     mark = f"left-{time.monotonic_ns()}"
     _, task, _ = prefork.outcome("command", ["bash", "-c", f"(exec -a {mark} sleep 600) & exit 0"])
     assert task["state"] == "SUCCESS"
-    wait_for("its end", lambda: not _still_running(mark), 5)
+    wait_for("its end", lambda: not _still_running(mark))
 
 
 @pytest.mark.parametrize("pool", ["threads", "gevent", "eventlet"])

@@ -84,7 +84,7 @@ def test_it_is_published_again_after_redis_has_forgotten_it(starter: Starter) ->
     with redis.Redis.from_url(starter.url) as client:
         for key in client.scan_iter(f"{starter.prefix}:*"):
             client.delete(key)
-    _, again = wait_for("it comes back", lambda: next(iter(published(worker.stored).items()), None), 40)
+    _, again = wait_for("it comes back", lambda: next(iter(published(worker.stored).items()), None))
     assert again == forms
 
 

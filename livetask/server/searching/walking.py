@@ -5,6 +5,7 @@ It always gets at least one line further, so that whoever asks again and again a
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,12 @@ from livetask.server.slices import Slice
 
 Read = Callable[[str, Cursor, int, int], Awaitable[Slice]]
 
-_PIECE_BYTES = 256 * 1024
-_ENTRIES = 64
+_LEAST_BYTES = 256 * 1024
+_MOST_BYTES = 1024 * 1024
+_QUICK_S = 0.02
+"""A look that takes no longer is followed by one at twice as much, another by one at half as much."""
+
+_ENTRIES_MOST = 1024
 _GAPS_MOST = 1000
 _RANGES_MOST = 10_000
 
@@ -24,7 +29,8 @@ _RANGES_MOST = 10_000
 class Looks(Protocol):
     """What looks at the text: a ``Finder`` that has begun a scan."""
 
-    async def feed(self, data: bytes) -> dict[str, Any]: ...
+    def put(self, data: bytes) -> int: ...
+    async def feed(self) -> dict[str, Any]: ...
     async def rest(self) -> dict[str, Any]: ...
     async def jump(self, line: int) -> None: ...
 
@@ -49,22 +55,45 @@ class Walk:
 
 
 async def walked(read: Read, looks: Looks, task_id: str, cursor: Cursor, budget_s: float) -> Walk:
-    """Look from the cursor on. Raises RunUnknown, PositionUnknown, RedisUnavailable, PatternTooSlow."""
+    """Look from the cursor on. Raises RunUnknown, PositionUnknown, RedisUnavailable, PatternTooSlow.
+
+    What comes next is read while a piece is looked at.
+    """
     walk = Walk(cursor.position, cursor.position, cursor.position)
-    path = _Path(looks, walk)
-    until, at = time.monotonic() + budget_s, cursor.position
-    while not walk.done:
-        piece = await read(task_id, Cursor(cursor.run, cursor.nonce, at), _PIECE_BYTES, _ENTRIES)
-        for item in piece.items:
-            await (path.over(item) if isinstance(item, Gap) else path.along(item))
-        await path.fed()
-        at, walk.end, walk.how = piece.next, piece.end, piece.how
-        walk.done = at.byte >= piece.end.byte or not piece.items
+    path, size, took_s = _Path(looks, walk), _LEAST_BYTES, 0.0
+    until = time.monotonic() + budget_s
+    piece = await read(task_id, cursor, size, _entries(size))
+    while True:
+        walk.end, walk.how = piece.end, piece.how
+        walk.done = piece.next.byte >= piece.end.byte or not piece.items
+        at = Cursor(cursor.run, cursor.nonce, piece.next)
+        if not walk.done and time.monotonic() + took_s < until:
+            piece, took_s = await _both(read(task_id, at, size, _entries(size, piece)), path.along(piece))
+            size = min(size * 2, _MOST_BYTES) if took_s <= _QUICK_S else max(size // 2, _LEAST_BYTES)
+            continue
+        await path.along(piece)
         if walk.done and walk.how is not None:
             await path.rest()
-        if time.monotonic() > until and walk.to != walk.start:
-            break
-    return walk
+        if walk.done or walk.to != walk.start:
+            return walk
+        piece = await read(task_id, at, size, _entries(size, piece))
+
+
+async def _both(reading: Awaitable[Slice], looking: Awaitable[float]) -> tuple[Slice, float]:
+    """Wait for both, also when one fails: nobody else may ask a finder that still looks."""
+    found, took_s = await asyncio.gather(reading, looking, return_exceptions=True)
+    if isinstance(took_s, BaseException):
+        raise took_s
+    if isinstance(found, BaseException):
+        raise found
+    return found, took_s
+
+
+def _entries(size: int, before: Slice | None = None) -> int:
+    """How many entries hold about so much, going by those before."""
+    if before is None or not before.read_bytes:
+        return size // (4 * 1024)
+    return min(max(size * before.read_entries // before.read_bytes, 1), _ENTRIES_MOST)
 
 
 class _Path:
@@ -73,12 +102,25 @@ class _Path:
     def __init__(self, looks: Looks, walk: Walk) -> None:
         self._looks = looks
         self._walk = walk
-        self._waiting = bytearray()
+        self._is_waiting = False
         self._zero = walk.start.byte  # where the finder's count of bytes begins
         self._looked_bytes = 0
 
-    async def along(self, entry: Entry) -> None:
-        self._waiting += entry.data
+    async def along(self, piece: Slice) -> float:
+        """Feed what the piece holds; how long it was looked at."""
+        begun = time.monotonic()
+        for item in piece.items:
+            await (self._over(item) if isinstance(item, Gap) else self._put(item))
+        await self._feed()
+        return time.monotonic() - begun
+
+    async def _put(self, entry: Entry) -> None:
+        data = entry.data
+        while data:
+            data = data[self._looks.put(data) :]
+            self._is_waiting = True
+            if data:
+                await self._feed()
         if entry.stderr:
             self._note(entry.stderr)
 
@@ -90,18 +132,17 @@ class _Path:
             elif len(told) < _RANGES_MOST:
                 told.append((first, last))
 
-    async def fed(self) -> None:
-        if self._waiting:
-            data = bytes(self._waiting)
-            self._waiting.clear()
-            self._take(await self._looks.feed(data))
+    async def _feed(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._take(await self._looks.feed())
 
     async def rest(self) -> None:
         self._take(await self._looks.rest())
 
-    async def over(self, gap: Gap) -> None:
+    async def _over(self, gap: Gap) -> None:
         """What stands before a gap is looked at as it is; what follows begins anew."""
-        await self.fed()
+        await self._feed()
         await self.rest()
         await self._looks.jump(gap.end.line)
         self._zero = gap.end.byte - self._looked_bytes

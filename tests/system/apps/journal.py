@@ -48,12 +48,19 @@ class Pages:
 
 
 @app.task(name="journal.write", bind=True, max_retries=None)
-def write(self: Any, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return") -> Any:
-    """Print a journal of so many lines, then do what ``end`` says: a word, and what belongs to it after a colon."""
+def write(self: Any, lines: int, a_second: float = 0.0, pad: int = 0, end: str = "return", hold: bool = False) -> Any:
+    """Print a journal of so many lines, then do what ``end`` says: a word, and what belongs to it after a colon.
+
+    ``hold``: behind the first line it waits until it is told to go on.
+    """
     pages = Pages(self.request.id, pad)
-    pages.print(lines, a_second)
+    if hold:
+        pages.print(1)
+        while not _told(self).exists():
+            time.sleep(0.02)  # between two looks
+    pages.print(lines - hold, a_second)
     word, _, more = end.partition(":")
-    if word != "go_on":
+    if word not in ("go_on", "until_told"):
         pages.complete()
     return _ENDS[word](self, pages, more)
 
@@ -109,6 +116,18 @@ def _go_on(task: Any, pages: Pages, more: str) -> None:
         pages.print(100, float(more or 0))
 
 
+def _until_told(task: Any, pages: Pages, more: str) -> str:
+    """Print until ``House.tell`` says that it is enough."""
+    while not _told(task).exists():
+        pages.print(20, float(more))
+    pages.complete()
+    return pages.token
+
+
+def _told(task: Any) -> Path:
+    return Path(os.environ["SYSTEM_JOURNALS"]) / f"{task.request.id}.told"
+
+
 def _fork(task: Any, pages: Pages, more: str) -> str:
     """Two processes print on, one after the other; the child ends as a forked child does."""
     pid = os.fork()
@@ -134,5 +153,6 @@ _ENDS = {
     "replace": _replace,
     "wait": _wait,
     "go_on": _go_on,
+    "until_told": _until_told,
     "fork": _fork,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 from celery import Celery
 
@@ -17,12 +18,17 @@ app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup
 @app.task(name="numbered.write")
 def write(lines: int, a_second: float) -> int:
     """Print so many lines, spread over the time."""
-    begun = time.monotonic()
-    for number in range(1, lines + 1):
-        print(line(number), end="")
-        ahead = number / a_second - (time.monotonic() - begun)
-        if ahead > 0.005:
-            time.sleep(ahead)
+    _print(1, lines, a_second)
+    return lines
+
+
+@app.task(name="numbered.write_until")
+def write_until(lines: int, a_second: float, enough: str) -> int:
+    """The same, and then more of them, slowly, until that file is there; returns how many."""
+    _print(1, lines, a_second)
+    while not Path(enough).exists():
+        _print(lines + 1, lines + 20, 200.0)
+        lines += 20
     return lines
 
 
@@ -31,3 +37,12 @@ def write_and_die(lines: int, a_second: float) -> None:
     """Print so many lines, then die as a process does for which memory ran out."""
     write.run(lines, a_second)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _print(first: int, last: int, a_second: float) -> None:
+    begun = time.monotonic()
+    for number in range(first, last + 1):
+        print(line(number), end="")
+        ahead = (number - first + 1) / a_second - (time.monotonic() - begun)
+        if ahead > 0.005:
+            time.sleep(ahead)
