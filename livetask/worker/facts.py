@@ -104,10 +104,10 @@ def root_of(task_id: str, request: Any) -> str:
     handed_on = getattr(request, ROOT_HEADER, None)
     if isinstance(handed_on, str) and handed_on.startswith(GROUP):
         return handed_on[:_ROOT_CHARACTERS]
-    root, group = (str(getattr(request, name, None) or "") for name in ("root_id", "group"))
+    root = str(getattr(request, "root_id", None) or "")
     if root not in ("", task_id):
         return root
-    group = group or _group_of_chain(getattr(request, "chain", None))
+    group = str(getattr(request, "group", None) or "") or _group_of_chain(getattr(request, "chain", None))
     return f"{GROUP}{group}"[:_ROOT_CHARACTERS] if group else root
 
 

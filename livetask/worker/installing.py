@@ -91,7 +91,7 @@ class _Worker:
     def is_main(self) -> bool:
         return os.getpid() == self.main_pid
 
-    @property
+    @functools.cached_property
     def pool(self) -> str:
         """The pool, as it is named on the command line; only prefork has children that were not forked."""
         if self.celery_worker is None:

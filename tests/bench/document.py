@@ -17,7 +17,7 @@ from tests.bench.goals import goals
 from tests.bench.kept import Kept, Note
 from tests.bench.plan import RAW
 from tests.bench.raw_read import RawRead
-from tests.bench.replay import Replayed
+from tests.bench.replay import REPLAY_TITLES, Replayed
 from tests.bench.ways import way
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
@@ -72,7 +72,7 @@ def _replay(kept: Kept) -> str:
     most = max(sizes.values())
     rows = [
         (
-            way(name).title + (f" (of {size / 1e6:g} MB)" if size < most else ""),
+            REPLAY_TITLES.get(name, way(name).title) + (f" (of {size / 1e6:g} MB)" if size < most else ""),
             *_rounds(kept, kept.of("replay", name), Replayed, name),
         )
         for name, size in sizes.items()
