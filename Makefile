@@ -76,7 +76,7 @@ cov: .venv/dev.stamp ## run all tests and show what they do not reach
 	@LIVETASK_TEST_ORDERLY=1 LIVETASK_TEST_COLD=1 $(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
-bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways, into docs/benchmarks.md (about half an hour)
+bench: .venv/dev.stamp ## measure append, fan-out, replay and crowds beside other ways, into docs/benchmarks.md (half an hour)
 	@$(BIN)/python -m tests.bench --write docs/benchmarks.md
 
 bench-quick: .venv/dev.stamp ## the same, one short round of less, printed only (under two minutes)

@@ -193,7 +193,7 @@ class SocketIoViewer(Viewer):
             self.say(b'420["subscribe",' + json.dumps(self.crowd.order["subscribe"]).encode() + b"]")
 
     def _arrived(self) -> None:
-        """All of the last frame has come. What is due for an ack is counted by whole ones: clients are given messages."""
+        """All of the last frame has come; what is due for an ack is counted then: clients are given whole messages."""
         self.unacked, self.size = self.unacked + self.size, 0
         if self.coming:
             self.cursor, self.coming = self.coming, b""
