@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def facts_of(nonce: str = "", *, locked: bool = False, args: str = "()") -> RunF
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(), detail=st.text())
 def test_any_text_in_facts_and_end_comes_back(tmp_path: Path, text: str, detail: str) -> None:
-    facts = facts_of(args=text)
+    facts = replace(facts_of(args=text), owner=text, call={text: detail})
     spool = RunSpool(tmp_path, facts)
     paths = RunPaths(tmp_path, facts.nonce)
     log = RunLog(tmp_path, facts.nonce)
