@@ -16,8 +16,11 @@ from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
+from livetask.errors import Cancelled
 from livetask.hiding import Hiding
+from livetask.worker.ending import REPLACED
 from livetask.worker.spool import RunFacts, new_nonce
+from livetask.worker.wishes import Wish
 
 OWNER_HEADER = "livetask_owner"
 """The header of a task's message that says who sent it by livetask."""
@@ -194,6 +197,34 @@ def death_detail(exception: BaseException) -> tuple[str, dict[str, Any]] | None:
 def exit_detail(code: int) -> dict[str, Any]:
     """The detail for the exit code of a process, negative for a signal."""
     return {"signal": signal_name(-code)} if code < 0 else {"exit_code": code}
+
+
+def run_end(
+    state: str | None, retval: Any, detail: dict[str, Any], *, replaced: bool, shown: Hiding | None
+) -> dict[str, Any]:
+    """What the process of a run writes down of its end; ``how`` is None where another one has to say it.
+
+    ``detail``: what is known of it so far. ``replaced``: another run takes its place. ``shown``: hides secrets in the
+    result, None where results are not shown.
+    """
+    if isinstance(retval, Cancelled):
+        return {"how": "REVOKED", "at_ms": now_ms(), "detail": {"reason": str(retval)}}
+    end: dict[str, Any] = {"how": state if state in STRONG else None, "at_ms": now_ms()}
+    end["detail"] = detail if end["how"] else {**detail, **leaving_detail()}
+    if state == "IGNORED" and replaced:
+        end["detail"] = {**end["detail"], "reason": REPLACED}
+    if state == "SUCCESS" and shown is not None:
+        end["result"] = "None" if retval is None else shown.text(shown_result(retval))
+    return end
+
+
+def revoked_facts(request: Any, wish: Wish | None, *, expired: bool) -> dict[str, str]:
+    """What is told of a task that was revoked before it began. ``wish``: who wanted it, if that is known."""
+    fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
+    fields["result"] = "expired" if expired else "revoked"
+    if wish is not None:
+        fields |= {"revoked_by": wish.by, "revoked_at": str(wish.at_ms)}
+    return {key: text for key, text in fields.items() if text}
 
 
 def leaving_detail() -> dict[str, Any]:

@@ -39,7 +39,6 @@ from livetask.worker import facts
 from livetask.worker.arrivals import Arrivals
 from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
-from livetask.worker.ending import REPLACED
 from livetask.worker.exits import watch_exits
 from livetask.worker.forms import write_forms
 from livetask.worker.guard import guarded, logger
@@ -276,12 +275,8 @@ def _on_revoked(
         detail = {"signal": facts.signal_name(signum) if isinstance(signum, int) else str(signum)}
         _worker.teller.tell("verdict", task=task_id, how="REVOKED", detail={**detail, "reason": "revoked"})
     else:
-        fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
-        fields["result"] = "expired" if expired else "revoked"
-        wish = _worker.stops.of(task_id) if _worker.stops is not None else None
-        if wish is not None and not expired:
-            fields |= {"revoked_by": wish.by, "revoked_at": str(wish.at_ms)}
-        _worker.teller.tell("state", task=task_id, fields={key: text for key, text in fields.items() if text})
+        wish = _worker.stops.of(task_id) if _worker.stops is not None and not expired else None
+        _worker.teller.tell("state", task=task_id, fields=facts.revoked_facts(request, wish, expired=expired))
 
 
 @guarded("the shipper could not be stopped")
@@ -354,16 +349,9 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
     run = _worker.open_run(task_id) if _worker is not None else None
     if _worker is None or run is None or _worker.capture is None:
         return
-    end: dict[str, Any] = {"how": state if state in facts.STRONG else None, "at_ms": facts.now_ms()}
-    end["detail"] = run.detail if end["how"] else {**run.detail, **facts.leaving_detail()}
-    if state == "IGNORED" and run.replaced:
-        end["detail"] = {**end["detail"], "reason": REPLACED}
-    if isinstance(retval, Cancelled):
-        end |= {"how": "REVOKED", "detail": {"reason": str(retval)}}
-    elif "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
+    end = facts.run_end(state, retval, run.detail, replaced=run.replaced, shown=_worker.shown)
+    if "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
         kill_descendants()
-    if state == "SUCCESS" and _worker.shown is not None:
-        end["result"] = "None" if retval is None else _worker.shown.text(facts.shown_result(retval))
     try:
         _worker.capture.finish(run, end)
     except OSError:
