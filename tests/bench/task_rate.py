@@ -81,7 +81,11 @@ def _nothing(task_id: str = "", **_: Any) -> None:
 
 def _tell_by_hset(task_id: str = "", state: str = "", **_: Any) -> None:
     if " " not in task_id:
-        facts: dict[Any, Any] = {"state": state, "name": "task_rate.empty", "ended_at": f"{time.time_ns() // 1_000_000}"}
+        facts: dict[Any, Any] = {
+            "state": state,
+            "name": "task_rate.empty",
+            "ended_at": f"{time.time_ns() // 1_000_000}",
+        }
         _client().hset(f"task_rate:{task_id}", mapping=facts)
 
 
