@@ -57,12 +57,17 @@ def _fanout(kept: Kept) -> str:
     for arm in kept.planned:
         if arm.cell is not None:
             cells.setdefault(arm.cell, []).append(arm.ways[0])
+    begun = {note.cell for note in kept.notes}
     rows = [
         (cell, way(name), *_rounds(kept, kept.of("fanout", name, cell), Shown, name))
         for cell, names in cells.items()
+        if cell in begun
         for name in names
     ]
-    return table.fanout_table(rows) if rows else ""
+    left = [table.named(cell) for cell in cells if cell not in begun]
+    parts = [table.fanout_table(rows)] if rows else []
+    parts += [f"Not measured, since the time was up: {', '.join(left)}."] if left else []
+    return "\n\n".join(parts)
 
 
 def _replay(kept: Kept) -> str:

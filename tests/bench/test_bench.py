@@ -227,8 +227,10 @@ def test_what_fails_is_noted_and_the_next_is_measured(monkeypatch: pytest.Monkey
 
 def test_what_would_not_be_over_in_time_is_not_begun() -> None:
     kept = Kept(about={"machine": "", "viewers": "", "took": ""})
-    Runner(kept, time.monotonic(), time.monotonic() + 1).run([Stage(plan.storm(10, ["livetask"]), 3)])
+    load = plan.fanout([Cell(10, 1_000, 1)])
+    Runner(kept, time.monotonic(), time.monotonic() + 1).run([Stage((*load, *plan.storm(10, ["livetask"])), 3)])
     assert kept.notes == []
+    assert "Not measured, since the time was up: 10 × 1,000/s." in document.tables(kept)
     assert document.tables(kept).count("| not measured: the time was up |") == 3
     assert goals(kept).count("| not measured | ? |") == 3
 
