@@ -246,21 +246,15 @@ def spans_of_formats(data: bytes) -> list[tuple[int, int]]:
     return spans
 
 
-_DASHED_HEADS = re.compile(
-    rb"[_-](?:(?<=gh[pousr]_)|(?<=github_pat_)|(?<=k_live_)|(?<=k_test_)|(?<=whsec_)|(?<=npm_)|(?<=hf_)|(?<=gl..-)"
-    rb"|(?<=gl...-)|(?<=xox[a-z]-)|(?<=xapp-)|(?<=GOCSPX-)|(?<=sk-)|(?<=pypi-))"
+_ANY_SIGN = re.compile(
+    rb"A(?:[KS]IA|Iza)|eyJ|earer |EARER |c(?:cess|k\.com/)|CCESS|VATE KEY|ya29\."
+    rb"|_(?:(?<=gh[pousr]_)|(?<=github_pat_)|(?<=k_live_)|(?<=k_test_)|(?<=whsec_)|(?<=npm_)|(?<=hf_))"
+    rb"|-(?:(?<=gl..-)|(?<=gl...-)|(?<=xox[a-z]-)|(?<=xapp-)|(?<=GOCSPX-)|(?<=sk-)|(?<=pypi-))"
 )
+"""One pattern for all of them, for a text so short that to begin looking is what costs: for a line of 100 bytes with a
+long word in it this takes a third of what a dozen looks take. Each begins with a letter that is rare in most text."""
 
 
 def may_hold(data: bytes) -> bool:
     """Whether a short text in which ``RUNS`` shows a ``LEAST_RUN`` may hold a secret of a known format in it."""
-    return (
-        (b"A" in data and (b"AKIA" in data or b"ASIA" in data or b"AIza" in data))
-        or (b"J" in data and b"eyJ" in data)
-        or (b"ce" in data and (b"ccess" in data or b"services/" in data))
-        or (b"C" in data and b"CCESS" in data)
-        or (b"V" in data and b"PRIVATE KEY" in data)
-        or (b"29." in data)
-        or (b"arer " in data or (b"R" in data and b"ARER " in data))
-        or ((b"_" in data or b"-" in data) and _DASHED_HEADS.search(data) is not None)
-    )
+    return _ANY_SIGN.search(data) is not None
