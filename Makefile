@@ -17,7 +17,7 @@ ALONE = $(BIN)/python -m pytest -q --reruns 2 --reruns-delay 2
 SETUP := bootstrap.py pages.mjs pyproject.toml package.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint audit fmt cov bench bench-quick chaos lock dist clean set-up
+.PHONY: help run run-web run-worker run-redis demo test test-nobrowser check lint audit fmt cov bench bench-quick bench-parts chaos lock dist clean set-up
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -76,11 +76,14 @@ cov: .venv/dev.stamp ## run all tests and show what they do not reach
 	@LIVETASK_TEST_ORDERLY=1 LIVETASK_TEST_COLD=1 $(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(TESTS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
-bench: .venv/dev.stamp ## measure append, fan-out and replay beside other ways, into docs/benchmarks.md (about half an hour)
+bench: .venv/dev.stamp ## measure append, fan-out, replay and crowds beside other ways, into docs/benchmarks.md (half an hour)
 	@$(BIN)/python -m tests.bench --write docs/benchmarks.md
 
 bench-quick: .venv/dev.stamp ## the same, one short round of less, printed only (under two minutes)
 	@$(BIN)/python -m tests.bench --quick
+
+bench-parts: .venv/dev.stamp ## the measurements that have a command of their own, one after the other (a quarter of an hour)
+	@$(BIN)/python -m tests.bench.parts $(BENCH_PARTS)
 
 chaos: .venv/dev.stamp ## break everything at random, then simulate (CHAOS_ARGS="--seconds 60 --seed 7", MODEL_ARGS="--steps 10000")
 	@$(BIN)/python -m tests.oracle.chaos $(CHAOS_ARGS)

@@ -15,6 +15,7 @@ import redis
 
 from livetask.errors import AlreadyRunning, RedisServerMissing
 from livetask.service.embedded import DataDirectory, answers, find_program, plan_server
+from livetask.service.parts import redis_part
 from tests.real.redis_servers import RealRedis
 from tests.system.rig import wait_for
 
@@ -44,6 +45,12 @@ def test_the_password_is_in_no_process_list_and_no_repr(private_redis: RealRedis
 
 def test_a_server_that_does_not_run_does_not_answer(tmp_path: Path) -> None:
     assert not answers(plan_server(find_program().path, tmp_path / "data"))
+
+
+def test_the_server_is_told_not_to_give_back_the_memory_of_each_large_answer(tmp_path: Path) -> None:
+    with DataDirectory(tmp_path) as data:
+        part = redis_part(plan_server(find_program().path, tmp_path / "data"), data)
+    assert int(part.env["MALLOC_TRIM_THRESHOLD_"]) >= 4 * 1024 * 1024
 
 
 def test_without_any_program_the_error_lists_all_that_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:

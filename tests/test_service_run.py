@@ -78,7 +78,7 @@ def test_ctrl_c_with_tasks_running_ends_all_within_3_s_and_leaves_nothing(tmp_pa
     run.running.process.send_signal(signal.SIGINT)
     assert run.running.process.wait(90) == 0
     assert time.monotonic() - begun < 3
-    assert not descendants(tree)
+    wait_for("nothing is left", lambda: not descendants(tree))
 
 
 def test_after_kill_9_nothing_runs_and_the_next_run_still_has_the_task(tmp_path: Path, runs: list[Run]) -> None:
@@ -127,7 +127,7 @@ def test_a_worker_that_is_killed_is_named_and_ends_the_run_with_1(tmp_path: Path
     os.kill(leader, signal.SIGKILL)
     assert run.running.process.wait(90) == 1
     assert "worker ended by itself, killed by SIGKILL" in run.running.log
-    assert not descendants(tree)
+    wait_for("nothing is left", lambda: not descendants(tree))
 
 
 def test_the_parts_run_one_by_one_on_the_redis_that_one_of_them_started(tmp_path: Path, runs: list[Run]) -> None:

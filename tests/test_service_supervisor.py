@@ -92,7 +92,7 @@ def test_a_signal_ends_all_parts_and_their_children_within_3_s(
     one.running.process.send_signal(number)
     assert one.status() == 0
     assert time.monotonic() - begun < 3
-    assert not alive(pids)
+    wait_for("nothing is left", lambda: not alive(pids))
 
 
 def test_after_kill_9_of_the_supervisor_nothing_is_left(tmp_path: Path, ended: list[Supervised]) -> None:
@@ -108,7 +108,7 @@ def test_a_part_that_ends_by_itself_is_named_and_ends_the_rest_with_1(tmp_path: 
     ended.append(one)
     assert one.status() == 1
     assert "broken ended by itself, exit status 7; stopping the rest" in one.running.log
-    assert not alive(one.pids())
+    wait_for("nothing is left", lambda: not alive(one.pids()))
 
 
 def test_a_part_that_is_killed_is_named_with_the_signal(tmp_path: Path, ended: list[Supervised]) -> None:
@@ -119,19 +119,19 @@ def test_a_part_that_is_killed_is_named_with_the_signal(tmp_path: Path, ended: l
     os.kill(int(said.split()[-2]), signal.SIGKILL)
     assert one.status() == 1
     assert "only ended by itself, killed by SIGKILL" in one.running.log
-    assert not alive(one.pids())
+    wait_for("nothing is left", lambda: not alive(one.pids()))
 
 
 def test_a_part_that_outlives_another_ends_after_it(tmp_path: Path, ended: list[Supervised]) -> None:
-    """The first is stubborn for a second, and the store that it may still write to waits for it."""
-    one = Supervised(tmp_path, ("store", [], ["writer"]), ("writer", ["stubborn"], []))
+    """Both are stubborn for a second: the store that the writer may still write to begins its own after it."""
+    one = Supervised(tmp_path, ("store", ["stubborn"], ["writer"]), ("writer", ["stubborn"], []))
     ended.append(one)
     one.all_running()
     pids = {line.split()[0]: {int(pid) for pid in line.split()[-2:]} for line in one.running.log.splitlines()}
     one.running.process.send_signal(signal.SIGINT)
     wait_for("the writer has gone", lambda: alive(pids["store"]) and not alive(pids["writer"]), every_s=0.005)
     assert one.status() == 0
-    assert not alive(pids["store"])
+    wait_for("nothing is left", lambda: not alive(pids["store"]))
 
 
 @pytest.mark.alone
@@ -145,7 +145,7 @@ def test_a_second_signal_kills_at_once(tmp_path: Path, ended: list[Supervised]) 
     one.running.process.send_signal(signal.SIGINT)
     assert one.status() == 0
     assert time.monotonic() - begun < 0.9, "a stubborn part has a second, unless there is a hurry"
-    assert not alive(pids)
+    wait_for("nothing is left", lambda: not alive(pids))
 
 
 def test_a_line_without_an_end_and_a_long_one_are_passed_on(tmp_path: Path, ended: list[Supervised]) -> None:

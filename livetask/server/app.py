@@ -10,8 +10,7 @@ import asyncio
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,14 +27,10 @@ from livetask.server.access.gate import Gate, caller_now
 from livetask.server.access.rules import Rules
 from livetask.server.access.sight import Sight
 from livetask.server.actions import Actions
-from livetask.server.api import TaskApi
-from livetask.server.archive.api import ArchiveApi
 from livetask.server.archive.archiver import Terms
 from livetask.server.archive.directory import DirectoryShelf
-from livetask.server.archive.erasing import Eraser
 from livetask.server.archive.keeping import Keeping
 from livetask.server.archive.s3 import S3Shelf
-from livetask.server.archive.shelving import Shelving
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
@@ -43,24 +38,20 @@ from livetask.server.asker import asked_from, asker_noted
 from livetask.server.control import Control
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
-from livetask.server.flow.api import FlowApi
+from livetask.server.lifetime import Lifetime, Stopping
 from livetask.server.listening import BASE, AddressRefused, Place
 from livetask.server.listing.rows import Row
 from livetask.server.live import Live
-from livetask.server.log_api import LogApi, LogReader
 from livetask.server.loop_lag import LoopLag
-from livetask.server.opening import Opening
-from livetask.server.places import static_dir, templates_dir
+from livetask.server.places import templates_dir
 from livetask.server.process import room_for, settled
 from livetask.server.published import Published
 from livetask.server.reach import LOUD, check_reach, is_loopback
 from livetask.server.reconciling import Asks, Reconciler
 from livetask.server.reruns import Reruns
 from livetask.server.running import Running
-from livetask.server.searching.finders import Finders
-from livetask.server.searching.search_api import SearchApi
+from livetask.server.shown import Shown, shown_by
 from livetask.server.sockets import Call
-from livetask.server.sse import LiveLog
 from livetask.server.startable import Startable
 from livetask.server.stirfried import Stirfried
 from livetask.server.stops import Stops
@@ -71,19 +62,6 @@ from livetask.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
-
-
-@dataclass(slots=True)
-class Stopping:
-    """Whether the server is to stop. ``asked``: set when it is. ``failed``: because of a bug."""
-
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    failed: bool = False
-
-    def fail(self, _: BaseException) -> None:
-        """A loop of the server has failed, and that was logged: end, so that who started the server starts it anew."""
-        self.failed = True
-        self.asked.set()
 
 
 STOPPING = web.AppKey("STOPPING", Stopping)
@@ -141,10 +119,65 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     """Put all parts together; nothing connects before the app starts. ``celery_app``: None to send tasks by name."""
     keeping = _keeping(settings)
     store = _store(settings, keeping)
-    meter = _meter(settings)
-    suit, desk = _suit(settings), _desk(settings, store)
-    sight = desk.sight
-    entrance = Entrance(
+    desk, meter, stopping = _desk(settings, store), _meter(settings), Stopping()
+    entrance, suit = _entrance(settings, store, desk), _suit(settings)
+    app = _guarded(settings, suit, entrance, meter, desk)
+    published = Published(store.commands, Keys(settings.prefix))
+    control = _control(settings, celery_app, store, published, desk.rules)
+    stops = Stops(control, _wishes(settings, store), store, desk.sight.judged, desk.rules.stopped)
+    stirfried = _stirfried(settings, control, stops, desk.sight)
+    actions = Actions(stops, Reruns(control, store, desk.sight), settings.inbound_bytes)
+    calls = {**stirfried.events(), **actions.events()}
+    live = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
+    shown = _shown(settings, store, desk.sight, live, keeping, meter)
+    loop_lag = LoopLag()
+    app[STORE], app[STOPPING], app[CONTROL], app[LIVE] = store, stopping, control, live
+    app[BASE] = settings.path_prefix
+    pages.setup_jinja(app, templates_dir(), settings.path_prefix, has_archive=keeping is not None)
+    app.add_routes(
+        [
+            *shown.routes(),
+            *stirfried.routes(),
+            *actions.routes(),
+            *_startable(published, control, desk.rules).routes(),
+            *entrance.routes(),
+            *desk.routes(),
+            *openapi.routes(),
+            *health.routes(_told(settings, store, live, shown, desk, keeping, loop_lag)),
+            *shown.page_routes(),
+        ]
+    )
+    suit.attach(app)
+    entrance.attach(app, stopping.fail)
+    desk.attach(app, stopping.fail)
+    app.on_response_prepare.append(mark_begun)
+    app.on_shutdown.append(lambda _: shown.logs.stop())
+    app.on_cleanup.append(lambda _: shown.finders.close())
+    live.attach(app)
+    reconciler = _reconciler(settings, store, control, live)
+    Lifetime(Running(stopping.fail), stops, loop_lag, reconciler, keeping, control, store).attach(app)
+    if keeping is not None:
+        keeping.listen(live.hub)
+    return app
+
+
+def _guarded(settings: Settings, suit: Suit, entrance: Entrance, meter: Meter, desk: Desk) -> web.Application:
+    """The app with what each request passes before it reaches a route."""
+    return web.Application(
+        middlewares=[
+            asker_noted(entrance.address_of),
+            answer_errors,
+            *suit.middlewares(),
+            entrance.gate.middleware,
+            meter.middleware,
+            desk.middleware(entrance.public),
+        ],
+        client_max_size=settings.inbound_bytes,
+    )
+
+
+def _entrance(settings: Settings, store: Store, desk: Desk) -> Entrance:
+    return Entrance(
         store.commands,
         Keys(settings.prefix),
         _ways(settings),
@@ -153,25 +186,10 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         note=desk.note,
         granted=desk.granted,
     )
-    app = web.Application(
-        middlewares=[
-            asker_noted(entrance.address_of),
-            answer_errors,
-            *suit.middlewares(),
-            entrance.gate.middleware,
-            meter.middleware,
-        ],
-        client_max_size=settings.inbound_bytes,
-    )
-    app[STORE] = store
-    stopping = app[STOPPING] = Stopping()
-    app.middlewares.append(desk.middleware(entrance.public))
-    published = Published(store.commands, Keys(settings.prefix))
-    control = app[CONTROL] = _control(settings, celery_app, store, published, desk.rules)
-    offers = desk.rules.offers
-    startable = Startable(published.known, control.startable, lambda name: control.allows(name) and offers(name))
-    stops = Stops(control, _wishes(settings, store), store, sight.judged, desk.rules.stopped)
-    stirfried = Stirfried(
+
+
+def _stirfried(settings: Settings, control: Control, stops: Stops, sight: Sight) -> Stirfried:
+    return Stirfried(
         control,
         stops,
         sight,
@@ -183,73 +201,43 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
         enable_task_info=settings.enable_task_info,
         enable_revoke_task=settings.enable_revoke_task,
     )
-    actions = Actions(stops, Reruns(control, store, sight), settings.inbound_bytes)
-    calls = {**stirfried.events(), **actions.events()}
-    live = app[LIVE] = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
-    reader = LogReader(sight.task, store.read, store.entries)
-    zipped = store.zipped if isinstance(store, ArchivedStore) else None
-    logs = LiveLog(live.hub, reader, LogApi(reader, zipped), settings.heartbeat_ms / 1000, settings.poll_s)
-    finders = Finders()
-    searches = SearchApi(reader, store.read, finders)
-    tasks = TaskApi(sight, live.catalog)
-    archived = _archive_api(store, sight, settings.prefix, keeping, partial(meter.count, SEARCH))
-    opening = Opening(sight.task, store)
-    loop_lag = LoopLag()
-    figures = Figures(live, logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
-    told = health.Sources(
+
+
+def _startable(published: Published, control: Control, rules: Rules) -> Startable:
+    offers = rules.offers
+    return Startable(published.known, control.startable, lambda name: control.allows(name) and offers(name))
+
+
+def _shown(settings: Settings, store: Store, sight: Sight, live: Live, keeping: Keeping | None, meter: Meter) -> Shown:
+    return shown_by(
+        store,
+        sight,
+        live,
+        keeping,
+        prefix=settings.prefix,
+        heartbeat_s=settings.heartbeat_ms / 1000,
+        poll_s=settings.poll_s,
+        count=partial(meter.count, SEARCH),
+    )
+
+
+def _told(
+    settings: Settings,
+    store: Store,
+    live: Live,
+    shown: Shown,
+    desk: Desk,
+    keeping: Keeping | None,
+    loop_lag: LoopLag,
+) -> health.Sources:
+    """What machines are told of the server."""
+    figures = Figures(live, shown.logs, StoreFigures(store.commands, store.info, Keys(settings.prefix)), loop_lag)
+    return health.Sources(
         store.ping,
         lambda: (*figures(), *desk.figures(), *(keeping.figures() if keeping else ())),
         figures.fresh,
         lambda: {**figures.brief(), **(keeping.brief() if keeping else {})},
     )
-
-    app[BASE] = settings.path_prefix
-    pages.setup_jinja(app, templates_dir(), settings.path_prefix, has_archive=keeping is not None)
-    app.add_routes(
-        [
-            *tasks.routes(),
-            *FlowApi(sight.task, live.catalog, store.read_many, archived.relatives).routes(),
-            *logs.routes(),
-            *searches.routes(),
-            *stirfried.routes(),
-            *actions.routes(),
-            *startable.routes(),
-            *entrance.routes(),
-            *desk.routes(),
-            *archived.routes(),
-            *openapi.routes(),
-            *health.routes(told),
-            *pages.routes(pages.Sources(tasks.listed, tasks.one, reader.lines_of, opening.of), static_dir()),
-        ]
-    )
-    suit.attach(app)
-    entrance.attach(app, stopping.fail)
-    desk.attach(app, stopping.fail)
-    app.on_response_prepare.append(mark_begun)
-    app.on_shutdown.append(lambda _: logs.stop())
-    app.on_cleanup.append(lambda _: finders.close())
-    live.attach(app)
-    running, reconciler = Running(stopping.fail), _reconciler(settings, store, control, live)
-    app.on_startup.append(lambda _: _start(running, stops, keeping, loop_lag, reconciler))
-    app.on_cleanup.append(lambda _: _close(running, stops, keeping, store, control))
-    if keeping is not None:
-        keeping.listen(live.hub)
-    return app
-
-
-async def _start(
-    running: Running, stops: Stops, keeping: Keeping | None, loop_lag: LoopLag, reconciler: Reconciler
-) -> None:
-    running.start(stops.run(), loop_lag.run(), reconciler.run(), *(keeping.loops() if keeping else ()))
-
-
-async def _close(running: Running, stops: Stops, keeping: Keeping | None, store: Store, control: Control) -> None:
-    await running.stop()
-    await stops.close()
-    control.close()
-    if keeping is not None:
-        await keeping.close()
-    await store.close()
 
 
 def _keeping(settings: Settings) -> Keeping | None:
@@ -267,14 +255,6 @@ def _keeping(settings: Settings) -> Keeping | None:
     )
     shelf = S3Shelf(settings.archive_s3) if settings.archive_s3 else DirectoryShelf(Path(settings.archive_dir))
     return Keeping(shelf, prefix=settings.prefix, terms=terms)
-
-
-def _archive_api(
-    store: Store, sight: Sight, prefix: str, keeping: Keeping | None, count: Callable[[], None]
-) -> ArchiveApi:
-    if keeping is not None and keeping.eraser is not None:
-        return ArchiveApi(sight.glance, keeping.eraser, keeping.archive, count)
-    return ArchiveApi(sight.glance, Eraser(store, prefix, Shelving(store.scripted, prefix, ""), None), None, count)
 
 
 def _store(settings: Settings, keeping: Keeping | None) -> Store:

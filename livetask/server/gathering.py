@@ -6,14 +6,14 @@ less. No I/O; the time is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
 
 FEW = 4
-"""As long as no more follow the task, and are given output together, the quick ones are given much at once."""
+"""As long as no more follow the task, and wait in one round, the quick ones are given much at once."""
 
 QUICK_S = 0.1
 """Who has room for a piece again after this is quick: more is read for it than it is given now."""
@@ -30,13 +30,13 @@ class Gathered:
     ending: set[Feed] = field(default_factory=set)
 
 
-def gathered(followers: Iterable[Follower], now_s: float, wide: bool = False) -> Gathered:
+def gathered(followers: Collection[Follower], now_s: float, wide: bool = False) -> Gathered:
     """Sort viewers; one that cannot be given anything because its window is full is marked as ``blocked``.
 
     ``wide``: if they are few, those who are quick have their wide window.
     """
     found = Gathered()
-    full: list[Follower] = []
+    wide = wide and len(followers) <= FEW
     alike: dict[tuple[Feed, int, int], list[Follower]] = {}  # by the cursor's identity: comparing the values costs more
     for follower in followers:
         sub = follower.sub
@@ -55,10 +55,9 @@ def gathered(followers: Iterable[Follower], now_s: float, wide: bool = False) ->
         if not follower.sink.drained:
             found.clogged.append(follower)
             continue
-        room = sub.room(True)
+        room = (_wide_room(follower, now_s) if wide else 0) or sub.room(True)
         if not room:
             follower.blocked = True
-            full.append(follower)
             continue
         key = (follower.feed, id(cursor), room)
         some = alike.get(key)
@@ -66,14 +65,6 @@ def gathered(followers: Iterable[Follower], now_s: float, wide: bool = False) ->
             alike[key] = [follower]
         else:
             some.append(follower)
-    if wide and len(alike) + len(full) <= FEW:
-        for key in [key for key, some in alike.items() if len(some) == 1]:
-            (follower,) = alike.pop(key)
-            alike.setdefault((*key[:2], _wide_room(follower, now_s) or key[2]), []).append(follower)
-        for follower in full:
-            if room := _wide_room(follower, now_s):
-                follower.blocked = False
-                alike.setdefault((follower.feed, id(follower.sub.cursor), room), []).append(follower)
     for (feed, _, room), some in alike.items():
         cursor = some[0].sub.cursor
         assert cursor is not None
@@ -87,5 +78,5 @@ def is_quick(follower: Follower, now_s: float) -> bool:
 
 
 def _wide_room(follower: Follower, now_s: float) -> int:
-    alone = len(follower.feed.followers) <= FEW  # in a crowd that comes back, few have room at one moment or another
-    return follower.sub.wide_room() if alone and is_quick(follower, now_s) else 0
+    few = len(follower.feed.followers) <= FEW  # of a crowd that comes back few may have room: they go on sharing reads
+    return follower.sub.wide_room() if few and is_quick(follower, now_s) else 0

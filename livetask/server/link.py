@@ -100,6 +100,8 @@ class Link(asyncio.BufferedProtocol):
         if self._socket is not None and not self.unsent() and not self.transport.is_closing():
             with suppress(OSError):  # asyncio will meet the same, and end the connection as it always does
                 sent = os.writev(self._socket.fileno(), parts[:_MOST_PARTS])
+        if sent and sent == sum(map(len, parts)):
+            return  # as nearly always
         for at, part in enumerate(parts):
             if sent < len(part):
                 self.write(b"".join((memoryview(part)[sent:], *parts[at + 1 :])))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from livetask.position import Cursor, Entry, Gap, Position
 from livetask.server.events import Missing, Output, Piece
-from livetask.server.slices import Slice
+from livetask.server.slices import Slice, Unbroken
 
 _decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -31,6 +31,10 @@ class Pieces:
 
 def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     """Cut a slice. ``cursor``: names its run. ``text``: keep characters whole. ``max_bytes``: at least 4."""
+    if isinstance(found.items, Unbroken):
+        whole = _whole_entries(found, found.items, cursor, text, max_bytes)
+        if whole is not None:
+            return whole
     pieces: list[Piece] = []
     at, room = found.start, max_bytes
     waiting: list[bytes] = []
@@ -66,6 +70,20 @@ def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     _shorten(waiting, held)
     flush(Position(at.line, at.byte - held) if held else at)  # no line ends within a character
     return Pieces(tuple(pieces), at == found.end, found.end, found.how)
+
+
+def _whole_entries(found: Slice, items: Unbroken, cursor: Cursor, text: bool, max_bytes: int) -> Pieces | None:
+    """The same, without a look at each entry; None where one has to be cut, or all would be held back."""
+    count = items.fitting(max_bytes)
+    at, parts = items.start_of(count), list(items.data[:count])
+    is_final = found.how is not None and at == found.end
+    held = incomplete(_last_of(parts)) if text and not is_final else 0
+    if at.byte - held <= found.start.byte:
+        return None
+    _shorten(parts, held)
+    after = Cursor(cursor.run, cursor.nonce, Position(at.line, at.byte - held) if held else at)
+    piece = Output(found.start, after, tuple(parts), sgr=items.sgr, times=tuple(items.times(count)))
+    return Pieces((piece,), at == found.end, found.end, found.how)
 
 
 def _is_something(waiting: list[bytes], text: bool) -> bool:
@@ -124,6 +142,9 @@ def newest(found: Slice, lines: int, max_bytes: int) -> Slice:
 
 def since(found: Slice, position: Position) -> Slice:
     """The part of a slice from a position within it on."""
+    rest = found.items.since(position.byte) if isinstance(found.items, Unbroken) else None
+    if rest is not None:
+        return replace(found, start=position, items=rest)
     items: list[Entry | Gap] = []
     for item in found.items:
         if item.end.byte <= position.byte:

@@ -2,8 +2,8 @@
 
 Many viewers pass the same places when they come back all at once: see ``recent``. One that reads a long log passes many
 places: if it is quick, and hardly anyone else waits, more is read for it than it is given at once, and what is left is
-the beginning of what it is given next. Before that is all given, ``run`` reads what comes then. So a replay costs a
-fourth of the exchanges with Redis, and waits for few of them.
+the beginning of what it is given next. Before any of that is given, ``run`` asks for what comes then, so that Redis
+works while the viewer is given. So a replay costs a fourth of the exchanges with Redis, and waits for few of them.
 
 Must never know: how viewers are told.
 """
@@ -29,14 +29,16 @@ from livetask.server.store import Store
 AHEAD = 4
 """So many pieces are read at once for one who is that far behind."""
 
-MOST_AHEAD_BYTES = 1024 * 1024
-"""And no more than this."""
+MOST_AHEAD_BYTES = 512 * 1024
+"""And no more than this: the largest piece. Of what is larger, Redis, the kernel and this process each find less in the
+processor's cache (a megabyte at once costs a tenth more here and a fifth more in Redis)."""
 
 HEAP_BYTES = 2 * 1024 * 1024
 """Letting go of a block of this size tells glibc to keep twice as much of what is free, and not to give each read's
 memory back to the kernel, which would clear page after page of it again: a third of a replay's time as text."""
 
 MOST_BYTES = 4 * 1024 * 1024
+"""Of what was read ahead: for each of the few who are quick, what it is given and what comes after that."""
 
 KEEP_S = 1.0
 """What was erased meanwhile is given for so long, at most."""
@@ -51,7 +53,7 @@ class Reading:
         self._store = store
         self.recent = Recent()
         self._left = Left()
-        self._coming: dict[tuple[str, Cursor], tuple[ReadAt, asyncio.Event]] = {}
+        self._coming: dict[tuple[str, Cursor], _Coming] = {}
         self._more = asyncio.Event()
         self._runs = False
 
@@ -63,23 +65,27 @@ class Reading:
             while True:
                 await self._more.wait()
                 self._more.clear()
-                for key, (at, done) in list(self._coming.items()):
-                    await self._read_on(at)
+                for key, coming in list(self._coming.items()):
+                    found = await self._read_on(coming.at)
                     del self._coming[key]
-                    done.set()
+                    coming.done.set()
+                    if found is not None and coming.awaited_at:  # it is given at once: Redis is asked before that
+                        self._asked_on(coming.awaited_at, found, coming.follower)
         finally:
             self._runs = False
-            for _, done in self._coming.values():
-                done.set()
+            for coming in self._coming.values():
+                coming.done.set()
             self._coming.clear()
 
-    async def _read_on(self, at: ReadAt) -> None:
+    async def _read_on(self, at: ReadAt) -> Slice | None:
         try:
             (found,) = await self._store.read_many([at])
         except RedisUnavailable:
-            return  # whoever needs it will be told
-        if isinstance(found, Slice):
-            self._left.keep(at.task_id, at.cursor, found)
+            return None  # whoever needs it will be told
+        if not isinstance(found, Slice):
+            return None
+        self._left.keep(at.task_id, at.cursor, found)
+        return found
 
     async def of(
         self, places: dict[Place, list[Follower]]
@@ -94,9 +100,10 @@ class Reading:
             if ready is None:
                 wanted[place] = _read_at(place, followers[0].feed, len(places) <= FEW and _quick(followers[0]))
                 continue
-            quick = _quick(followers[0])
+            if self._asked_on(place, ready.found, followers[0]):
+                await asyncio.sleep(0)  # Redis is asked before this is given, and answers meanwhile
             yield place, ready
-            self._keep_left(place, ready, followers[0].feed, quick)
+            self._keep_left(place, ready)
         if not wanted:
             await asyncio.sleep(0)  # others have their turn, as they have while Redis is asked
             return
@@ -109,14 +116,19 @@ class Reading:
             feed.read(answer.read_entries, answer.read_bytes)
             feed.ends[place.cursor.run] = answer.end
             ready = self.recent.keep(place, answer, len(feed.followers))
+            if len(places) <= FEW and self._asked_on(place, answer, places[place][0]):
+                await asyncio.sleep(0)
             yield place, ready
-            self._keep_left(place, ready, feed, wanted[place].max_bytes > place.max_bytes)
+            self._keep_left(place, ready)
 
     async def _before(self, place: Place, follower: Follower) -> Ready | None:
         """What stands there, if it was read together with what came before it, or is coming."""
+        if not self._coming and not self._left:
+            return None
         coming = self._coming.get((place.task_id, place.cursor))
         if coming is not None:
-            await coming[1].wait()
+            coming.awaited_at = place
+            await coming.done.wait()
         found = self._left.take(place.task_id, place.cursor)
         if found is None:
             return None
@@ -125,29 +137,45 @@ class Reading:
             follower.feed.ends[place.cursor.run] = found.end
         return self.recent.keep(place, found, len(follower.feed.followers))
 
-    def _keep_left(self, place: Place, ready: Ready, feed: Feed, quick: bool) -> None:
-        found = ready.found
+    def _keep_left(self, place: Place, ready: Ready) -> None:
         for cursor in ready.reached():
-            self._left.keep(place.task_id, cursor, found)
-            left = found.next.byte - cursor.position.byte
-            if quick and 0 < left <= _ahead_bytes(place.max_bytes) and not _ends_within(found):
-                self._ask_on(replace(place, cursor=replace(cursor, position=found.next)), feed)
+            self._left.keep(place.task_id, cursor, ready.found)
 
-    def _ask_on(self, place: Place, feed: Feed) -> None:
-        """Have read what comes after all that is left, if it is much."""
-        key, at = (place.task_id, place.cursor), _read_at(place, feed, True)
-        is_new = key not in self._coming and self.recent.at(place) is None
-        if is_new and at.max_bytes > place.max_bytes and self._runs and len(self._coming) < FEW:
-            self._coming[key] = at, asyncio.Event()
-            self._more.set()
+    def _asked_on(self, place: Place, found: Slice, follower: Follower) -> bool:
+        """Have read what comes after ``found`` for one who is quick, if that is much; whether it is asked for now."""
+        left = found.next.byte - place.cursor.position.byte
+        if not 0 < left <= _ahead_bytes(place.max_bytes) or not _quick(follower) or _ends_within(found):
+            return False
+        place = Place(place.task_id, Cursor(place.cursor.run, place.cursor.nonce, found.next), place.max_bytes)
+        key = (place.task_id, place.cursor)
+        is_new = key not in self._coming and key not in self._left and self.recent.at(place) is None
+        if not is_new or not _is_far(place, follower.feed) or not self._runs or len(self._coming) >= FEW:
+            return False
+        self._coming[key] = _Coming(_read_at(place, follower.feed, True), follower)
+        self._more.set()
+        return True
+
+
+class _Coming:
+    """What is being read, and for whom. ``awaited_at``: where they stand, once they have been given all before it."""
+
+    __slots__ = ("at", "awaited_at", "done", "follower")
+
+    def __init__(self, at: ReadAt, follower: Follower) -> None:
+        self.at, self.follower = at, follower
+        self.done = asyncio.Event()
+        self.awaited_at: Place | None = None
 
 
 def _read_at(place: Place, feed: Feed, ahead: bool) -> ReadAt:
-    max_bytes = place.max_bytes
-    end = feed.ends.get(place.cursor.run)
-    if ahead and end is not None and end.byte - place.cursor.position.byte > _ahead_bytes(max_bytes):
-        max_bytes = _ahead_bytes(max_bytes)
+    max_bytes = _ahead_bytes(place.max_bytes) if ahead and _is_far(place, feed) else place.max_bytes
     return ReadAt(place.task_id, place.cursor, max_bytes, feed.count(max_bytes))
+
+
+def _is_far(place: Place, feed: Feed) -> bool:
+    """From the end of the run, as it is known."""
+    end = feed.ends.get(place.cursor.run)
+    return end is not None and end.byte - place.cursor.position.byte > _ahead_bytes(place.max_bytes)
 
 
 def _ahead_bytes(max_bytes: int) -> int:
@@ -174,6 +202,12 @@ class Left:
         self._size_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def __contains__(self, where: tuple[str, Cursor]) -> bool:
+        return where in self._kept
+
     def keep(self, task_id: str, cursor: Cursor, found: Slice) -> None:
         """``found`` was given up to ``cursor``: keep the rest, unless that is little."""
         size_bytes = min(found.next.byte - cursor.position.byte, found.read_bytes)
@@ -191,8 +225,8 @@ class Left:
         """What is left for who stands there."""
         found, size_bytes = self._kept.pop((task_id, cursor), (None, 0))
         self._size_bytes -= size_bytes
-        if found is None:
-            return None
+        if found is None or found.start == cursor.position:
+            return found
         return replace(since(found, cursor.position), read_bytes=size_bytes)
 
     def _forget(self) -> None:

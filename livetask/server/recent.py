@@ -77,7 +77,7 @@ class Recent:
 
     def at(self, place: Place) -> Ready | None:
         """What is to be sent to those who stand there, if it was read a moment ago."""
-        return self._kept.get(place)
+        return self._kept.get(place) if self._kept else None  # a place's hash is not for nothing
 
     def keep(self, place: Place, found: Slice, viewers: int) -> Ready:
         """Make it ready, and keep it if it is worth it. ``viewers``: of the task."""

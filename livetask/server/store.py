@@ -38,7 +38,17 @@ from livetask.server.answers import Rung, bell_of, entries_of, fields_of, head_o
 from livetask.server.connecting import reached
 from livetask.server.event_reads import EventReads
 from livetask.server.listing.reads import ListReads
-from livetask.server.slices import BeforeNeeded, Head, RawEntry, ReadAt, Slice, sliced, sliced_within
+from livetask.server.slices import (
+    BeforeNeeded,
+    FlatEntry,
+    Head,
+    RawEntry,
+    ReadAt,
+    Slice,
+    sliced,
+    sliced_within,
+    unbroken,
+)
 from livetask.server.tasks import Task, task_parsed
 
 BELL_COUNT = 1000
@@ -160,9 +170,9 @@ class Store:
         answers = await self.commands([command for at in wanted for command in (self._range(at), self._head(at))])
         results: list[Slice | PositionUnknown | None] = []
         for number, at in enumerate(wanted):
-            raw, head = entries_of(answers[2 * number]), head_of(at.cursor, answers[2 * number + 1])
+            raw, head = answers[2 * number], head_of(at.cursor, answers[2 * number + 1])
             try:
-                results.append(sliced(at.cursor.position, raw, head, at.max_bytes) if head else None)
+                results.append(_read(at, raw, head) if head else None)
             except BeforeNeeded:
                 results.append(await self._read_within(at))
             except PositionUnknown as error:
@@ -299,6 +309,12 @@ class Store:
             if isinstance(answer, Exception):
                 raise answer
         return answers
+
+
+def _read(at: ReadAt, raw: Sequence[FlatEntry], head: Head) -> Slice:
+    position = at.cursor.position
+    found = unbroken(position, raw, head, at.max_bytes)
+    return found or sliced(position, entries_of(raw), head, at.max_bytes)
 
 
 async def _asked(ask: Callable[[], Awaitable[T]]) -> T:

@@ -22,7 +22,8 @@ from redis.exceptions import TimeoutError as TooLate
 
 Command = Sequence[Any]
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 576 * 1024
+"""So much is received at once: the largest piece of output, with the heads of its entries."""
 _NO_MASTER = (ReadOnlyError, MasterDownError)
 """Whoever answers with these is a master no more: the next connection goes to the one that is."""
 
@@ -37,7 +38,8 @@ class _Line(asyncio.BufferedProtocol):
         self._answers: list[Any] = []
         self._wanted = 0
         self._done: asyncio.Future[list[Any]] | None = None
-        self._limit: asyncio.Timeout | None = None
+        self._heard_s = 0.0
+        self._watch: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=connection._parser.parse_error)
         self._transport: asyncio.Transport = connection._writer.transport
@@ -48,19 +50,21 @@ class _Line(asyncio.BufferedProtocol):
         """Send commands together; their answers, errors among them. Gives up after ``timeout_s`` without a byte."""
         self._answers, self._wanted = [], len(commands)
         done = self._done = self._loop.create_future()
+        self._heard_s = self._loop.time()
+        if self._watch is None:
+            self._watch = self._loop.call_at(self._heard_s + self._timeout_s, self._look)
         self._transport.write(b"".join([hiredis.pack_command(tuple(command)) for command in commands]))
         try:
-            async with asyncio.timeout(self._timeout_s) as self._limit:
-                answers: list[Any] = await done
-                return answers
-        except TimeoutError:
-            raise TooLate("Redis did not answer in time") from None
+            answers: list[Any] = await done
+            return answers
         finally:
-            self._done = self._limit = None
+            self._done = None
 
     async def close(self) -> None:
         """Close it at once."""
         self._transport.abort()
+        if self._watch is not None:
+            self._watch.cancel()
         await self._connection.disconnect(nowait=True)
 
     # ---- what the transport tells
@@ -74,7 +78,7 @@ class _Line(asyncio.BufferedProtocol):
             while len(self._answers) < self._wanted:
                 answer = self._reader.gets()
                 if answer is False:
-                    self._goes_on()
+                    self._heard_s = self._loop.time()  # Redis is there, so the rest has its time again
                     return
                 self._answers.append(answer)
         except InvalidResponse as error:
@@ -91,10 +95,16 @@ class _Line(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(Unreachable(f"the connection to Redis was lost: {exc or 'closed'}"))
 
-    def _goes_on(self) -> None:
-        """Some of an answer has come: Redis is there, so the rest has its time again."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(self._loop.time() + self._timeout_s)
+    def _look(self) -> None:
+        """Give up what Redis does not go on with. One timer watches many exchanges, and all that comes of each."""
+        self._watch = None
+        if self._done is None:
+            return
+        due_s = self._heard_s + self._timeout_s
+        if self._loop.time() < due_s:
+            self._watch = self._loop.call_at(due_s, self._look)
+        else:
+            self._fail(TooLate("Redis did not answer in time"))
 
     def _fail(self, error: Exception) -> None:
         self.lost = True

@@ -103,6 +103,7 @@ def redis_part(plan: ServerPlan, data: DataDirectory, outlived: tuple[str, ...] 
         name="redis",
         command=plan.command,
         stdin=plan.config.encode(),
+        env=plan.env,
         keep_fds=(data.lock_fd,),
         ending=(Step(signal.SIGTERM, 0.6),),
         outlives=outlived,

@@ -15,7 +15,7 @@ from celery.exceptions import Ignore
 from livetask.errors import Cancelled
 from livetask.worker.capture import OpenRun, current_run
 from livetask.worker.guard import blunder
-from livetask.worker.spool import read_json
+from livetask.worker.small_files import read_json
 
 _LOOK_S = 0.05
 

@@ -315,7 +315,7 @@ _plenty: tuple[Path | None, float] = (None, 0.0)
 def _check_room(directory: Path) -> None:
     """Raises SpoolFull if a run must not be captured there."""
     global _plenty
-    if _plenty[0] == directory and time.monotonic() < _plenty[1]:
+    if _plenty[0] is directory and time.monotonic() < _plenty[1]:
         return
     free = os.statvfs(directory)
     free_bytes = free.f_bavail * free.f_frsize

@@ -17,6 +17,7 @@ from typing import Any
 
 from livetask.parcel import packed
 from livetask.worker.event_log import EventFacts, event_line
+from livetask.worker.small_files import is_there
 from livetask.worker.spool import RunPaths
 
 
@@ -42,10 +43,9 @@ class EventTail:
 
     def look(self) -> None:
         """See which events have come."""
-        try:
-            size = os.stat(self._name).st_size  # noqa: PTH116 - a Path takes longer than the call
-        except FileNotFoundError:
+        if not is_there(self._name):
             return
+        size = os.stat(self._name).st_size  # noqa: PTH116 - a Path takes longer than the call
         if size == self._size:
             return
         with Path(self._name).open("rb") as file:

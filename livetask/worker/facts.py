@@ -16,14 +16,20 @@ from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
+from livetask.errors import Cancelled
 from livetask.hiding import Hiding
+from livetask.worker.ending import REPLACED
 from livetask.worker.spool import RunFacts, new_nonce
+from livetask.worker.wishes import Wish
 
 OWNER_HEADER = "livetask_owner"
 """The header of a task's message that says who sent it by livetask."""
 
 ROOT_HEADER = "livetask_root"
 """The header that says of which group's workflow a task is; Celery says it only of what comes of one task."""
+
+RECEIVED_HEADER = "livetask_received_ms"
+"""Added to a task's headers by the main process that has received it, for the process that runs it."""
 
 GROUP = "group:"
 """What the root of a workflow begins with that is no task but a group, sent from outside any task."""
@@ -73,7 +79,27 @@ def run_facts(
         owner=owner_of(request),
         begun_ns=time.monotonic_ns(),
         retries=int(getattr(request, "retries", 0) or 0),
+        received_ms=_taken_received(request),
     )
+
+
+def mark_received(request: Any) -> int:
+    """Have the run of a task know when its worker has received it, which is now: the wall clock in ms.
+
+    ``request``: the worker's. Most tasks begin at once, and nobody tells of them that they wait.
+    """
+    at_ms = now_ms()
+    request.request_dict[RECEIVED_HEADER] = at_ms
+    return at_ms
+
+
+def _taken_received(request: Any) -> int:
+    """What ``mark_received`` has left, which the task is not to see; 0 for nothing. ``request``: Celery's."""
+    at_ms = getattr(request, RECEIVED_HEADER, 0)
+    headers = getattr(request, "headers", None)
+    if at_ms and isinstance(headers, dict) and headers.pop(RECEIVED_HEADER, None) is not None and not headers:
+        request.headers = None
+    return at_ms if type(at_ms) is int else 0
 
 
 def queued_facts(request: Any, worker: str, shown: Hiding | None, at_ms: int) -> dict[str, str]:
@@ -101,10 +127,10 @@ def root_of(task_id: str, request: Any) -> str:
     handed_on = getattr(request, ROOT_HEADER, None)
     if isinstance(handed_on, str) and handed_on.startswith(GROUP):
         return handed_on[:_ROOT_CHARACTERS]
-    root, group = (str(getattr(request, name, None) or "") for name in ("root_id", "group"))
+    root = str(getattr(request, "root_id", None) or "")
     if root not in ("", task_id):
         return root
-    group = group or _group_of_chain(getattr(request, "chain", None))
+    group = str(getattr(request, "group", None) or "") or _group_of_chain(getattr(request, "chain", None))
     return f"{GROUP}{group}"[:_ROOT_CHARACTERS] if group else root
 
 
@@ -171,6 +197,34 @@ def death_detail(exception: BaseException) -> tuple[str, dict[str, Any]] | None:
 def exit_detail(code: int) -> dict[str, Any]:
     """The detail for the exit code of a process, negative for a signal."""
     return {"signal": signal_name(-code)} if code < 0 else {"exit_code": code}
+
+
+def run_end(
+    state: str | None, retval: Any, detail: dict[str, Any], *, replaced: bool, shown: Hiding | None
+) -> dict[str, Any]:
+    """What the process of a run writes down of its end; ``how`` is None where another one has to say it.
+
+    ``detail``: what is known of it so far. ``replaced``: another run takes its place. ``shown``: hides secrets in the
+    result, None where results are not shown.
+    """
+    if isinstance(retval, Cancelled):
+        return {"how": "REVOKED", "at_ms": now_ms(), "detail": {"reason": str(retval)}}
+    end: dict[str, Any] = {"how": state if state in STRONG else None, "at_ms": now_ms()}
+    end["detail"] = detail if end["how"] else {**detail, **leaving_detail()}
+    if state == "IGNORED" and replaced:
+        end["detail"] = {**end["detail"], "reason": REPLACED}
+    if state == "SUCCESS" and shown is not None:
+        end["result"] = "None" if retval is None else shown.text(shown_result(retval))
+    return end
+
+
+def revoked_facts(request: Any, wish: Wish | None, *, expired: bool) -> dict[str, str]:
+    """What is told of a task that was revoked before it began. ``wish``: who wanted it, if that is known."""
+    fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
+    fields["result"] = "expired" if expired else "revoked"
+    if wish is not None:
+        fields |= {"revoked_by": wish.by, "revoked_at": str(wish.at_ms)}
+    return {key: text for key, text in fields.items() if text}
 
 
 def leaving_detail() -> dict[str, Any]:

@@ -20,13 +20,15 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from livetask.masking import LOOK_BACK_BYTES, REACH_BYTES, Mask
 from livetask.position import START, Position
 from livetask.worker.room import RESERVED_BYTES, give_back, reserve
 from livetask.worker.scanning import Scan, cut
-from livetask.worker.spool import RunPaths, read_json, write_whole
+from livetask.worker.small_files import read_json, write_whole
+from livetask.worker.spool import RunPaths
 from livetask.worker.stderr import ErrPlaces
 
 _READ_BYTES = 1024 * 1024
@@ -58,7 +60,7 @@ class Following:
 
     def __init__(self, paths: RunPaths, mask: Mask | None = None, final: int | None = None) -> None:
         """Open the output. ``mask``: hides secrets in it, None for nothing to hide. ``final``: how many bytes there
-        are, if it is known; of none no file is opened, for another run may have it by now. Raises OSError."""
+        are, if it is known; see ``nothing`` for none. Raises OSError."""
         self._paths = paths
         self._mask = mask
         self.final = final
@@ -100,17 +102,11 @@ class Following:
             self._clean_on()
         return size
 
-    def is_empty(self) -> None:
-        """It has ended without a byte, and what has been seen in the file is another run's."""
-        self.close()
-        self.final = self.size = 0
-        self.decided = self.clean = self._readable
-        self._tail, self._lags = b"", False
-
     def end_at(self, final: int) -> None:
         """No more than ``final`` bytes belong to the run: nothing follows that could be part of a secret."""
-        self.final, self._lags = final, True
-        self.look()
+        if final != self.final:
+            self.final, self._lags = final, True
+            self.look()
 
     def _clean_on(self) -> None:
         """Overwrite the secrets in what follows; what is not clean yet is kept as it is shown."""
@@ -303,8 +299,17 @@ class Following:
         return data
 
 
+@cache
+def nothing() -> Following:
+    """The output of runs that have ended without a byte: one for all of them, since nothing in it ever changes.
+
+    No file is open in it, for another run may have that by now.
+    """
+    return Following(RunPaths(Path(), ""), final=0)
+
+
 def _read_base(paths: RunPaths) -> Scan:
-    found = read_json(paths.of("base"))
+    found = read_json(paths.of("base")) if paths.nonce else None
     if found is None:
         return Scan()
     sgr = tuple((str(what), str(parameters)) for what, parameters in found["sgr"])

@@ -14,7 +14,7 @@ from typing import Any
 
 from livetask.hiding import SHOW_ALL, STARS, Hiding
 from livetask.signature import TaskForm, form_of
-from livetask.worker.spool import write_whole
+from livetask.worker.small_files import write_whole
 
 FILE = "forms"
 """The file in the worker's directory."""

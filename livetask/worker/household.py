@@ -18,11 +18,13 @@ from typing import Any
 
 from livetask.worker.ending import WORD_GRACE_S, End, Words, killed, speaks_for_itself, written_end
 from livetask.worker.facts import exit_detail, now_ms
+from livetask.worker.listing import Listing
 from livetask.worker.process import kill_inherited, kill_tree
 from livetask.worker.progress_signs import progress_in
 from livetask.worker.run_log import RunLog
 from livetask.worker.shipping import Shipping
-from livetask.worker.spool import RunFacts, RunPaths, names_in, read_json
+from livetask.worker.small_files import read_json
+from livetask.worker.spool import RunFacts, RunPaths
 from livetask.worker.teeing import Tee
 from livetask.worker.terms import Terms
 
@@ -75,6 +77,8 @@ class Household:
         self._ended_bytes = 0
         self._to_ask: deque[str] = deque()
         self._logs: dict[str, RunLog] = {}
+        self._growing: dict[str, RunLog] = {}  # those of them in which there may yet be more
+        self._listing = Listing(directory)
         self._beside: set[str] = set()  # what has further files, as seen last
         self._words = Words()
         self._turn = 0
@@ -150,10 +154,9 @@ class Household:
 
     def find_runs(self, now_s: float) -> None:
         """Take in the runs that have begun since the last call, also those of which nothing was told."""
-        self._beside.clear()
         self._found_s = now_s
         with suppress(FileNotFoundError):
-            for name, kind in names_in(self.directory):
+            for name, kind in self._listing.new(now_s):
                 if kind == "run":
                     self._take_up(name, now_s)
                 elif kind != "out":
@@ -161,9 +164,11 @@ class Household:
 
     def _take_up(self, name: str, now_s: float) -> None:
         if name not in self._logs:
-            with suppress(OSError):
-                log = self._logs[name] = RunLog(self.directory, name)
+            try:
+                log = self._logs[name] = self._growing[name] = RunLog(self.directory, name)
                 self._read_on(log, now_s)
+            except OSError:
+                self._listing.tell_again(name, "run")
 
     def _read_on(self, log: RunLog, now_s: float) -> None:
         """Take in the runs that have begun in that file."""
@@ -185,7 +190,7 @@ class Household:
         if log.end_of(facts.nonce) is None:
             begun.extend(log.look())
             if _final(log.end_of(facts.nonce)) == 0:
-                run.following.is_empty()
+                run.has_nothing()
         if self._tee is not None and run.final != 0:
             self._tee.follow(paths, lambda: run.following.clean, self._terms.mask)
         return run
@@ -216,9 +221,11 @@ class Household:
         if now_s >= self._next_find_s:
             self._next_find_s = now_s + _FIND_S
             self.find_runs(now_s)
-        for log in [log for log in self._logs.values() if log.may_grow]:
+        for log in list(self._growing.values()):
             log.see_whether_held(self.main_is_alive)
             self._read_on(log, now_s)
+            if not log.may_grow:
+                self._growing.pop(log.name, None)
             self._drop(log)
         for nonce, run in list(self._open.items()):
             if run.end is None:
@@ -344,6 +351,7 @@ class Household:
         run.following.close()
         if ended_s >= self._found_s or nonce in self._beside:
             run.paths.remove_beside()
+            self._beside.discard(nonce)
         log = self._watches.pop(nonce).log
         log.forget(nonce)
         self._drop(log)
@@ -352,6 +360,7 @@ class Household:
         """Delete its two files if no run needs them, nor will."""
         if not log.kept and not log.may_begin:
             del self._logs[log.name]
+            self._growing.pop(log.name, None)
             log.close()
             log.paths("").remove_shared()
 

@@ -39,7 +39,6 @@ from livetask.worker import facts
 from livetask.worker.arrivals import Arrivals
 from livetask.worker.cancelling import end_as_revoked
 from livetask.worker.capture import Capture, ContextCapture, FdCapture, OpenRun, install_capture
-from livetask.worker.ending import REPLACED
 from livetask.worker.exits import watch_exits
 from livetask.worker.forms import write_forms
 from livetask.worker.guard import guarded, logger
@@ -53,7 +52,8 @@ from livetask.worker.records import console_file, show_records
 from livetask.worker.regular import do_regularly
 from livetask.worker.secret_texts import texts_to_hide
 from livetask.worker.shipper_process import ShipperProcess
-from livetask.worker.spool import CONSOLE, home_of, make_directory, write_whole
+from livetask.worker.small_files import write_whole
+from livetask.worker.spool import CONSOLE, home_of, make_directory
 from livetask.worker.stopping import StopList
 from livetask.worker.telling import Teller
 from livetask.worker.wishes import Wish
@@ -91,7 +91,7 @@ class _Worker:
     def is_main(self) -> bool:
         return os.getpid() == self.main_pid
 
-    @property
+    @functools.cached_property
     def pool(self) -> str:
         """The pool, as it is named on the command line; only prefork has children that were not forked."""
         if self.celery_worker is None:
@@ -242,10 +242,8 @@ def _on_received(request: Any = None, **_: Any) -> None:
         _worker.shipper.look_after()
     if _worker.stops is not None:
         _worker.stops.look()
-    if _worker.arrivals is not None:
-        _worker.arrivals.came(request)
-    else:
-        _tell_queued(_worker, request, facts.now_ms())
+    tell = _worker.arrivals.came if _worker.arrivals is not None else functools.partial(_tell_queued, _worker)
+    tell(request, facts.mark_received(request))
 
 
 @guarded("a received task could not be noted")
@@ -277,12 +275,8 @@ def _on_revoked(
         detail = {"signal": facts.signal_name(signum) if isinstance(signum, int) else str(signum)}
         _worker.teller.tell("verdict", task=task_id, how="REVOKED", detail={**detail, "reason": "revoked"})
     else:
-        fields = {"state": "REVOKED", "name": str(getattr(request, "task", "") or "")}
-        fields["result"] = "expired" if expired else "revoked"
-        wish = _worker.stops.of(task_id) if _worker.stops is not None else None
-        if wish is not None and not expired:
-            fields |= {"revoked_by": wish.by, "revoked_at": str(wish.at_ms)}
-        _worker.teller.tell("state", task=task_id, fields={key: text for key, text in fields.items() if text})
+        wish = _worker.stops.of(task_id) if _worker.stops is not None and not expired else None
+        _worker.teller.tell("state", task=task_id, fields=facts.revoked_facts(request, wish, expired=expired))
 
 
 @guarded("the shipper could not be stopped")
@@ -355,16 +349,9 @@ def _on_postrun(task_id: str = "", task: Any = None, retval: Any = None, state: 
     run = _worker.open_run(task_id) if _worker is not None else None
     if _worker is None or run is None or _worker.capture is None:
         return
-    end: dict[str, Any] = {"how": state if state in facts.STRONG else None, "at_ms": facts.now_ms()}
-    end["detail"] = run.detail if end["how"] else {**run.detail, **facts.leaving_detail()}
-    if state == "IGNORED" and run.replaced:
-        end["detail"] = {**end["detail"], "reason": REPLACED}
-    if isinstance(retval, Cancelled):
-        end |= {"how": "REVOKED", "detail": {"reason": str(retval)}}
-    elif "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
+    end = facts.run_end(state, retval, run.detail, replaced=run.replaced, shown=_worker.shown)
+    if "signal" in end["detail"] and _worker.has_whole_process and not _worker.is_main:
         kill_descendants()
-    if state == "SUCCESS" and _worker.shown is not None:
-        end["result"] = "None" if retval is None else _worker.shown.text(facts.shown_result(retval))
     try:
         _worker.capture.finish(run, end)
     except OSError:

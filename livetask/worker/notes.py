@@ -70,7 +70,7 @@ class Notes:
         calls = []
         for (task_id, what), fields in list(self._waiting.items())[:_AT_ONCE]:
             bucket = bucket_of(task_id)
-            words = (task_id, what, terms.keep_ms, terms.recent_cap, json.dumps(_shown(fields, terms)))
+            words = (task_id, what, terms.keep_ms, terms.recent_cap, json.dumps(terms.shown_task(fields)))
             calls.append(Call("note", (keys.task(task_id), keys.recent(bucket), keys.bell(bucket)), words))
         return calls
 
@@ -78,12 +78,3 @@ class Notes:
         """The calls for the oldest ``count`` have been answered."""
         for _ in range(count):
             self._waiting.popitem(last=False)
-
-
-def _shown(fields: dict[str, str], terms: Terms) -> dict[str, str]:
-    """Without secrets; the arguments for another run are not kept where one is in them."""
-    found = terms.shown_values(fields)
-    if found.get("call") != fields.get("call"):
-        del found["call"]
-        found["call_not"] = "secret"
-    return found

@@ -24,7 +24,8 @@ from typing import IO
 
 from livetask.errors import CommandFailed
 from livetask.worker.capture import WITHIN, OpenRun, current_run
-from livetask.worker.spool import RunPaths, read_file
+from livetask.worker.small_files import is_there, read_file
+from livetask.worker.spool import RunPaths
 
 _MARK = "_LIVETASK_RUN"
 """In the environment of all that a run's commands start."""
@@ -63,6 +64,8 @@ def run(
 
 def kill_tree(paths: RunPaths) -> None:
     """Kill all that the commands of a run have started and that still runs."""
+    if not is_there(paths.of("groups")):
+        return
     try:
         groups = [int(word) for word in read_file(paths.of("groups")).split()]
     except (OSError, ValueError):

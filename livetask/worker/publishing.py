@@ -15,7 +15,7 @@ from typing import Any
 
 from livetask.keys import Keys, publisher_member
 from livetask.worker.forms import FILE
-from livetask.worker.spool import read_json
+from livetask.worker.small_files import read_json
 from livetask.worker.writing import Call
 
 TTL_MS = 60_000

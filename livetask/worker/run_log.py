@@ -17,6 +17,9 @@ from typing import Any
 from livetask.worker.room import RUN_RESERVED_BYTES, reserve
 from livetask.worker.spool import RUN_BYTES, RunFacts, RunPaths, is_locked
 
+_decoded = json.JSONDecoder().decode
+"""Made once: json.loads looks at seven arguments, and at how the bytes are encoded."""
+
 
 class RunLog:
     """One file. ``name``: of it and of the output beside it. ``kept``: the nonces of its runs that somebody needs.
@@ -49,7 +52,7 @@ class RunLog:
         begun = []
         for line in whole.split(b"\n")[:-1]:
             with suppress(ValueError, TypeError, KeyError):  # what is no run is none of ours
-                found = json.loads(line)
+                found = _decoded(line.decode())
                 if "task_id" in found:
                     begun.append(self._begun(RunFacts.of(found)))
                 else:

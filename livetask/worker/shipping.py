@@ -22,7 +22,7 @@ from livetask.keys import bucket_of
 from livetask.position import START, Position
 from livetask.worker.ending import End
 from livetask.worker.event_tail import EventRead, EventTail
-from livetask.worker.following import Following, Piece
+from livetask.worker.following import Following, Piece, nothing
 from livetask.worker.spool import RunFacts, RunPaths
 from livetask.worker.terms import Terms
 from livetask.worker.writing import Call
@@ -51,7 +51,7 @@ class Shipping:
         """Raises OSError if the spool cannot be read."""
         self.paths = paths
         self.facts = facts
-        self.following = Following(paths, terms.mask, final)
+        self.following = nothing() if final == 0 else Following(paths, terms.mask, final)
         self.events = EventTail(paths)
         self.end: End | None = None
         self.ended_ms = 0
@@ -84,6 +84,11 @@ class Shipping:
     @final.setter
     def final(self, size: int) -> None:
         self.following.end_at(size)
+
+    def has_nothing(self) -> None:
+        """It has ended without a byte, and what has been seen in its file is another run's."""
+        self.following.close()
+        self.following = nothing()
 
     @property
     def until(self) -> int:
@@ -270,7 +275,7 @@ class Shipping:
             "queued_at": self.queued_at,
             "progress": self.progress,
             "result": end.result if end is not None else "",
-            **self._call(),
+            **facts.call,
         }
         run_fields = {"why": facts.why, "host": facts.host, "pid": str(facts.pid), "worker": facts.worker}
         run_fields |= {"pool": facts.pool, "begun_at": str(facts.begun_ms)}
@@ -283,7 +288,7 @@ class Shipping:
             (
                 *(facts.task_id, facts.nonce, self._wanted, str(first), why_missing),
                 *(terms.keep_ms, terms.lease_ms, terms.recent_cap, terms.runs_kept),
-                _encoded(terms.shown_values({key: text for key, text in task_fields.items() if text})),
+                _encoded(terms.shown_task({key: text for key, text in task_fields.items() if text})),
                 _encoded(run_fields),
                 *(() if end is None else (*self._end_words(end), self.ended_ms or "")),
             ),
@@ -292,12 +297,8 @@ class Shipping:
     def _end_words(self, end: End) -> tuple[str, str, str, str]:
         """How it ended, in what detail, the checksum, and the task's state."""
         crc = "" if end.how == "LOST" else f"{self.following.scan.crc:08x}"
-        return end.how, _encoded(self._terms.shown_values(end.detail)), crc, end.state
-
-    def _call(self) -> dict[str, str]:
-        """The arguments for another run; not kept where a secret is in them, since it would run with stars."""
-        call = self.facts.call
-        return {"call_not": "secret"} if "call" in call and self._terms.shown(call["call"]) != call["call"] else call
+        detail = _encoded(self._terms.shown_values(end.detail)) if end.detail else "{}"
+        return end.how, detail, crc, end.state
 
     def _append(self, piece: Piece, now_ms: int) -> Call:
         terms = self._terms

@@ -24,7 +24,8 @@ from livetask.errors import RedisUnavailable
 from livetask.keys import Keys
 from livetask.worker.guard import logger
 from livetask.worker.shipping import Shipping
-from livetask.worker.spool import STOPS, write_whole
+from livetask.worker.small_files import is_there, write_whole
+from livetask.worker.spool import STOPS
 from livetask.worker.wishes import Wish, Wishes
 from livetask.worker.writing import Call, Writing
 
@@ -104,10 +105,9 @@ class StopList:
 
     def look(self) -> None:
         """Read what the shipper has added. One look at a file, no waiting; raises OSError."""
-        try:
-            found = posix.stat(self._path)
-        except FileNotFoundError:
+        if not is_there(self._path):
             return
+        found = posix.stat(self._path)
         if found.st_ino != self._inode:
             self._inode, self._read_bytes = found.st_ino, 0
         if found.st_size <= self._read_bytes:

@@ -42,3 +42,12 @@ class Terms:
             if self.mask.hidden_at_once(data) is data:
                 return dict(fields)
         return {key: self.shown(value) if isinstance(value, str) else value for key, value in fields.items()}
+
+    def shown_task(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The same for what is known of a task: the arguments for another run, which would run with stars, are not
+        kept where a secret is in them."""
+        found = self.shown_values(fields)
+        if found.get("call") != fields.get("call"):
+            del found["call"]
+            found["call_not"] = "secret"
+        return found

@@ -106,13 +106,13 @@ async def test_an_id_is_nothing_but_an_id_over_socketio(client: Client, guarded_
         ):
             if isinstance(value, str) and ("\ud83d" in value or len(value) > 7000):
                 continue
-            answer = await viewer.call(event, message, timeout=10)
+            answer = await viewer.call(event, message, timeout=90)
             assert isinstance(answer, dict), (event, value)
             assert answer.get("code") != "internal", (event, value, answer)
             assert "theirs" not in str(answer)
 
     async def answered() -> bool:
-        answer = await viewer.call("watch", {}, timeout=10)
+        answer = await viewer.call("watch", {}, timeout=90)
         return bool(answer["ok"]) or answer["code"] != "too_many"
 
     await until("it may send again", answered)

@@ -92,7 +92,7 @@ def stages(chosen: argparse.Namespace) -> list[Stage]:
     found = [Stage(tuple(arms), rounds)]
     if "idle" in want and not (chosen.quick and chosen.what == "all"):
         names = [one.name for one in chosen.ways if one.name in crowds.IDLE]
-        found.append(Stage(plan.idle(_crowds(chosen), names), chosen.rounds or 1))
+        found.append(Stage(plan.idle(_crowds(chosen), names), chosen.rounds or 2))
     if "fanout" in want and others:
         less = [one for one in chosen.ways if one.name != "floor"]
         found.append(Stage(plan.fanout(cells(chosen, others), less), chosen.rounds or 2))

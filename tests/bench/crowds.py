@@ -25,6 +25,7 @@ import redis
 
 from tests.bench.fanout import listening
 from tests.bench.lines import SIZE_BYTES, line, now_us
+from tests.bench.native_programs import load_command
 from tests.bench.processes import Child, ChildFailed, Valkey, cpu_s, peak_rss_bytes, python, started
 from tests.bench.ways import Way, way
 from tests.bench.writers import CHUNK_BYTES, LivetaskWriter
@@ -142,7 +143,7 @@ def storm(command: list[str], order: Callable[[int], dict[str, object]], viewers
     with started("server", command, limit_s=600) as server:
         port = listening(server)
         before, cpu = peak_rss_bytes(server.pid), cpu_s(server.pid)
-        with started("viewers", python("tests.bench.load", json.dumps(order(port))), limit_s=600) as load:
+        with started("viewers", load_command(order(port)), limit_s=600) as load:
             load.line_with("done", 300)
             load.tell("stop")
             seen = json.loads(load.line_with("{", 30))
@@ -153,7 +154,7 @@ def storm(command: list[str], order: Callable[[int], dict[str, object]], viewers
 
 @contextmanager
 def _crowd(order: dict[str, object]) -> Iterator[Child]:
-    with started("viewers", python("tests.bench.load", json.dumps(order)), limit_s=600) as load:
+    with started("viewers", load_command(order), limit_s=600) as load:
         load.line_with("ready", 300)
         yield load
 

@@ -17,7 +17,7 @@ from tests.bench.goals import goals
 from tests.bench.kept import Kept, Note
 from tests.bench.plan import RAW
 from tests.bench.raw_read import RawRead
-from tests.bench.replay import Replayed
+from tests.bench.replay import REPLAY_TITLES, Replayed
 from tests.bench.ways import way
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
@@ -57,12 +57,17 @@ def _fanout(kept: Kept) -> str:
     for arm in kept.planned:
         if arm.cell is not None:
             cells.setdefault(arm.cell, []).append(arm.ways[0])
+    begun = {note.cell for note in kept.notes}
     rows = [
         (cell, way(name), *_rounds(kept, kept.of("fanout", name, cell), Shown, name))
         for cell, names in cells.items()
+        if cell in begun
         for name in names
     ]
-    return table.fanout_table(rows) if rows else ""
+    left = [table.named(cell) for cell in cells if cell not in begun]
+    parts = [table.fanout_table(rows)] if rows else []
+    parts += [f"Not measured, since the time was up: {', '.join(left)}."] if left else []
+    return "\n\n".join(parts)
 
 
 def _replay(kept: Kept) -> str:
@@ -72,7 +77,7 @@ def _replay(kept: Kept) -> str:
     most = max(sizes.values())
     rows = [
         (
-            way(name).title + (f" (of {size / 1e6:g} MB)" if size < most else ""),
+            REPLAY_TITLES.get(name, way(name).title) + (f" (of {size / 1e6:g} MB)" if size < most else ""),
             *_rounds(kept, kept.of("replay", name), Replayed, name),
         )
         for name, size in sizes.items()

@@ -62,6 +62,9 @@ class Viewer:
         """Take what one read gave."""
         raise NotImplementedError
 
+    def acknowledge(self, now_s: float) -> None:
+        """Say how much has come, if that is due."""
+
     def saw(self, count: int, data: bytes) -> None:
         """``count`` lines have come, in these bytes."""
         self.lines += count
@@ -98,14 +101,15 @@ class SocketIoViewer(Viewer):
     """A WebSocket whose frames are walked: of each only its first bytes are read, the rest is looked through for marks.
 
     ``head``: the beginning of a frame of which too little has come. ``left``: what is still to come of one that has
-    begun. ``coming``: the cursor that is reached when that has come; ``cursor``: the one that is reached.
+    begun, ``size``: of it all. ``coming``: the cursor that is reached when that has come; ``cursor``: the one that is
+    reached, ``unacked``: in so many bytes.
     """
 
     def __init__(self, crowd: Crowd, number: int) -> None:
         super().__init__(crowd, number)
         self.upgraded = False
         self.head = self.coming = self.attached = self.cursor = b""
-        self.left = self.unacked = 0
+        self.left = self.size = self.unacked = 0
         self.acked_s = 0.0
         self.ack_bytes = ACK_BYTES
         self.send(_UPGRADE.encode() % crowd.port)
@@ -116,10 +120,13 @@ class SocketIoViewer(Viewer):
         count = self._walk(data)
         if count:
             self.saw(count, data)
-        self.unacked += len(data)
-        if self.cursor and (self.unacked >= self.ack_bytes or time.monotonic() - self.acked_s > ACK_S):
+        if self.cursor:
+            self.acknowledge(time.monotonic())
+
+    def acknowledge(self, now_s: float) -> None:
+        if self.cursor and (self.unacked >= self.ack_bytes or now_s - self.acked_s > ACK_S):
             self.say(b'42["ack",{"task_id":"%b","cursor":"%b"}]' % (self.crowd.acks, self.cursor))
-            self.cursor, self.unacked, self.acked_s = b"", 0, time.monotonic()
+            self.cursor, self.unacked, self.acked_s = b"", 0, now_s
 
     def _walk(self, data: bytes) -> int:
         """Go through the frames; how many lines were in them. A mark's byte may stand in a frame's length, too."""
@@ -142,6 +149,7 @@ class SocketIoViewer(Viewer):
             if self.live:
                 count += data.count(MARK, body, body + length)
             self._begun(data[at] & 15, data[body : body + min(length, OPENING_BYTES)])
+            self.size = length
             at = body + length
         else:
             self.left, self.head = at - size, b""
@@ -185,7 +193,8 @@ class SocketIoViewer(Viewer):
             self.say(b'420["subscribe",' + json.dumps(self.crowd.order["subscribe"]).encode() + b"]")
 
     def _arrived(self) -> None:
-        """All of the last frame has come."""
+        """All of the last frame has come; what is due for an ack is counted then: clients are given whole messages."""
+        self.unacked, self.size = self.unacked + self.size, 0
         if self.coming:
             self.cursor, self.coming = self.coming, b""
 
@@ -207,7 +216,7 @@ class Crowd:
         self.acks: bytes = (order.get("acks") or "").encode()
         self.stalled: int = order.get("stalled", 0)
         self.lines = self.frames = self.complete = self.lost = 0
-        self.cpu_s = self.cpu_share = 0.0
+        self.cpu_s = self.cpu_share = self._looked_s = 0.0
         self.first_us = self.last_us = self.asked_us = 0
         self.since_print: list[int] = []
         self.since_append: list[int] = []
@@ -259,7 +268,15 @@ class Crowd:
             else:
                 self.lost += 1
                 self._selector.unregister(viewer.socket)
+        self._acknowledge_in_time(time.monotonic())
         return True
+
+    def _acknowledge_in_time(self, now_s: float) -> None:
+        """An ack is not only sent when more comes: the server may have filled the window, and wait for it."""
+        if now_s - self._looked_s > ACK_S / 5:
+            self._looked_s = now_s
+            for viewer in self._live[: self.viewers - self.stalled]:
+                viewer.acknowledge(now_s)
 
     def answer(self) -> dict[str, Any]:
         """What was seen, in plain numbers; times in microseconds."""

@@ -22,6 +22,8 @@ _CHUNK_BYTES = 16 * 1024
 TEXTS = {
     "plain lines": b"2026-01-02 03:04:05 INFO worker: step 1234 of 5678 took 0.123 s, 3 failed, 55 rows written\n",
     "lines with URLs": b"fetched https://example.org/a/b/c?page=17&size=100 in 0.113 s, status 200, 1234 bytes\n",
+    "lines with a path": b'  File "/usr/lib/python3.11/site-packages/celery/app/trace.py", line 451, in trace_task\n',
+    "lines with a UUID": b"[2026-01-02 03:04:05,123: INFO/Main] Task add[5f1c2a7e-0b1d-4c5e-9f00-1234567890ab] ok\n",
     "each with a key": b"2026-01-02 03:04:05 DEBUG call: Authorization: Bearer %s to somewhere near\n"
     % (b"abcdef0123" * 3),
 }

@@ -2,7 +2,7 @@
 
 All are measured in one interleaved run, best of many rounds, on a file in the system's temporary directory: with
 nothing to hide, with the known formats, and with ten given texts besides; a line as programs print them, and one in
-which a key might be.
+which a key might be, and two with a long word as programs print them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _PEER = "line-buffered file"
 LINES = {
     "usual line": "2026-01-02 03:04:05 INFO worker: step 1234 of 5678 took 0.123 s, 3 failed, 55 rows written, go on!!",
     "one long word": "x" * 99,
+    "a path in it": '  File "/usr/lib/python3.11/site-packages/celery/app/trace.py", line 451, in trace_task, called',
+    "a UUID in it": "[2026-01-02 03:04:05,123: INFO/Main] Task proj.add[5f1c2a7e-0b1d-4c5e-9f00-1234567890ab] received",
 }
 
 

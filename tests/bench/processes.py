@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
-from livetask.service.embedded import find_program, free_port
+from livetask.service.embedded import KEPT_FREE_BYTES, find_program, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ def peak_rss_bytes(pid: int) -> int:
     for text in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
         if text.startswith("VmHWM:"):
             return int(text.split()[1]) * 1024
-    raise ProcessLookupError(pid)
+    raise ProcessLookupError(f"process {pid} has ended")
 
 
 class ChildFailed(Exception):
@@ -118,8 +118,10 @@ def within(seconds: float, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def started(name: str, command: Sequence[str], *, limit_s: int = 120) -> Iterator[Child]:
-    """Run a command until the block is left, at most ``limit_s``."""
+def started(
+    name: str, command: Sequence[str], *, limit_s: int = 120, env: Mapping[str, str] | None = None
+) -> Iterator[Child]:
+    """Run a command until the block is left, at most ``limit_s``. ``env``: is added to the environment."""
     with tempfile.NamedTemporaryFile(prefix="livetask-bench-", suffix=".log") as log:
         process = subprocess.Popen(
             list(command),
@@ -127,7 +129,7 @@ def started(name: str, command: Sequence[str], *, limit_s: int = 120) -> Iterato
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
             preexec_fn=lambda: signal.alarm(limit_s),  # an alarm stays set across exec
         )
         child = Child(name, process, Path(log.name))
@@ -157,7 +159,8 @@ def valkey(limit_s: int = 1800) -> Iterator[Valkey]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="livetask-bench-") as folder:
         flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        with started("valkey", [str(find_program().path), *flags], limit_s=limit_s) as child:
+        env = {"MALLOC_TRIM_THRESHOLD_": str(KEPT_FREE_BYTES)}  # as ``make run`` starts it
+        with started("valkey", [str(find_program().path), *flags], limit_s=limit_s, env=env) as child:
             child.line_with("Ready to accept connections")
             url = f"redis://127.0.0.1:{port}/0"
             with redis.Redis.from_url(url) as client:

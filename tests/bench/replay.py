@@ -20,6 +20,8 @@ BACKLOG_BYTES = 8_000_000
 AT_MOST = 5
 ENOUGH_S = 1.0
 LIMIT_S = 60.0
+REPLAY_TITLES = {"floor": "floor: a bare socket loop in Python passes on what XRANGE answers, unread, no WebSocket"}
+"""Of ways that do something else here than in a fan-out."""
 
 
 @dataclass(frozen=True, slots=True)

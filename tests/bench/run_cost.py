@@ -18,6 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from celery import Celery, signals
+from celery.app.task import Context
 
 from livetask.settings import Settings
 from livetask.worker import installing
@@ -40,14 +41,14 @@ def pool_process(directory: Path) -> None:
     settings = Settings.load({"livetask_redis_url": "redis://nobody"}, {})
     installing._worker = installing._Worker(settings, (), directory, None)
     for line in sys.stdin:
-        requests = [_request(f"{uuid.uuid4()}") for _ in range(int(line))]
+        requests = [Context(_request(f"{uuid.uuid4()}")) for _ in range(int(line))]
         began_s = time.thread_time()
         for request in requests:
-            task.push_request(**request)
-            told = {"task_id": request["id"], "task": task}
+            task.request_stack.push(request)
+            told = {"task_id": request.id, "task": task}
             signals.task_prerun.send(sender=task, args=(), kwargs={}, **told)
             signals.task_postrun.send(sender=task, args=(), kwargs={}, retval=None, state="SUCCESS", **told)
-            task.pop_request()
+            task.request_stack.pop()
         os.write(say, b"%f\n" % ((time.thread_time() - began_s) / len(requests) * 1e6))
 
 

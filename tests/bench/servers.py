@@ -12,8 +12,9 @@ import contextlib
 import selectors
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -22,6 +23,7 @@ from aiohttp import web
 
 from livetask.keys import Keys
 from livetask.server.frames import Packet
+from tests.bench import raw_read
 from tests.bench.writers import NONCE, TASK
 
 SEND_LIMIT_S = 5.0
@@ -161,9 +163,10 @@ def floor(url: str) -> None:
     """Write the bytes to every connection and nothing else.
 
     A connection says in its first line what it is: ``feed`` brings chunks, each after its length in 4 bytes; ``follow``
-    gets each of them as it is; ``replay`` gets all entries that XRANGE gives. Who does not read for SEND_LIMIT_S is
-    given up.
+    gets each of them as it is; ``replay`` gets what XRANGE answers for all of the stream as it is when this starts: the
+    same bytes, received and sent on, and not even looked at. Who does not read for SEND_LIMIT_S is given up.
     """
+    asked = raw_read.questions(url)
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     selector = selectors.DefaultSelector()
     selector.register(listening, selectors.EVENT_READ)
@@ -172,12 +175,18 @@ def floor(url: str) -> None:
     while True:
         for key, _ in selector.select():
             if key.fileobj is listening:
-                _welcome(listening.accept()[0], selector, followers, url)
+                _welcome(listening.accept()[0], selector, followers, url, asked)
             else:
                 _pass_on(key.fileobj, selector, followers)  # type: ignore[arg-type]  # only sockets are registered
 
 
-def _welcome(who: socket.socket, selector: selectors.BaseSelector, followers: list[socket.socket], url: str) -> None:
+def _welcome(
+    who: socket.socket,
+    selector: selectors.BaseSelector,
+    followers: list[socket.socket],
+    url: str,
+    asked: Sequence[tuple[bytes, int]],
+) -> None:
     who.settimeout(SEND_LIMIT_S)
     who.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     what = who.recv(64)
@@ -187,7 +196,7 @@ def _welcome(who: socket.socket, selector: selectors.BaseSelector, followers: li
         followers.append(who)
         who.sendall(b"ok\n")
     else:
-        _replay(who, url)
+        _replay(who, url, asked)
 
 
 def _pass_on(feed: socket.socket, selector: selectors.BaseSelector, followers: list[socket.socket]) -> None:
@@ -204,13 +213,15 @@ def _pass_on(feed: socket.socket, selector: selectors.BaseSelector, followers: l
             followers.remove(follower)
 
 
-def _replay(who: socket.socket, url: str) -> None:
-    """All entries of the stream; one connection to Redis, READ_COUNT entries a time."""
-    with redis.Redis.from_url(url) as store, contextlib.suppress(OSError), who:
-        at = "-"
-        while entries := store.xrange(TASK, at, "+", READ_COUNT):
-            who.sendall(b"".join([fields[b"d"] for _, fields in entries]))
-            at = "(" + entries[-1][0].decode()
+def _replay(who: socket.socket, url: str, asked: Sequence[tuple[bytes, int]]) -> None:
+    place = urlsplit(url)
+    with (
+        socket.create_connection((place.hostname or "", place.port or 6379)) as link,
+        contextlib.suppress(OSError),
+        who,
+    ):
+        for piece in raw_read.answers(link, asked):
+            who.sendall(piece)
 
 
 def _serve(sio: socketio.AsyncServer) -> None:

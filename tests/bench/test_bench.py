@@ -5,6 +5,7 @@ No figure is judged here but those that are not a matter of speed: how many line
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ from tests.bench.kept import Kept, Note
 from tests.bench.lines import MARK, SIZE_BYTES, STAMPS, line
 from tests.bench.load import Crowd, SocketIoViewer
 from tests.bench.plan import Stage
-from tests.bench.processes import ROOT, Valkey, valkey
+from tests.bench.processes import ROOT, Valkey, python, started, valkey
 from tests.bench.running import Runner
 from tests.bench.ways import WAYS, Way
 from tests.bench.ways import way as way_named
@@ -127,6 +128,26 @@ def test_viewers_in_python_see_what_those_in_c_see(name: str, store: Valkey, mon
     assert all(one.frame_us is not None for one in seen)
 
 
+@pytest.mark.parametrize("in_c", [True, False])
+def test_viewers_acknowledge_what_they_have_though_no_more_comes(in_c: bool) -> None:
+    """Else a server that has filled the window would wait for its own next heartbeat."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)
+        order = {"kind": "sio", "port": listening.getsockname()[1], "viewers": 1, "expected": 99, "limit_s": 100}
+        order |= {"subscribe": {}, "acks": "t"}
+        command = native_programs.load_command(order) if in_c else python("tests.bench.load", json.dumps(order))
+        with started("viewers", command), listening.accept()[0] as far:
+            far.settimeout(60)
+            opening = [b'0{"sid":"x"}', b'40{"sid":"y"}', b'430[{"ok":true}]']
+            far.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(_frame(0x81, one) for one in opening))
+            for cursor in (b"1.n.2-100", b"1.n.3-200"):  # the first is acknowledged at once, the second in its time
+                far.sendall(_frame(0x81, b'42["output",{"cursor":"%b","text":"%b"}]' % (cursor, b"." * 80)))
+                said = b""
+                while cursor not in said:
+                    said += (part := far.recv(65536))
+                    assert part, "it has gone"
+
+
 def test_a_share_of_viewers_that_stall_comes_on_top_of_those_who_read() -> None:
     (stage,) = parsed(["fanout", "--viewers", "100,5", "--rates", "10", "--stalled", "0.1", "--ways", "ws"]).stages
     assert [(arm.cell.viewers, arm.cell.stalled) for arm in stage.arms if arm.cell] == [(100, 0), (110, 10), (5, 0)]
@@ -206,8 +227,10 @@ def test_what_fails_is_noted_and_the_next_is_measured(monkeypatch: pytest.Monkey
 
 def test_what_would_not_be_over_in_time_is_not_begun() -> None:
     kept = Kept(about={"machine": "", "viewers": "", "took": ""})
-    Runner(kept, time.monotonic(), time.monotonic() + 1).run([Stage(plan.storm(10, ["livetask"]), 3)])
+    load = plan.fanout([Cell(10, 1_000, 1)])
+    Runner(kept, time.monotonic(), time.monotonic() + 1).run([Stage((*load, *plan.storm(10, ["livetask"])), 3)])
     assert kept.notes == []
+    assert "Not measured, since the time was up: 10 × 1,000/s." in document.tables(kept)
     assert document.tables(kept).count("| not measured: the time was up |") == 3
     assert goals(kept).count("| not measured | ? |") == 3
 

@@ -77,7 +77,7 @@ class Watched:
     async def open(cls, browser: Browser, url: str, **options: Any) -> Watched:
         """A page in a context of its own. ``options``: of the context, such as the viewport."""
         context = await browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(90_000)
         page = await context.new_page()
         watched = cls(context, page, url)
         await page.add_init_script(KEEP_BREACHES)

@@ -13,7 +13,7 @@ from livetask.errors import TaskUnknown
 from tests.real.fault_proxy import FaultProxy
 from tests.server.serving import Writer
 from tests.system.apps.lines import text
-from tests.system.rig import Dashboard, Running
+from tests.system.rig import Dashboard, Running, wait_for
 
 
 def test_output_comes_while_it_is_written(url: str, begun: Callable[..., Writer]) -> None:
@@ -94,4 +94,4 @@ def test_nothing_is_left_running_when_it_is_closed(url: str, begun: Callable[...
     next(items)
     client.close()
     client.close()
-    assert threading.active_count() == before
+    wait_for("its thread has ended", lambda: threading.active_count() <= before)

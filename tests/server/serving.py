@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -56,6 +57,18 @@ async def client_of_the_store(store: Redis) -> AsyncIterator[Client]:
     """A client of the whole app over the module's ``store``, as it is without any setting."""
     async with served(store.url) as found:
         yield found
+
+
+@pytest.fixture
+def new_task_id() -> str:
+    """An id that no other test has."""
+    return uuid4().hex
+
+
+@pytest.fixture
+def writer_of_the_task(store: Redis, task_id: str) -> Writer:
+    """Of a run of the module's ``task_id``, which has begun."""
+    return Writer(store.url, task_id).begin()
 
 
 class Writer:

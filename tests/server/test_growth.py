@@ -6,10 +6,7 @@ within one command on this way is a look-up in a hash, or in a radix tree by a s
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from types import FrameType
-from typing import Any
 
 import redis
 
@@ -17,28 +14,9 @@ from livetask.server.frames import Told
 from livetask.server.hub import Hub
 from livetask.server.store import Store
 from livetask.server.subscription import Wish
+from tests.real.counting import Counted
 from tests.real.redis_servers import RealRedis
 from tests.real.writer import RunWriter
-
-_PASSED_OVER = ("straight.py", "connecting.py")
-"""How often the socket says something there is the kernel's affair."""
-
-
-class _Counted:
-    """The calls of livetask's functions within the block, by name."""
-
-    def __enter__(self) -> Counter[str]:
-        self.calls: Counter[str] = Counter()
-        sys.setprofile(self._called)
-        return self.calls
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-    def _called(self, frame: FrameType, event: str, _: Any) -> None:
-        code = frame.f_code
-        if event == "call" and "/livetask/" in code.co_filename and not code.co_filename.endswith(_PASSED_OVER):
-            self.calls[f"{code.co_filename.rpartition('/livetask/')[2]} {code.co_qualname}"] += 1
 
 
 class _Sink:
@@ -69,7 +47,7 @@ async def _cost_of_a_line(
         rung = await hub.store.bells(ends, 1000)
         ends = rung.last_ids
         told = len(sink.told)
-        with _Counted() as calls:
+        with Counted() as calls:
             hub._heard(rung)
             await hub._pump.round()
         assert [one.event.data for one in sink.told[told:]] == [b"one more line\n"]  # type: ignore[attr-defined]

@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from uuid import uuid4
 
 import pytest
 
 from livetask.position import Position
-from tests.server.serving import Client, Writer, client_of_the_store, redis_of_the_module, slow_callbacks, until
+from tests.server.serving import (
+    Client,
+    Writer,
+    client_of_the_store,
+    new_task_id,
+    redis_of_the_module,
+    slow_callbacks,
+    until,
+    writer_of_the_task,
+)
 from tests.system.rig import Redis
 
 store = redis_of_the_module
 client = client_of_the_store
-
-
-@pytest.fixture
-def task_id() -> str:
-    return uuid4().hex
-
-
-@pytest.fixture
-def writer(store: Redis, task_id: str) -> Writer:
-    return Writer(store.url, task_id).begin()
+task_id = new_task_id
+writer = writer_of_the_task
 
 
 def log(task_id: str, query: str = "", run: str = "1") -> str:

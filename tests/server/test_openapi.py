@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import urllib.request
 from collections import Counter
@@ -22,7 +23,7 @@ from livetask.server.openapi import document
 from livetask.settings import Settings
 from tests.server import small_app
 from tests.server.serving import Client, Writer, a_redis, served
-from tests.system.rig import Redis
+from tests.system.rig import CHECKOUT, Redis
 
 ELSEWHERE = ("/static", "/socket.io/")
 """Files, and a protocol with a page of its own."""
@@ -52,6 +53,23 @@ def test_every_route_is_in_the_document_and_no_other() -> None:
             served_here.add((route.method, place))
     written = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
     assert written == served_here
+
+
+def test_the_page_of_routes_has_each_and_no_other() -> None:
+    page = (CHECKOUT / "docs" / "http.md").read_text("utf-8")
+    routes = [row.split(" | ")[0] for row in page.splitlines() if row.startswith("| `")]
+    told: dict[tuple[str, str], set[str]] = {}
+    for method, path, query in re.findall(r"`([A-Z]+) (/[^`?]*)\??([^`]*)`", " ".join(routes)):
+        for short, name in (("ID", "{task_id}"), ("RUN", "{run}"), ("LINK", "{share_id}")):
+            path = path.replace(f"/{short}", f"/{name}")
+        told.setdefault((method, path), set()).update(re.findall(r"(\w+)=", query))
+    taken = {
+        (method.upper(), path): {one["name"] for one in operation.get("parameters", []) if one.get("in") == "query"}
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert told.keys() == taken.keys()
+    assert all(names <= taken[route] for route, names in told.items())
 
 
 def test_every_part_that_is_named_is_there() -> None:

@@ -204,7 +204,7 @@ async def test_lists_counts_and_searches_hold_what_may_be_viewed_and_nothing_els
         ("viewer", {"view", "download"}),
         ("operator", {"view", "download", "start", "cancel", "rerun"}),
         ("admin", ABILITIES),
-        ("linked", {"view"}),
+        ("linked", {"view", "download"}),
     ],
 )
 async def test_each_role_can_do_what_it_may_and_hears_what_else_it_would_need(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator
@@ -53,8 +54,20 @@ async def test_a_link_opens_the_log_of_its_task_and_nothing_else(client: Client)
         status, text = await got(client, path, secret)
         assert status in (303, 404), path
         assert "hush" not in text
-    for path in ("/api/tasks/shown/runs/1/log.txt", "/api/tasks/shown/runs/1/log.gz", "/api/startable", "/api/audit"):
+    for path in ("/api/startable", "/api/audit", "/api/shares"):
         assert (await got(client, path, secret))[0] == 404
+
+
+async def test_a_link_gives_its_log_as_a_file_too_and_no_other(client: Client) -> None:
+    secret = (await linked(client, "shown"))["secret"]
+    assert await got(client, "/api/tasks/shown/runs/1/log.txt?download=1", secret) == (200, "one\ntwo\n")
+    headers = {"Authorization": f"Share {secret}"}
+    async with client.get("/api/tasks/shown/runs/1/log.gz", headers=headers) as answer:
+        assert (answer.status, gzip.decompress(await answer.read())) == (200, b"one\ntwo\n")
+    for kind in ("txt", "gz"):
+        assert (await got(client, f"/api/tasks/other/runs/1/log.{kind}", secret))[0] == 404
+    async with client.post("/api/tasks/shown/shares", headers=headers) as answer:
+        assert answer.status == 404, "who has a link makes no other"
 
 
 async def test_a_link_follows_a_task_that_runs(client: Client, redis_url: str) -> None:

@@ -11,13 +11,21 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from uuid import uuid4
 
 import aiohttp
 import pytest
 
 from livetask.position import Cursor, Position
-from tests.server.serving import Client, Writer, a_server, redis_of_the_module, served, until
+from tests.server.serving import (
+    Client,
+    Writer,
+    a_server,
+    new_task_id,
+    redis_of_the_module,
+    served,
+    until,
+    writer_of_the_task,
+)
 from tests.system.rig import Redis
 
 
@@ -60,22 +68,14 @@ def text_of(events: list[Sent]) -> str:
 
 
 store = redis_of_the_module
+task_id = new_task_id
+writer = writer_of_the_task
 
 
 @pytest.fixture
 async def client(store: Redis) -> AsyncIterator[Client]:
     async with served(store.url, heartbeat_ms=200) as found:
         yield found
-
-
-@pytest.fixture
-def task_id() -> str:
-    return uuid4().hex
-
-
-@pytest.fixture
-def writer(store: Redis, task_id: str) -> Writer:
-    return Writer(store.url, task_id).begin()
 
 
 def url_of(task_id: str, query: str = "", run: str = "last") -> str:

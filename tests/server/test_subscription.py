@@ -14,7 +14,7 @@ from livetask.errors import PositionUnknown
 from livetask.position import START, Cursor, Entry, Gap, Position
 from livetask.server.events import CaughtUp, Ended, Event, Grown, Missing, Output, Reset
 from livetask.server.pieces import cut, incomplete, newest, since
-from livetask.server.slices import BeforeNeeded, Head, RawEntry, Slice, sliced, sliced_within
+from livetask.server.slices import BeforeNeeded, Head, RawEntry, Slice, sliced, sliced_within, unbroken
 from livetask.server.subscription import PIECE_SIZES, Subscription, Wish
 from livetask.server.tasks import Run, Task, task_parsed
 
@@ -79,8 +79,9 @@ class Stored:
     def read(self, position: Position, count: int, max_bytes: int) -> Slice:
         head = Head(self.end, self.first, "trimmed" if self.first != START else "", self.how)
         after = [_raw(one) for one in self.raw if one[0] >= position]
+        flat = [(entry_id, [part for pair in fields.items() for part in pair]) for entry_id, fields in after[:count]]
         try:
-            return sliced(position, after[:count], head, max_bytes)
+            return unbroken(position, flat, head, max_bytes) or sliced(position, after[:count], head, max_bytes)
         except BeforeNeeded:
             before = [_raw(one) for one in self.raw if one[0] <= position][-1:]
             must_reach = self.end if len(after) < count else None

@@ -319,12 +319,14 @@ SHORT_BODIES = st.sampled_from(
         max_size=14,
     ),
     st.sampled_from([1, 30, 100, secret_formats._PART_BYTES]),
+    st.sampled_from([0, 1, secret_formats._MOST_WORDS]),
 )
 def test_looking_at_long_words_by_parts_finds_all_that_looking_at_everything_finds(
-    pieces: list[bytes], part_bytes: int
+    pieces: list[bytes], part_bytes: int, most_words: int
 ) -> None:
     data = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(secret_formats, "_PART_BYTES", part_bytes)
+        patch.setattr(secret_formats, "_MOST_WORDS", most_words)
         found = Mask()._spans(data)
     assert sorted(found) == sorted(span for rule in BUILT_IN for span in rule.spans(data, 0, len(data)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from livetask.worker.listing import Listing
 from livetask.worker.run_log import RunLog
 from livetask.worker.spool import (
     OWNER_LOCK,
@@ -20,7 +22,6 @@ from livetask.worker.spool import (
     is_locked,
     left_behind,
     make_directory,
-    names_in,
     new_nonce,
 )
 
@@ -32,7 +33,7 @@ def facts_of(nonce: str = "", *, locked: bool = False, args: str = "()") -> RunF
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(), detail=st.text())
 def test_any_text_in_facts_and_end_comes_back(tmp_path: Path, text: str, detail: str) -> None:
-    facts = facts_of(args=text)
+    facts = replace(facts_of(args=text), owner=text, call={text: detail})
     spool = RunSpool(tmp_path, facts)
     paths = RunPaths(tmp_path, facts.nonce)
     log = RunLog(tmp_path, facts.nonce)
@@ -71,7 +72,7 @@ def test_the_lock_is_free_when_its_process_is_gone_though_a_child_lives(tmp_path
             os.read(read, 1)
         os._exit(0)
     os.waitpid(pid, 0)
-    assert sorted(names_in(tmp_path)) == [(nonce, "out"), (nonce, "run")]
+    assert sorted(Listing(tmp_path).new(0.0)) == [(nonce, "out"), (nonce, "run")]
     fd = os.open(tmp_path / f"{nonce}.run", os.O_RDWR)
     assert not is_locked(fd)
     for each in (fd, read, write):

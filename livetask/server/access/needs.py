@@ -53,8 +53,8 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", f"{_RUN}/log"): VIEW_SHARED,
     ("GET", f"{_RUN}/search"): VIEW_SHARED,
     ("GET", f"{_RUN}/marks"): VIEW_SHARED,
-    ("GET", f"{_RUN}/log.txt"): Need("download", noted="download"),
-    ("GET", f"{_RUN}/log.gz"): Need("download", noted="download"),
+    ("GET", f"{_RUN}/log.txt"): Need("download", shared=True, noted="download"),
+    ("GET", f"{_RUN}/log.gz"): Need("download", shared=True, noted="download"),
     # links and the audit
     ("POST", "/api/tasks/{task_id}/shares"): Need("download"),
     ("GET", "/api/shares"): Need("download"),

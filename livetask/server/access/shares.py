@@ -6,7 +6,7 @@ that part to no server, so it stands in no log of a proxy and in no Referer; the
 it in a header, which pages of other origins cannot make a browser send. As there is no cookie, a link opens in a frame
 of another site too, and opening it logs nobody out.
 
-It may view the task and nothing else; see ``sight`` for what it is not shown even of that.
+It may view the task and have its log as a file, and nothing else; see ``sight`` for what it is not shown even of that.
 
 Must never know: HTTP, Socket.IO, tasks.
 """
@@ -54,7 +54,7 @@ class Share:
     @property
     def caller(self) -> Caller:
         """Who holds it."""
-        right = Right(frozenset({"view"}), task_ids=(self.task_id,))
+        right = Right(frozenset({"view", "download"}), task_ids=(self.task_id,))
         return Caller(f"link {self.id}", "share", "", (right,), self.id)
 
 

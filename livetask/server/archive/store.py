@@ -314,7 +314,7 @@ def _run_as_readable(run: Run) -> Run:
 def _asks_more(answer: Answer) -> bool:
     """Whether the archive may have more to say."""
     if isinstance(answer, Slice):
-        return any(isinstance(item, Gap) for item in answer.items)
+        return not answer.is_whole
     return answer is None
 
 

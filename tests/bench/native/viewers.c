@@ -36,7 +36,7 @@ typedef struct {
     unsigned char head[14];
     char opening[OPENING + 1], cursor[CURSOR], attached[CURSOR];
     int live, ready, sampled, stalled, upgrade_ends;
-    u64 left, lines, unacked, acked_us, stamp, printed;
+    u64 length, left, lines, unacked, acked_us, stamp, printed;
 } Viewer;
 
 typedef struct { uint32_t *at; size_t size, room; } Times;
@@ -183,11 +183,13 @@ static void cursor_of(const char *opening, char *into) {
     into[end - begin] = 0;
 }
 
-/* All of a frame has come: answer what a client must, and see which cursor it brings; an attachment has its text's. */
+/* All of a frame has come: answer what a client must, and see which cursor it brings; an attachment has its text's.
+ * What is due for an ack is counted by whole frames, as who is given messages counts it. */
 static void frame_ended(Viewer *viewer) {
     char *text = viewer->opening;
     int kind = viewer->kind;
     text[viewer->opening_size] = 0;
+    viewer->unacked += viewer->length;
     if (kind == 8) fail("the server closed a connection");
     if (kind == 2) {
         frames++;
@@ -239,7 +241,7 @@ static void walk(Viewer *viewer, const unsigned char *data, size_t size, u64 now
             for (int at = 2; at < want; at++) length = length << 8 | head[at];
             viewer->kind = head[0] & 15;
             viewer->head_size = viewer->opening_size = 0;
-            viewer->left = length;
+            viewer->left = viewer->length = length;
             if (!length) frame_ended(viewer);
             continue;
         }
@@ -284,8 +286,17 @@ static void read_from(Viewer *viewer) {
         return;
     }
     walk(viewer, buffer, size, now);
-    viewer->unacked += size;
     acknowledge(viewer, now);
+}
+
+/* An ack is not only sent when more comes: the server may have filled the window, and wait for it. */
+static void acknowledge_in_time(void) {
+    static u64 looked_us;
+    u64 now = now_us();
+    if (now - looked_us < ACK_US / 5) return;
+    looked_us = now;
+    for (Viewer *viewer = viewers; viewer < viewers + count_all; viewer++)
+        if (!viewer->stalled) acknowledge(viewer, now);
 }
 
 /* Read once from all who have something; 0 if stdin had. */
@@ -296,6 +307,7 @@ static int look(int timeout_ms) {
         if (!found[at].data.ptr) return 0;
         read_from(found[at].data.ptr);
     }
+    acknowledge_in_time();
     return 1;
 }
 
