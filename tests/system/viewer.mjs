@@ -49,6 +49,7 @@ function ownSocket() {
     }
   };
   const own = new Socket(`${url}/socket.io/`, null, {
+    knocks() {}, // it subscribes when it is told that it is connected
     connected: () => handlers.connect(),
     lost: () => 30 + 120 * Math.random(),
     received: (event, message) => handlers[event]?.(message),
