@@ -53,7 +53,7 @@ class Reading:
         self._store = store
         self.recent = Recent()
         self._left = Left()
-        self._coming: dict[tuple[str, Cursor], tuple[ReadAt, asyncio.Event]] = {}
+        self._coming: dict[tuple[str, Cursor], _Coming] = {}
         self._more = asyncio.Event()
         self._runs = False
 
@@ -65,23 +65,27 @@ class Reading:
             while True:
                 await self._more.wait()
                 self._more.clear()
-                for key, (at, done) in list(self._coming.items()):
-                    await self._read_on(at)
+                for key, coming in list(self._coming.items()):
+                    found = await self._read_on(coming.at)
                     del self._coming[key]
-                    done.set()
+                    coming.done.set()
+                    if found is not None and coming.awaited_at:  # it is given at once: Redis is asked before that
+                        self._asked_on(coming.awaited_at, found, coming.follower)
         finally:
             self._runs = False
-            for _, done in self._coming.values():
-                done.set()
+            for coming in self._coming.values():
+                coming.done.set()
             self._coming.clear()
 
-    async def _read_on(self, at: ReadAt) -> None:
+    async def _read_on(self, at: ReadAt) -> Slice | None:
         try:
             (found,) = await self._store.read_many([at])
         except RedisUnavailable:
-            return  # whoever needs it will be told
-        if isinstance(found, Slice):
-            self._left.keep(at.task_id, at.cursor, found)
+            return None  # whoever needs it will be told
+        if not isinstance(found, Slice):
+            return None
+        self._left.keep(at.task_id, at.cursor, found)
+        return found
 
     async def of(
         self, places: dict[Place, list[Follower]]
@@ -112,7 +116,7 @@ class Reading:
             feed.read(answer.read_entries, answer.read_bytes)
             feed.ends[place.cursor.run] = answer.end
             ready = self.recent.keep(place, answer, len(feed.followers))
-            if wanted[place].max_bytes > place.max_bytes and self._asked_on(place, answer, places[place][0]):
+            if len(places) <= FEW and self._asked_on(place, answer, places[place][0]):
                 await asyncio.sleep(0)
             yield place, ready
             self._keep_left(place, ready)
@@ -123,7 +127,8 @@ class Reading:
             return None
         coming = self._coming.get((place.task_id, place.cursor))
         if coming is not None:
-            await coming[1].wait()
+            coming.awaited_at = place
+            await coming.done.wait()
         found = self._left.take(place.task_id, place.cursor)
         if found is None:
             return None
@@ -142,21 +147,35 @@ class Reading:
         if not 0 < left <= _ahead_bytes(place.max_bytes) or not _quick(follower) or _ends_within(found):
             return False
         place = Place(place.task_id, Cursor(place.cursor.run, place.cursor.nonce, found.next), place.max_bytes)
-        key, at = (place.task_id, place.cursor), _read_at(place, follower.feed, True)
+        key = (place.task_id, place.cursor)
         is_new = key not in self._coming and key not in self._left and self.recent.at(place) is None
-        if not is_new or at.max_bytes <= place.max_bytes or not self._runs or len(self._coming) >= FEW:
+        if not is_new or not _is_far(place, follower.feed) or not self._runs or len(self._coming) >= FEW:
             return False
-        self._coming[key] = at, asyncio.Event()
+        self._coming[key] = _Coming(_read_at(place, follower.feed, True), follower)
         self._more.set()
         return True
 
 
+class _Coming:
+    """What is being read, and for whom. ``awaited_at``: where they stand, once they have been given all before it."""
+
+    __slots__ = ("at", "awaited_at", "done", "follower")
+
+    def __init__(self, at: ReadAt, follower: Follower) -> None:
+        self.at, self.follower = at, follower
+        self.done = asyncio.Event()
+        self.awaited_at: Place | None = None
+
+
 def _read_at(place: Place, feed: Feed, ahead: bool) -> ReadAt:
-    max_bytes = place.max_bytes
-    end = feed.ends.get(place.cursor.run)
-    if ahead and end is not None and end.byte - place.cursor.position.byte > _ahead_bytes(max_bytes):
-        max_bytes = _ahead_bytes(max_bytes)
+    max_bytes = _ahead_bytes(place.max_bytes) if ahead and _is_far(place, feed) else place.max_bytes
     return ReadAt(place.task_id, place.cursor, max_bytes, feed.count(max_bytes))
+
+
+def _is_far(place: Place, feed: Feed) -> bool:
+    """From the end of the run, as it is known."""
+    end = feed.ends.get(place.cursor.run)
+    return end is not None and end.byte - place.cursor.position.byte > _ahead_bytes(place.max_bytes)
 
 
 def _ahead_bytes(max_bytes: int) -> int:

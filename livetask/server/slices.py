@@ -136,6 +136,12 @@ class Unbroken(Sequence[Entry]):
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._all())
 
+    def __eq__(self, other: object) -> bool:
+        return self._all() == tuple(other) if isinstance(other, Unbroken | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
     def _all(self) -> tuple[Entry, ...]:
         if self._made is None:
             starts = [Position.parse(entry_id) for entry_id, _ in self._flat]
@@ -189,13 +195,10 @@ def unbroken(position: Position, flat: Sequence[FlatEntry], head: Head, max_byte
     """
     if not flat or flat[0][0] != str(position).encode():
         return None
-    data: list[bytes] = []
-    starts: list[int] = []
-    for entry_id, fields in flat:
-        if fields[0] != b"d" or b"g" in fields[2::2]:
-            return None
-        data.append(fields[1])
-        starts.append(int(entry_id[entry_id.index(b"-") + 1 :]))
+    if any(names[0] != b"d" or b"g" in names for names in {tuple(fields[::2]) for _, fields in flat}):
+        return None
+    data = [fields[1] for _, fields in flat]
+    starts = [int(entry_id.partition(b"-")[2]) for entry_id, _ in flat]
     offsets = list(accumulate(map(len, data), initial=position.byte))
     if starts != offsets[:-1] or b"" in data:
         return None

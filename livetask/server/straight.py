@@ -22,7 +22,8 @@ from redis.exceptions import TimeoutError as TooLate
 
 Command = Sequence[Any]
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 576 * 1024
+"""So much is received at once: the largest piece of output, with the heads of its entries."""
 _NO_MASTER = (ReadOnlyError, MasterDownError)
 """Whoever answers with these is a master no more: the next connection goes to the one that is."""
 

@@ -135,11 +135,14 @@ class Subscription:
         return 0
 
     def wide_room(self) -> int:
-        """The same for one who is quick while few are behind: one of WIDE_SIZES, or 0."""
+        """The same for one who is quick while few are behind: the largest of WIDE_SIZES that has room twice, or 0.
+
+        Who reads more slowly than this is sent would else be given a small piece for every small part it acknowledges.
+        """
         if not self.acks or self.cursor is None or self.wide_window_bytes <= self._window:
             return 0
-        free = self.wide_window_bytes - self.under_way_bytes
-        return next((size for size in WIDE_SIZES if size <= free), 0)
+        size = next((size for size in WIDE_SIZES if 2 * size <= self.wide_window_bytes), WIDE_SIZES[-1])
+        return size if size <= self.wide_window_bytes - self.under_way_bytes else 0
 
     # ---- what happens
 

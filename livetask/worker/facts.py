@@ -28,6 +28,9 @@ OWNER_HEADER = "livetask_owner"
 ROOT_HEADER = "livetask_root"
 """The header that says of which group's workflow a task is; Celery says it only of what comes of one task."""
 
+RECEIVED_HEADER = "livetask_received_ms"
+"""Added to a task's headers by the main process that has received it, for the process that runs it."""
+
 GROUP = "group:"
 """What the root of a workflow begins with that is no task but a group, sent from outside any task."""
 
@@ -76,7 +79,27 @@ def run_facts(
         owner=owner_of(request),
         begun_ns=time.monotonic_ns(),
         retries=int(getattr(request, "retries", 0) or 0),
+        received_ms=_taken_received(request),
     )
+
+
+def mark_received(request: Any) -> int:
+    """Have the run of a task know when its worker has received it, which is now: the wall clock in ms.
+
+    ``request``: the worker's. Most tasks begin at once, and nobody tells of them that they wait.
+    """
+    at_ms = now_ms()
+    request.request_dict[RECEIVED_HEADER] = at_ms
+    return at_ms
+
+
+def _taken_received(request: Any) -> int:
+    """What ``mark_received`` has left, which the task is not to see; 0 for nothing. ``request``: Celery's."""
+    at_ms = getattr(request, RECEIVED_HEADER, 0)
+    headers = getattr(request, "headers", None)
+    if at_ms and isinstance(headers, dict) and headers.pop(RECEIVED_HEADER, None) is not None and not headers:
+        request.headers = None
+    return at_ms if type(at_ms) is int else 0
 
 
 def queued_facts(request: Any, worker: str, shown: Hiding | None, at_ms: int) -> dict[str, str]:

@@ -242,10 +242,8 @@ def _on_received(request: Any = None, **_: Any) -> None:
         _worker.shipper.look_after()
     if _worker.stops is not None:
         _worker.stops.look()
-    if _worker.arrivals is not None:
-        _worker.arrivals.came(request)
-    else:
-        _tell_queued(_worker, request, facts.now_ms())
+    tell = _worker.arrivals.came if _worker.arrivals is not None else functools.partial(_tell_queued, _worker)
+    tell(request, facts.mark_received(request))
 
 
 @guarded("a received task could not be noted")

@@ -205,7 +205,8 @@ class Shipper:
         at_ms = now_ms()
         for run in self._own.new_runs():
             if run.facts.why == "first":
-                run.queued_at = run.queued_at or self._notes.begins(run.facts.task_id) or str(run.facts.begun_ms)
+                known = run.queued_at or self._notes.begins(run.facts.task_id)
+                run.queued_at = known or str(run.facts.received_ms or run.facts.begun_ms)
         notes = self._notes.calls(now_s)
         asked: list[tuple[Shipping, int]] = []
         stops = self._stops.calls(now_s, self._own.is_busy)

@@ -87,6 +87,7 @@ class RunFacts:
     ``call``: the fields that keep its arguments for another run (``livetask.arguments``). ``owner``: who sent the task
     by livetask, '' if nobody is known to have. ``begun_ns``: the monotonic clock of the machine, which orders the runs
     of one worker when the wall clock is set back between them. ``retries``: how often the task was tried before.
+    ``received_ms``: when its worker has received it, wall clock, 0 if nobody knows.
     """
 
     task_id: str
@@ -108,6 +109,7 @@ class RunFacts:
     owner: str = ""
     begun_ns: int = 0
     retries: int = 0
+    received_ms: int = 0
 
     def as_bytes(self) -> bytes:
         written = [write(value) for write, value in zip(_WRITTEN, _values_of(self), strict=True)]
@@ -127,7 +129,7 @@ class RunFacts:
 
 
 _FACTS = tuple(item.name for item in fields(RunFacts))
-_FACTS_OF_BEFORE = frozenset(_FACTS) - {"owner", "begun_ns", "retries"}
+_FACTS_OF_BEFORE = frozenset(_FACTS) - {"owner", "begun_ns", "retries", "received_ms"}
 """What also the oldest spools say that may be found."""
 
 _values_of = attrgetter(*_FACTS)

@@ -36,7 +36,7 @@ async def test_what_is_used_of_redis_py_is_where_it_was(redis_url: str) -> None:
 
 
 async def test_each_of_many_askers_is_given_its_own_answers(lines: Lines) -> None:
-    texts = [b"%d " % number * (1 + number * number * 40) for number in range(40)]
+    texts = [b"%d " % number * (1 + number * number * 80) for number in range(40)]
     assert len(texts[-1]) > READ_BYTES // 2
 
     async def ask(text: bytes) -> bool:

@@ -66,6 +66,7 @@ def test_entries_that_are_not_looked_at_are_cut_as_those_that_are(
     assert [found.items[at] for at in range(-1, len(found.items))] == [known.items[-1], *known.items]
     assert _seen(found) == _seen(known)
     assert found.is_whole
+    assert found == known
 
 
 @pytest.mark.parametrize("apart", [-1, 1])

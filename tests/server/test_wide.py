@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from livetask.position import Cursor
+from livetask.position import Cursor, Position
 from livetask.server import gathering
 from livetask.server.events import Output
 from livetask.server.feed import Follower
@@ -15,7 +15,7 @@ from livetask.server.frames import Told
 from livetask.server.gathering import FEW
 from livetask.server.hub import Hub
 from livetask.server.store import Store
-from livetask.server.subscription import PIECE_SIZES, WIDE_SIZES, Wish
+from livetask.server.subscription import PIECE_SIZES, WIDE_SIZES, Subscription, Wish
 from tests.server.conftest import Write
 from tests.server.living import until
 
@@ -80,6 +80,21 @@ async def test_who_reads_a_long_log_alone_is_given_large_pieces_within_the_wide_
     assert reader.text == text
     assert PIECE_SIZES[0] < max(reader.sizes) <= WIDE_SIZES[0]
     assert reader.most_under_way <= WIDE
+
+
+def test_small_acknowledgements_do_not_make_small_pieces() -> None:
+    at = Cursor(1, "abcdefghijkl", Position(1, 0))
+    sub = Subscription(Wish(binary=True), at, WINDOW, wide_window_bytes=WIDE)
+    sub.ack(at)
+    for sent in (WIDE // 2, WIDE):
+        assert sub.wide_room() == WIDE // 2
+        after = Cursor(at.run, at.nonce, Position(1, sent))
+        sub.took([Output(Position(1, sent - WIDE // 2), after, (b"x" * (WIDE // 2),))], reached=False)
+    for acked in (0, WIDE // 4, WIDE // 2 - 1):
+        sub.ack(Cursor(at.run, at.nonce, Position(1, acked)))
+        assert sub.wide_room() == 0, "it waits until a large one fits"
+    sub.ack(Cursor(at.run, at.nonce, Position(1, WIDE // 2)))
+    assert sub.wide_room() == WIDE // 2
 
 
 async def test_of_more_than_a_few_nobody_is_given_so_much(hub: Hub, text: bytes) -> None:

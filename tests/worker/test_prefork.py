@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 from celery import Signature, chain, chord, group
+from celery.app.task import Context
 
 from livetask.turns import unturned
+from livetask.worker.facts import mark_received, run_facts
 from tests.system.rig import wait_for
 from tests.worker.conftest import Starter, Worker
 
@@ -131,6 +134,19 @@ def test_facts_of_task_and_run_are_noted(prefork: Worker) -> None:
     assert task["1.why"] == "first"
     assert task["queue"] == prefork.app.conf.task_default_queue
     assert int(task["queued_at"]) <= int(task["1.begun_at"]) <= int(task["1.ended_at"])
+
+
+def test_a_run_knows_when_its_worker_has_received_it_and_its_task_sees_nothing_of_that() -> None:
+    received = SimpleNamespace(request_dict={"id": "t"})
+    at_ms = mark_received(received)
+    furthers: list[dict[str, object]] = [{}, {"whose": "somebody's"}]
+    for further in furthers:
+        request = Context(received.request_dict | further)
+        facts = run_facts("t", request, name="n", pid=1, locked=True, shown=None, pool="prefork")
+        assert facts.received_ms == at_ms <= facts.begun_ms
+        assert (request.headers or {}) == further
+    assert Context({"id": "t"}).headers is None
+    assert run_facts("t", Context({"id": "t"}), name="n", pid=1, locked=True, shown=None, pool="").received_ms == 0
 
 
 def test_a_task_that_waits_for_a_pool_process_is_stored_as_queued(prefork: Worker, tmp_path: Path) -> None:
