@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,18 +103,22 @@ class Viewer:
 
 
 @contextmanager
-def printing(url: str, task_id: str) -> Iterator[None]:
-    """A task that prints all the time, each line with the time when it was sent."""
+def printing(
+    url: str, task_id: str, goes_on: RunWriter | None = None, lines_per_s: float = PRINTS_A_SECOND
+) -> Iterator[None]:
+    """A task that prints all the time, each line with the time when it was sent; or a run that has begun goes on so."""
     over = threading.Event()
 
     def write() -> None:
         with redis.Redis.from_url(url) as client:
-            run = RunWriter(client, task_id, lease_ms=3_600_000)
-            run.begin()
+            run = goes_on or RunWriter(client, task_id, lease_ms=3_600_000)
+            run.client = client
+            if goes_on is None:
+                run.begin()
             due_s = time.monotonic()
             while not over.is_set():
                 run.write(b"t=%d; a line of the task that everybody follows\n" % time.monotonic_ns())
-                due_s += 1 / PRINTS_A_SECOND
+                due_s += 1 / lines_per_s
                 over.wait(max(0.0, due_s - time.monotonic()))
 
     with meanwhile(write, over):
@@ -133,11 +137,12 @@ def meanwhile(act: Callable[[], None], over: threading.Event) -> Iterator[None]:
         thread.join()
 
 
-def delays_ms(viewers: list[Viewer], seconds: float) -> list[float]:
-    """How late each line was for each of the viewers."""
+def delays_ms(viewers: list[Viewer], seconds: float, beside: Sequence[Viewer] = ()) -> list[float]:
+    """How late each line was for each of the viewers, in order. ``beside``: others who read, and do not count."""
     found: list[float] = []
+    uncounted = set(beside)
     with selectors.DefaultSelector() as ready:
-        for viewer in viewers:
+        for viewer in (*viewers, *beside):
             ready.register(viewer.socket, selectors.EVENT_READ, viewer)
         ends_s = time.monotonic() + seconds
         while (left_s := ends_s - time.monotonic()) > 0:
@@ -148,6 +153,8 @@ def delays_ms(viewers: list[Viewer], seconds: float) -> list[float]:
                     raise ConnectionError("a viewer that reads was cut off")
                 if _PING in data:
                     key.data.pong()
+                if key.data in uncounted:
+                    continue
                 found += [(now_ns - int(stamp)) / 1e6 for stamp in STAMP.findall(data)]
     return sorted(found)
 
