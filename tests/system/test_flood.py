@@ -18,13 +18,13 @@ from tests.system.reading import asked, ended_task, output_by_offset
 from tests.system.rig import Redis, Rig
 from tests.system.sending import sent
 
-FLOOD_MIB = 200
+FLOOD_MIB = 120
 RUN_CAP = 1 << 20
 SPOOL_CAP = 8 << 20
 STARVED = 64 << 20
 """What the flood may write while the shipper waits for a processor."""
 
-STEADY = 120
+STEADY = 60
 LATE_S = 5.0
 """How late a line of the other task may be seen at most; on a machine that does nothing else it is 0.1 s."""
 
