@@ -25,6 +25,7 @@ LIMITS_S = {
     "memory": 120,
     "growth": 300,
     "stalled": 300,
+    "fairness": 520,
 }
 """In this order; how long each may take."""
 ENDING_S = 20.0
