@@ -22,7 +22,7 @@ LOCKS = [*sorted((CHECKOUT / "requirements").glob("*.txt")), *CHECKOUT.glob("**/
 LOCKS += [CHECKOUT / "package-lock.json"]
 TARGETS = {
     "help", "run", "run-web", "run-worker", "run-redis", "demo", "test", "test-nobrowser", "check", "lint", "fmt",
-    "cov", "bench", "bench-quick", "chaos", "audit", "lock", "dist", "clean",
+    "cov", "bench", "bench-quick", "bench-parts", "chaos", "audit", "lock", "dist", "clean",
 }  # fmt: skip
 
 

@@ -54,6 +54,9 @@ async def test_a_link_is_made_opened_in_a_private_window_and_revoked(
     secret = link.partition("#")[2]
     assert not [address for address in asked if secret in address.partition("#")[0]]
     await expect(private.page.get_by_role("button", name="Cancel")).to_have_count(0)
+    await expect(private.page.get_by_role("button", name="Follow")).to_be_visible()
+    # a link has no header for the secret
+    await expect(private.page.get_by_role("link", name="Download")).to_have_count(0)
     width = await private.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390
     writer.finish()

@@ -5,5 +5,6 @@ export default {
     include: ['durable.test.mjs'],
     testNamePattern: new RegExp(process.env.STREAMS_RUN ?? '.'),
     cache: false,
+    testTimeout: 60_000, // milliseconds: what it is held to is what is answered, on a machine that is busy too
   },
 };
