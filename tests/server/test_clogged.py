@@ -32,6 +32,17 @@ def _follower() -> tuple[Follower, _Sink]:
     return Follower(Feed("task"), Subscription(Wish(), None, 1000), sink), sink
 
 
+def _a_thousand_for_long() -> tuple[Clogged, list[tuple[Follower, _Sink]], float]:
+    """They have been looked at soon in vain, as often as that is done; and the time then."""
+    clogged, now_s = Clogged(), 10.0
+    followers = [_follower() for _ in range(1000)]
+    clogged.add([follower for follower, _ in followers], now_s)
+    for _ in range(LOOKS):
+        now_s += 1
+        clogged.freed(now_s)
+    return clogged, followers, now_s
+
+
 def test_one_that_drains_at_once_is_free_within_milliseconds() -> None:
     clogged = Clogged()
     follower, sink = _follower()
@@ -63,12 +74,7 @@ def test_a_stalled_one_is_looked_at_seldom_however_many_come_and_go_and_is_freed
 
 
 def test_of_a_thousand_stalled_ones_few_are_looked_at_together_and_each_in_its_turn() -> None:
-    clogged, now_s = Clogged(), 10.0
-    stalled = [_follower() for _ in range(1000)]
-    clogged.add([follower for follower, _ in stalled], now_s)
-    for _ in range(LOOKS):
-        now_s += 1
-        clogged.freed(now_s)
+    clogged, stalled, now_s = _a_thousand_for_long()
     looked = {follower: sink.looked for follower, sink in stalled}
     for _ in range(-(-len(stalled) // AT_ONCE)):
         now_s += SELDOM_S + 0.001
@@ -85,12 +91,7 @@ def test_of_a_thousand_stalled_ones_few_are_looked_at_together_and_each_in_its_t
 
 
 def test_of_a_thousand_who_were_only_busy_none_waits_for_the_turns_of_the_others() -> None:
-    clogged, now_s = Clogged(), 10.0
-    busy = [_follower() for _ in range(1000)]
-    clogged.add([follower for follower, _ in busy], now_s)
-    for _ in range(LOOKS):
-        now_s += 1
-        clogged.freed(now_s)
+    clogged, busy, now_s = _a_thousand_for_long()
     for _, sink in busy:
         sink.holds_little = True
     assert clogged.freed(now_s + SELDOM_S) == {follower for follower, _ in busy}

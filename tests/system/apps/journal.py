@@ -41,7 +41,7 @@ class Pages:
             self._witness.count(number)
             ahead = (number - before) / a_second - (time.monotonic() - begun) if a_second else 0
             if ahead > 0.005:
-                time.sleep(ahead)
+                time.sleep(ahead)  # it prints no faster than it was asked to
 
     def complete(self) -> None:
         self._witness.count(self.lines, is_complete=True)

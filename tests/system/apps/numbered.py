@@ -45,4 +45,4 @@ def _print(first: int, last: int, a_second: float) -> None:
         print(line(number), end="")
         ahead = (number - first + 1) / a_second - (time.monotonic() - begun)
         if ahead > 0.005:
-            time.sleep(ahead)
+            time.sleep(ahead)  # it prints no faster than it was asked to
