@@ -198,7 +198,7 @@ class Sockets:
         if not self._gate.is_open:
             viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
-            self._rooms.put(sid, self._viewers[sid])
+            self._rooms.enter(sid, viewer)
         log.debug("a viewer came, %d are here", len(self._viewers))
 
     async def _disconnected(self, sid: str, reason: object = None) -> None:
@@ -320,7 +320,7 @@ class Sockets:
 
     def _await_events(self, viewer: Viewer, task_ids: tuple[str, ...]) -> None:
         if task_ids:
-            self._rooms.put(viewer.sid, viewer)
+            self._rooms.enter(viewer.sid, viewer)
         for task_id in task_ids:
             follower = self._hub.await_events(task_id, TaskSink(viewer.transport, False))
             viewer.sent[task_id] = follower
