@@ -125,7 +125,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     published = Published(store.commands, Keys(settings.prefix))
     control = _control(settings, celery_app, store, published, desk.rules)
     stops = Stops(control, _wishes(settings, store), store, desk.sight.judged, desk.rules.stopped)
-    stirfried = _stirfried(settings, control, stops, desk.sight)
+    stirfried = _stirfried(settings, control, stops, desk.sight, meter)
     actions = Actions(stops, Reruns(control, store, desk.sight), settings.inbound_bytes)
     calls = {**stirfried.events(), **actions.events()}
     live = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
@@ -188,11 +188,12 @@ def _entrance(settings: Settings, store: Store, desk: Desk) -> Entrance:
     )
 
 
-def _stirfried(settings: Settings, control: Control, stops: Stops, sight: Sight) -> Stirfried:
+def _stirfried(settings: Settings, control: Control, stops: Stops, sight: Sight, meter: Meter) -> Stirfried:
     return Stirfried(
         control,
         stops,
         sight,
+        meter.body,
         settings.inbound_bytes,
         error_info=settings.error_info,
         sentinel_room=settings.sentinel_room,
