@@ -111,8 +111,8 @@ def _wait(task: Any, pages: Pages, more: str) -> None:
 
 
 def _go_on(task: Any, pages: Pages, more: str) -> None:
-    """Print until somebody ends it."""
-    while True:
+    """Print until somebody ends it, or its test is over."""
+    while not _told(task).exists():
         pages.print(100, float(more or 0))
 
 
