@@ -74,9 +74,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no typ
         """Let a new client in by a WebSocket, if that is what it asks for as clients of today do, and nothing speaks
         against it. Else nothing has been done.
         """
-        if request.method != "GET" or not _asks_to_enter(request.rel_url.raw_query_string) or "websocket" not in self.transports:
+        headers, query = request.headers, request.rel_url.raw_query_string
+        if request.method != "GET" or not _asks_to_enter(query) or "websocket" not in self.transports:
             return False
-        headers = request.headers
         if not self.cors_allowed_origins(headers.get("Origin", ""), {"HTTP_HOST": headers.get("Host", "")}):
             return False
         if self._is_full:
