@@ -34,8 +34,9 @@ from livetask.server.archive.s3 import S3Shelf
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
-from livetask.server.asker import asked_from, asker_noted
+from livetask.server.asker import asked_from, asker_noted, note_asker
 from livetask.server.control import Control
+from livetask.server.door import LET_IN
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
 from livetask.server.lifetime import Lifetime, Stopping
@@ -154,6 +155,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: shown.logs.stop())
     app.on_cleanup.append(lambda _: shown.finders.close())
     live.attach(app)
+    app[LET_IN] = lambda request: _let_in(request, suit, entrance, live)
     reconciler = _reconciler(settings, store, control, live)
     Lifetime(Running(stopping.fail), stops, loop_lag, reconciler, keeping, control, store).attach(app)
     if keeping is not None:
@@ -174,6 +176,14 @@ def _guarded(settings: Settings, suit: Suit, entrance: Entrance, meter: Meter, d
         ],
         client_max_size=settings.inbound_bytes,
     )
+
+
+def _let_in(request: web.Request, suit: Suit, entrance: Entrance, live: Live) -> bool:
+    """Let a viewer in at the door: one whom all of the above would let pass, as nobody yet."""
+    if not suit.passes(request):
+        return False
+    note_asker(entrance.address_of(request))
+    return live.sockets.enter(request)
 
 
 def _entrance(settings: Settings, store: Store, desk: Desk) -> Entrance:

@@ -118,6 +118,10 @@ class Sockets:
         """Serve under /socket.io/."""
         self._server.attach(app)
 
+    def enter(self, request: web.Request) -> bool:
+        """Let a client in that asks for a WebSocket; see ``Engine.enter``."""
+        return self._server.eio.enter(request)  # type: ignore[no-any-return]
+
     @property
     def events(self) -> list[str]:
         """The names of all that a client may send."""
