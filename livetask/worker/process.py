@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import IO
 
 from livetask.errors import CommandFailed
-from livetask.worker.capture import WITHIN, OpenRun, current_run
+from livetask.worker.capture import OpenRun, current_run
 from livetask.worker.small_files import is_there, read_file
 from livetask.worker.spool import RunPaths
 from livetask.worker.streams import SpoolRaw
+from livetask.worker.within import WITHIN
 
 _MARK = "_LIVETASK_RUN"
 """In the environment of all that a run's commands start."""

@@ -173,6 +173,10 @@ class SpoolText(io.TextIOWrapper):
     def flush(self) -> None:
         """Do nothing: nothing is held back."""
 
+    def detach(self) -> BinaryIO:
+        """What is below, for a task that puts a wrapper of its own around it; the next task finds this one whole."""
+        return cast("BinaryIO", self._raw)
+
     def close(self) -> None:
         """Do nothing: tasks that close their stdout go on printing to it."""
 
