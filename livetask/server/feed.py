@@ -144,9 +144,9 @@ class Feed:
     """A task that viewers follow.
 
     ``task``: as it was seen last. ``followers``: as they came, which is how what is kept of them lies in memory; in the
-    order of a set, a thousand of them take a twelfth longer. ``ends``: the last known end of each run. ``told_at_s``: when
-    its viewers were told last that it changed, monotonic; ``owes_news``: they will be told soon. ``waits``: a timer will
-    have it looked at.
+    order of a set, giving a thousand of them a piece takes a twelfth longer. ``ends``: the last known end of each run.
+    ``told_at_s``: when its viewers were told last that it changed, monotonic; ``owes_news``: they will be told soon.
+    ``waits``: a timer will have it looked at.
     """
 
     __slots__ = ("_entry_bytes", "ends", "followers", "owes_news", "task", "task_id", "told_at_s", "waits")
