@@ -40,6 +40,7 @@ def _whole_write() -> Callable[[int, bytes, int], int]:
 
 whole_write = _whole_write()
 
+_write = posix.write
 _other_threads: Callable[[], int] = getattr(_thread, "_count", lambda: 1)
 """How many threads of Python's there are besides the first; after a fork maybe some that are no more. Where there is
 none, letting go of the interpreter's lock mixes nothing, and the ordinary write is quicker by 0.15 µs."""
@@ -138,20 +139,30 @@ class SpoolText(io.TextIOWrapper):
 
     def __init__(self, raw: SpoolRaw) -> None:
         super().__init__(cast("BinaryIO", raw), "utf-8", "backslashreplace", newline="\n", write_through=True)
-        self._raw = raw
-        self._hidden = raw.mask.hidden_at_once if raw.mask is not None else None
         self.take_lost = raw.take_lost
+        # Of the object itself, not of its class: print finds it sooner, and it finds its own things sooner, by 0.2 µs.
+        self.write = _written_to(raw)  # type: ignore[method-assign]
 
-    def write(self, text: str) -> int:
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def close(self) -> None:
+        """Do nothing: tasks that close their stdout go on printing to it."""
+
+
+def _written_to(raw: SpoolRaw) -> Callable[[str], int]:
+    """The ``write`` of a text stream on ``raw``."""
+    hidden = raw.mask.hidden_at_once if raw.mask is not None else None
+
+    def write(text: str) -> int:
         try:
             data = text.encode()
         except UnicodeEncodeError:
             data = text.encode("utf-8", "backslashreplace")
         except AttributeError:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
-        raw = self._raw
-        if self._hidden is not None and len(data) >= LEAST_CHARACTERS:
-            data = self._hidden(data)
+        if hidden is not None and len(data) >= LEAST_CHARACTERS:
+            data = hidden(data)
         # A stream that has lost something goes the long way, to say so as soon as it can.
         if raw.lost_bytes:
             size = 0
@@ -159,18 +170,14 @@ class SpoolText(io.TextIOWrapper):
             size = whole_write(raw.fd, data, len(data))
         else:
             try:
-                size = posix.write(raw.fd, data)
+                size = _write(raw.fd, data)
             except OSError:
                 size = -1
         if size != len(data):
             raw.put_rest(data, size)
         return len(text)
 
-    def flush(self) -> None:
-        """Do nothing: nothing is held back."""
-
-    def close(self) -> None:
-        """Do nothing: tasks that close their stdout go on printing to it."""
+    return write
 
 
 class Router(io.TextIOBase):
