@@ -9,8 +9,8 @@ BIN := .venv/bin
 TESTS ?= tests
 PYTEST_ARGS ?=
 WORKERS ?= 6
-# on a machine that is busy with something else a test may fail for that: it tries again, and is told of; what
-# judges exactness does so only where it waited in vain (tests/conftest.py)
+# on a machine that is busy with something else a test may fail for that: it tries again, and is told of; but never
+# where it has found output that is not exact (tests/oracle/verdict.py)
 SIDE_BY_SIDE = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 2
 # what is held to a time is measured again, at most twice
 ALONE = $(BIN)/python -m pytest -q --reruns 2 --reruns-delay 2

@@ -111,7 +111,9 @@ class Settings:
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
     poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
     sweep_s: int = _setting(15, "server: how often everything watched is looked at without a bell, in seconds", least=1)
-    max_subscriptions: int = _setting(256, "server: how many tasks one viewer may follow at once", least=1)
+    max_subscriptions: int = _setting(
+        256, "server: how many tasks one viewer may follow at once, and how many rooms it may be in", least=1
+    )
     max_viewers: int = _setting(10_000, "server: how many viewers one process accepts", least=1)
     inbound_bytes: int = _setting(32 * KIB, "server: the largest message or body from a client, in bytes", least=KIB)
     inbound_per_s: int = _setting(200, "server: how many messages a second one viewer may send", least=1)

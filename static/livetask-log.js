@@ -16,7 +16,7 @@ import { BASE } from './base.js';
 import { ready, terminal } from './log/ansi.js';
 import { clientOf } from './log/client.js';
 import { Feed } from './log/feed.js';
-import { makeFrame } from './log/frame.js';
+import { make, makeFrame } from './log/frame.js';
 import { linkText } from './log/link.js';
 import { marked } from './log/places.js';
 import { View } from './log/view.js';
@@ -83,31 +83,40 @@ export class LivetaskLog extends HTMLElement {
 
   /** What plain lines do without begins when they are shown; what is pressed before that waits for it. @param {ReturnType<LivetaskLog['latePart']>} part */
   async load(part) {
-    /** @type {[Event, EventTarget | undefined][]} */
+    /** @type {[Event, HTMLElement][]} */
     const early = [];
     const press = (/** @type {Event} */ event) => {
-      if (early.length < MOST_EARLY) early.push([event, event.composedPath()[0]]);
+      if (early.length < MOST_EARLY) early.push([event, standIn(event)]);
       this.wanted();
     };
     const waiting = new AbortController();
     this.frame.scroller.addEventListener('click', press, waiting);
     if (this.hasAttribute('keys')) document.addEventListener('keydown', press, waiting);
     // it costs as much as showing the lines does, and asks the server for more than they are: not within the frame that shows them
-    if (!this.marks) await Promise.race([new Promise((resolve) => (this.drew = () => requestAnimationFrame(resolve))), new Promise((resolve) => setTimeout(resolve, EXTRAS_MS))]);
+    if (!this.marks) {
+      await new Promise((resolve) => {
+        this.drew = () => requestAnimationFrame(resolve);
+        setTimeout(resolve, EXTRAS_MS);
+      });
+    }
     this.drew = null;
     const Extras = await part;
     waiting.abort();
     if (!Extras || this.extras) return;
     this.extras = new Extras(this);
     if (this.marks) this.extras.reveal(this.marks[0]);
-    for (const [event, target] of early) {
+    for (const [event, row] of early) {
       if (event.defaultPrevented) continue;
       event.preventDefault(); // so that the page does not say it again as well
-      if (event instanceof MouseEvent) target?.dispatchEvent(new MouseEvent(event.type, event));
+      if (event instanceof MouseEvent) {
+        this.frame.scroller.append(row);
+        row.firstChild?.dispatchEvent(new MouseEvent(event.type, event));
+        row.remove();
+      }
       // a key goes where it would go now: what is pressed after `/` belongs to the search
       else (this.shadowRoot?.activeElement ?? document.activeElement)?.dispatchEvent(new KeyboardEvent(event.type, event));
     }
-    this.view.draw(); // at once, it asks for the lines that were jumped to; and not before, it may make other rows than were clicked
+    this.view.draw(); // at once, it asks for the lines that were jumped to
   }
 
   /** The part with the tools and the terminal. Where it cannot be had it is tried again when they are wanted, at most once a second. */
@@ -401,6 +410,17 @@ export class LivetaskLog extends HTMLElement {
   tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+/**
+ * A row like the one in which something was clicked: when that is told again, the row itself may show another line. No
+ * link and no button is in it, what these do by themselves they have done.
+ * @param {Event} event
+ */
+function standIn(event) {
+  const part = /** @type {HTMLElement} */ (event.composedPath()[0]).closest?.('.row > *');
+  const row = part?.parentElement;
+  return make('div', { class: `${row?.className}`, 'data-line': `${row?.dataset.line}` }, make('i', { class: `${part?.className}` }));
 }
 
 /** Whether what has come so far can show this output; bytes are for programs, and wait. @param {Message} message */

@@ -277,25 +277,22 @@ async def page(own_browser: Browser) -> AsyncIterator[Page]:
     assert not wrong, wrong
 
 
-_EXACT = {
-    "oracle",
-    "models",
-    "upgrade",
-    "conformance",
-    "ground",
-    "test_exact.py",
-    "test_reconnect.py",
-    "test_masking.py",
-}
-_WAITED = ["TimeoutError", "not within", "in vain", "Locator expected"]
+_PURE = {"conformance", "ground", "models", "upgrade", "test_checker.py", "test_masking.py"}
+"""Where every assertion is a verdict: what is asked is answered by a computation, or a clock that is simulated."""
+
+_WAITED = ["TimeoutE", r"within [\d.e+]+ s\b", "ConnectionError", "ConnectionResetError", "RedisUnavailable"]
+"""But for those that say that somebody did not answer at all."""
 
 
-def _tried_once_more_only_if_they_waited(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of the tests that judge what is exact: a wrong answer is wrong, however busy the machine is."""
-    if config.getoption("reruns", 0):
+def _tried_again_only_if_they_waited(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the tests that compute: a wrong answer is wrong, however busy the machine is.
+
+    In all others only NotExact (tests/oracle/verdict.py) is that: `rerun_except` in pyproject.toml.
+    """
+    if reruns := config.getoption("reruns", 0):
         for item in items:
-            if _EXACT & set(item.path.parts) and "alone" not in item.keywords:
-                item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_WAITED))
+            if _PURE & set(item.path.parts) and "alone" not in item.keywords:
+                item.add_marker(pytest.mark.flaky(reruns=reruns, only_rerun=_WAITED))
 
 
 def _in_the_loop_of_their_browser(items: list[pytest.Item]) -> None:
@@ -311,7 +308,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "browser_program" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
     _in_the_loop_of_their_browser(items)
-    _tried_once_more_only_if_they_waited(config, items)
+    _tried_again_only_if_they_waited(config, items)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

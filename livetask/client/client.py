@@ -315,7 +315,7 @@ async def _next(line: Line, silence: Silence, acks: Acks, task_id: str) -> tuple
     while True:
         now_s = _now_s()
         due_in_s = acks.due_in_s(now_s)
-        if due_in_s == 0.0 and (cursor := acks.take()) is not None:
+        if due_in_s == 0.0 and (cursor := acks.take(random.random())) is not None:
             await line.send("ack", {"task_id": task_id, "cursor": str(cursor)})
             due_in_s = None
         left_s = silence.left_s(now_s)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from livetask.position import Cursor
 
-ACK_S = 0.25
+ACK_S = 2.0
 """What was consumed is acknowledged after this time at the latest, and before, when it is a share of the window."""
 
-ACK_SHARE = 4
-"""An acknowledgement costs the server as much as sending some pieces; one a quarter of the window never stalls it."""
+ACK_SHARE = 2
+"""An acknowledgement costs the server as much as sending some pieces; one for half of the window never stalls it."""
+
+LEAST_ROOM_BYTES = 4 * 1024
+"""A server that may send less than this waits for an acknowledgement."""
 
 WINDOW_BYTES = 16 * 1024
 """Until the server has told its window: less than any sensible one."""
@@ -26,7 +29,9 @@ RETRY_MOST_S = 5.0
 class Acks:
     """What was consumed and not acknowledged yet. ``window_bytes``: the server's, as it told it.
 
-    The first is sent at once: until it has heard one, the server sends as much as the connection takes.
+    The first is sent at once: until it has heard one, the server sends as much as the connection takes. Viewers of one
+    task are given the same at the same time, and would all acknowledge at once: so each waits for some of the bounds
+    above, from a half of them to all, as chance has it.
     """
 
     def __init__(self) -> None:
@@ -34,7 +39,7 @@ class Acks:
         self._due: Cursor | None = None
         self._first_s = 0.0  # when the first of what is due was consumed
         self._size_bytes = 0
-        self._said = False
+        self._patience = 0.0
 
     def consumed(self, cursor: Cursor, size_bytes: int, now_s: float) -> None:
         """The program has taken over everything up to ``cursor``, which is ``size_bytes`` more."""
@@ -47,14 +52,16 @@ class Acks:
         """How long until an acknowledgement is to be sent; None: there is none."""
         if self._due is None:
             return None
-        if not self._said or self._size_bytes * ACK_SHARE >= self.window_bytes:
+        most_bytes = min(self.window_bytes / ACK_SHARE * self._patience, self.window_bytes - LEAST_ROOM_BYTES)
+        if self._size_bytes >= most_bytes:
             return 0.0
-        return max(0.0, self._first_s + ACK_S - now_s)
+        return max(0.0, self._first_s + ACK_S * self._patience - now_s)
 
-    def take(self) -> Cursor | None:
-        """The cursor to acknowledge now, if any."""
+    def take(self, chance: float) -> Cursor | None:
+        """The cursor to acknowledge now, if any. ``chance``: 0 to 1, decides when the next one is due."""
         due, self._due = self._due, None
-        self._said = self._said or due is not None
+        if due is not None:
+            self._patience = 0.5 + chance / 2
         self._size_bytes = 0
         return due
 

@@ -39,6 +39,8 @@ end
 for key, value in pairs(cjson.decode(ARGV[10])) do
   if key ~= 'queued_at' or not known[7] then set(key, value) end -- who sent it may have said before when
 end
+-- Two workers may hold one message: of their runs, the one that was delivered first need not begin first.
+if run > 1 and told.why == 'first' then told.why = 'redelivered' end
 for key, value in pairs(told) do set(name .. '.' .. key, value) end
 set(name .. '.nonce', nonce)
 set(name .. '.first', ARGV[4])

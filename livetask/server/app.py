@@ -34,8 +34,9 @@ from livetask.server.archive.s3 import S3Shelf
 from livetask.server.archive.store import ArchivedStore
 from livetask.server.armour.meter import LOGIN, SEARCH, START, SUBSCRIPTION, Meter
 from livetask.server.armour.suit import Suit
-from livetask.server.asker import asked_from, asker_noted
+from livetask.server.asker import asked_from, asker_noted, note_asker
 from livetask.server.control import Control
+from livetask.server.door import LET_IN
 from livetask.server.edge import answer_errors, mark_begun
 from livetask.server.figures import Figures
 from livetask.server.lifetime import Lifetime, Stopping
@@ -125,7 +126,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     published = Published(store.commands, Keys(settings.prefix))
     control = _control(settings, celery_app, store, published, desk.rules)
     stops = Stops(control, _wishes(settings, store), store, desk.sight.judged, desk.rules.stopped)
-    stirfried = _stirfried(settings, control, stops, desk.sight)
+    stirfried = _stirfried(settings, control, stops, desk.sight, meter)
     actions = Actions(stops, Reruns(control, store, desk.sight), settings.inbound_bytes)
     calls = {**stirfried.events(), **actions.events()}
     live = _live(settings, store, entrance.gate, desk, meter, calls, stopping)
@@ -154,6 +155,7 @@ def make_app(settings: Settings, celery_app: Celery | None) -> web.Application:
     app.on_shutdown.append(lambda _: shown.logs.stop())
     app.on_cleanup.append(lambda _: shown.finders.close())
     live.attach(app)
+    app[LET_IN] = lambda request: _let_in(request, suit, entrance, live)
     reconciler = _reconciler(settings, store, control, live)
     Lifetime(Running(stopping.fail), stops, loop_lag, reconciler, keeping, control, store).attach(app)
     if keeping is not None:
@@ -176,6 +178,14 @@ def _guarded(settings: Settings, suit: Suit, entrance: Entrance, meter: Meter, d
     )
 
 
+def _let_in(request: web.Request, suit: Suit, entrance: Entrance, live: Live) -> bool:
+    """Let a viewer in at the door: one whom all of the above would let pass, as nobody yet."""
+    if not suit.passes(request):
+        return False
+    note_asker(entrance.address_of(request))
+    return live.sockets.enter(request)
+
+
 def _entrance(settings: Settings, store: Store, desk: Desk) -> Entrance:
     return Entrance(
         store.commands,
@@ -188,11 +198,12 @@ def _entrance(settings: Settings, store: Store, desk: Desk) -> Entrance:
     )
 
 
-def _stirfried(settings: Settings, control: Control, stops: Stops, sight: Sight) -> Stirfried:
+def _stirfried(settings: Settings, control: Control, stops: Stops, sight: Sight, meter: Meter) -> Stirfried:
     return Stirfried(
         control,
         stops,
         sight,
+        meter.body,
         settings.inbound_bytes,
         error_info=settings.error_info,
         sentinel_room=settings.sentinel_room,

@@ -28,6 +28,12 @@ def asked_from() -> str:
     return _asker.get()
 
 
+def note_asker(address: str) -> None:
+    """From here on, this context does what somebody at that address asks for, of whom no more is known yet."""
+    acting_for(NOBODY)  # a connection serves many, one after the other: nothing of the one before is left
+    _asker.set(address)
+
+
 def asker_noted(address_of: Callable[[web.Request], str]) -> Any:
     """The middleware that notes who asks; what comes over a Socket.IO connection belongs to its request.
 
@@ -35,11 +41,10 @@ def asker_noted(address_of: Callable[[web.Request], str]) -> Any:
     """
 
     @web.middleware
-    async def note_asker(
+    async def note(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        acting_for(NOBODY)  # a connection serves many, one after the other: nothing of the one before is left
-        _asker.set(address_of(request))
+        note_asker(address_of(request))
         return await handler(request)
 
-    return note_asker
+    return note

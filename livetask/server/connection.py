@@ -68,13 +68,11 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
 
     # ---- a WebSocket
 
-    def open_link(self, request: web.Request, opening: str) -> Switched:
-        """Begin with a WebSocket. Raises what ``switch`` raises."""
+    def open_link(self, request: web.Request, opening: bytes) -> None:
+        """Begin with a WebSocket, and this frame. Raises what ``switch`` raises."""
         self.connected = self.upgraded = True
         self._context = contextvars.copy_context()  # what is done for its messages belongs to this request
-        limit = REFUSED * self.server.max_http_buffer_size
-        self.link = switch(request, self, limit, frame(TEXT, opening.encode()))
-        return Switched()
+        self.link = switch(request, self, REFUSED * self.server.max_http_buffer_size, opening)
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> Switched:
         """One that polls asks for a WebSocket; until that is tried, it goes on polling."""

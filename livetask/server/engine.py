@@ -10,17 +10,21 @@ Must never know: who connects, and what is said.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from functools import lru_cache
 from typing import Any
 
 import engineio
 import socketio
 from aiohttp import web
 from engineio import exceptions, packet
+from yarl import URL
 
 from livetask.server.armour.origins import may_connect
 from livetask.server.connection import Connection
+from livetask.server.frames import TEXT, frame
 from livetask.server.link import Switched
 from livetask.server.members import Members
 from livetask.server.packets import serializer_named
@@ -43,12 +47,13 @@ log = logging.getLogger(__name__)
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no types
     """Engine.IO with our connections. ``most``: how many there may be. ``kept``: what Socket.IO's handlers are given of
-    a connection's first request. ``is_viewer``: whether the connection of this name has become one. All are set by
-    ``socketio_server``.
+    a connection's first request. ``came``: told the name of each, and that. ``is_viewer``: whether the connection of
+    this name has become one. All are set by ``socketio_server``.
     """
 
     most: int
     kept: Callable[[web.Request], object]
+    came: Callable[[str, object], None]
     is_viewer: Callable[[str], bool]
 
     def __init__(self, **options: Any) -> None:
@@ -57,52 +62,79 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no typ
         self._patience = Rounds(float(self.ping_timeout), self._give_up)
         self._mute = Rounds(MUTE_S, self._look)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._around_sid: tuple[str, str] | None = None
 
     # ---- connections
 
     async def handle_request(self, request: web.Request) -> Any:
         """Answer a request of Engine.IO."""
-        query = request.query
-        if query.get("transport") != "websocket" or query.get("EIO") != "4" or "sid" in query:
-            return await super().handle_request(request)
-        if request.method != "GET" or "websocket" not in self.transports or "Upgrade" not in request.headers:
-            return await super().handle_request(request)
-        origin = request.headers.get("Origin", "")
-        if not self.cors_allowed_origins(origin, {"HTTP_HOST": request.headers.get("Host", "")}):
-            return await super().handle_request(request)
-        return await self._handle_connect({"aiohttp.request": request}, "websocket")
+        return Switched() if self.enter(request) else await super().handle_request(request)
+
+    def enter(self, request: web.Request) -> bool:
+        """Let a new client in by a WebSocket, if that is what it asks for as clients of today do, and nothing speaks
+        against it. Else nothing has been done.
+        """
+        headers, query = request.headers, request.rel_url.raw_query_string
+        if request.method != "GET" or not _asks_to_enter(query) or "websocket" not in self.transports:
+            return False
+        if not self.cors_allowed_origins(headers.get("Origin", ""), {"HTTP_HOST": headers.get("Host", "")}):
+            return False
+        if self._is_full:
+            return False
+        try:
+            self._open(request)
+        except (web.HTTPException, ConnectionError):
+            return False
+        return True
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.sockets) >= self.most + SPARE
+
+    def _open(self, request: web.Request) -> None:
+        """Raises what ``switch`` raises, and has done nothing then."""
+        sid: str = self.generate_id()
+        connection = Connection(self, sid, polls=False)
+        connection.open_link(request, self._opening_frame(sid))
+        self._came(connection, request)
+
+    def _came(self, connection: Connection, request: web.Request) -> None:
+        self.sockets[connection.sid] = connection
+        self.came(connection.sid, self.kept(request))
+        connection.schedule_ping()
+        self._mute.put(connection.sid)
 
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
     ) -> dict[str, Any] | Switched | web.Response:
         """In place of Engine.IO's own, for connections of ours."""
-        if len(self.sockets) >= self.most + SPARE:
+        if self._is_full:
             refusal = self._unauthorized("this server takes no more connections")
             return await self._make_response(refusal, {"REQUEST_METHOD": "GET"})  # type: ignore[no-any-return]
-        sid: str = self.generate_id()
-        polls = transport != "websocket"
-        connection = self.sockets[sid] = Connection(self, sid, polls)
         request: web.Request = environ["aiohttp.request"]
-        opening = packet.Packet(packet.OPEN, self._opening(sid, transport))
+        if transport == "websocket":
+            self._open(request)
+            return Switched()
+        sid: str = self.generate_id()
+        connection = Connection(self, sid, polls=True)
+        self._came(connection, request)
+        connection.connected = True
+        await connection.send(packet.Packet(packet.OPEN, self._opening(sid, self._upgrades(sid, transport))))
         try:
-            await self.handlers["connect"](sid, self.kept(request))
-            connection.schedule_ping()
-            self._mute.put(sid)
-            if not polls:
-                return connection.open_link(request, opening.encode())
-            connection.connected = True
-            await connection.send(opening)
             return self._ok(await connection.poll(), headers=self._cookies(sid))  # type: ignore[no-any-return]
-        except (web.HTTPException, ConnectionError):
-            await connection.close(abort=True, reason=self.reason.TRANSPORT_ERROR)
-            raise
         except exceptions.QueueEmpty:
             return self._bad_request()  # type: ignore[no-any-return]
 
-    def _opening(self, sid: str, transport: str) -> dict[str, Any]:
+    def _opening_frame(self, sid: str) -> bytes:
+        if self._around_sid is None:
+            before, _, after = json.dumps(self._opening("?", []), separators=(",", ":")).partition("?")
+            self._around_sid = f"0{before}", after
+        return frame(TEXT, sid.join(self._around_sid).encode())
+
+    def _opening(self, sid: str, upgrades: list[str]) -> dict[str, Any]:
         return {
             "sid": sid,
-            "upgrades": self._upgrades(sid, transport),
+            "upgrades": upgrades,
             "pingTimeout": int(self.ping_timeout * 1000),
             "pingInterval": int((self.ping_interval + self.ping_interval_grace_period) * 1000),
             "maxPayload": self.max_http_buffer_size,
@@ -170,6 +202,13 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio has no typ
             connection.cut()
 
 
+@lru_cache(64)
+def _asks_to_enter(query: str) -> bool:
+    """Whether the request is a new client's that wants a WebSocket; their queries are alike."""
+    found = URL.build(query_string=query, encoded=True).query
+    return found.get("transport") == "websocket" and found.get("EIO") == "4" and "sid" not in found
+
+
 class _Server(socketio.AsyncServer):  # type: ignore[misc]  # socketio has no types
     def _engineio_server_class(self) -> type[Engine]:
         return Engine
@@ -202,6 +241,6 @@ def socketio_server(
         **{"ping_interval": PING_INTERVAL_S, "ping_timeout": PING_TIMEOUT_S, **options, "serializer": serializer},
     )
     engine: Engine = server.eio
-    engine.most, engine.kept = max_viewers, kept
+    engine.most, engine.kept, engine.came = max_viewers, kept, server.environ.__setitem__
     engine.is_viewer = lambda sid: server.manager.sid_from_eio_sid(sid, "/") is not None
     return server

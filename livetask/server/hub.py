@@ -320,7 +320,7 @@ class Hub:
         while True:
             self._ask.clear()
             again, everything = self._unleased & self._feeds.keys(), self._renew_all or time.monotonic() >= due_s
-            self._unleased -= again  # now: a bell that rings meanwhile asks for one more
+            self._unleased.clear()  # now: a bell that rings meanwhile asks for one more
             try:
                 await self.store.ping()
                 await self.store.watch(list(self._feeds if everything else again), self._lease_ms)

@@ -8,6 +8,7 @@ Must never know: routes, Redis, Celery.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ssl
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
+from livetask.server.door import LET_IN, Doors, LetIn
 from livetask.setting_errors import SettingInvalid
 
 BASE = web.AppKey("BASE", str)
@@ -61,15 +63,17 @@ class Place:
         try:
             await runner.setup()
             put_under(runner, self.base)
-            await self._listen(runner, context)
+            await self._listen(runner, context, app.get(LET_IN))
         except BaseException:
             await runner.cleanup()
             raise
         return runner
 
-    async def _listen(self, runner: web.AppRunner, context: ssl.SSLContext | None) -> None:
+    async def _listen(self, runner: web.AppRunner, context: ssl.SSLContext | None, let_in: LetIn | None) -> None:
+        assert runner.server is not None
+        doors = Doors(runner.server, let_in, self.base, HEADERS_BYTES, self.idle_s)
         try:
-            await web.TCPSite(runner, self.host, self.port, ssl_context=context, backlog=_BACKLOG).start()
+            await _Site(runner, self.host, self.port, context, doors).start()
         except OSError as error:
             raise AddressRefused(self.host, self.port, error) from error
 
@@ -78,6 +82,33 @@ class Place:
         host, port = runner.addresses[0][:2]
         scheme = "https" if self.certificate else "http"
         return f"{scheme}://[{host}]:{port}{self.base}/" if ":" in host else f"{scheme}://{host}:{port}{self.base}/"
+
+
+class _Site(web.BaseSite):
+    """As aiohttp's own for an address, but that its connections come to doors."""
+
+    __slots__ = ("_doors", "_host", "_port")
+
+    def __init__(
+        self, runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None, doors: Doors
+    ) -> None:
+        super().__init__(runner, ssl_context=context, backlog=_BACKLOG)
+        self._host, self._port, self._doors = host, port, doors
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self._host}:{self._port}"
+
+    async def start(self) -> None:
+        await super().start()
+        self._server = await asyncio.get_running_loop().create_server(
+            self._doors, self._host, self._port, ssl=self._ssl_context, backlog=self._backlog
+        )
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._doors.stop()
 
 
 def put_under(runner: web.AppRunner, base: str) -> None:

@@ -68,7 +68,7 @@ class Live:
             sight=sight, on_failure=on_failure,
         )  # fmt: skip
         self.catalog = Catalog(self.hub, sight)
-        self.rooms = Rooms(store.events, sweep_s, sight.facts if sight else None)
+        self.rooms = Rooms(store.events, sweep_s, max_subscriptions, sight.facts if sight else None)
         self.hub.on_rung(self.rooms.rang)
         self.sockets = Sockets(
             self.hub,

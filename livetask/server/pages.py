@@ -57,9 +57,6 @@ class Sources:
     opening: Callable[[str, str], Awaitable[Mapping[str, Any] | None]]
 
 
-SOURCES = web.AppKey("SOURCES", Sources)
-
-
 def setup_jinja(app: web.Application, templates_dir: Path, base: str = "", *, has_archive: bool = False) -> None:
     """Let the pages of ``app`` be rendered from ``templates_dir``, everything escaped. ``base``: their links' path.
 

@@ -1,4 +1,5 @@
-"""What the server asks of the process it runs in: descriptors for its viewers, and a garbage collector that is patient.
+"""What the server asks of the process it runs in: descriptors for its viewers, a garbage collector that is patient, and
+memory that is kept for what comes next.
 
 Must never know: what a viewer is.
 """
@@ -33,6 +34,14 @@ def room_for(viewers: int) -> None:
             "(ulimit -n, or LimitNOFILE= of the service), or lower max_viewers",
             allowed, max(0, allowed - _SPARE), viewers,
         )  # fmt: skip
+
+
+def keep_free(size_bytes: int) -> None:
+    """Have glibc keep twice as much of what is free, as it does once it was given back a block of this size.
+
+    Else the memory of one read goes back to the kernel, which clears page after page of it for the next.
+    """
+    bytes(size_bytes)
 
 
 def settled() -> None:

@@ -22,6 +22,7 @@ from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
 from livetask.server.gathering import FEW, is_quick
 from livetask.server.pieces import incomplete, since
+from livetask.server.process import keep_free
 from livetask.server.recent import Ready, Recent
 from livetask.server.slices import ReadAt, Slice
 from livetask.server.store import Store
@@ -34,8 +35,7 @@ MOST_AHEAD_BYTES = 512 * 1024
 processor's cache (a megabyte at once costs a tenth more here and a fifth more in Redis)."""
 
 HEAP_BYTES = 2 * 1024 * 1024
-"""Letting go of a block of this size tells glibc to keep twice as much of what is free, and not to give each read's
-memory back to the kernel, which would clear page after page of it again: a third of a replay's time as text."""
+"""See ``keep_free``: clearing pages was a third of a replay's time as text."""
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of what was read ahead: for each of the few who are quick, what it is given and what comes after that."""
@@ -60,7 +60,7 @@ class Reading:
     async def run(self) -> None:
         """Read what will be asked for next, for ever. What does not come is read when it is needed."""
         self._runs = True
-        bytes(HEAP_BYTES)  # taken and let go of
+        keep_free(HEAP_BYTES)
         try:
             while True:
                 await self._more.wait()
@@ -100,8 +100,7 @@ class Reading:
             if ready is None:
                 wanted[place] = _read_at(place, followers[0].feed, len(places) <= FEW and _quick(followers[0]))
                 continue
-            if self._asked_on(place, ready.found, followers[0]):
-                await asyncio.sleep(0)  # Redis is asked before this is given, and answers meanwhile
+            await self._ask_on(place, ready.found, followers[0])
             yield place, ready
             self._keep_left(place, ready)
         if not wanted:
@@ -116,8 +115,8 @@ class Reading:
             feed.read(answer.read_entries, answer.read_bytes)
             feed.ends[place.cursor.run] = answer.end
             ready = self.recent.keep(place, answer, len(feed.followers))
-            if len(places) <= FEW and self._asked_on(place, answer, places[place][0]):
-                await asyncio.sleep(0)
+            if len(places) <= FEW:
+                await self._ask_on(place, answer, places[place][0])
             yield place, ready
             self._keep_left(place, ready)
 
@@ -140,6 +139,11 @@ class Reading:
     def _keep_left(self, place: Place, ready: Ready) -> None:
         for cursor in ready.reached():
             self._left.keep(place.task_id, cursor, ready.found)
+
+    async def _ask_on(self, place: Place, found: Slice, follower: Follower) -> None:
+        """See ``_asked_on``: Redis is asked before ``found`` is given, and answers meanwhile."""
+        if self._asked_on(place, found, follower):
+            await asyncio.sleep(0)
 
     def _asked_on(self, place: Place, found: Slice, follower: Follower) -> bool:
         """Have read what comes after ``found`` for one who is quick, if that is much; whether it is asked for now."""

@@ -7,6 +7,9 @@ looked at without one.
 A connection is always in the room of its own id: so it hears of tasks that its own tasks started and handed the room
 on to. Of a task that a member follows by its id it is told there, and not again here.
 
+Members stand at places of their own, and a room is read once from each place: one who takes nothing, or who is told
+again what is long past, holds nobody up.
+
 It must never know: Celery, Redis itself, the wire.
 """
 
@@ -16,9 +19,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
-from livetask.errors import ArgumentInvalid, RedisUnavailable
+from livetask.errors import ArgumentInvalid, RedisUnavailable, TooMany
 from livetask.server.access.policy import TaskFacts, may
 from livetask.server.access.sight import Facts, Lens
 from livetask.server.answers import Bell
@@ -33,7 +37,11 @@ log = logging.getLogger(__name__)
 BEGIN = "0-0"
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})")
 _COUNT = 100
+_PLACES = 32
+"""From how many places is read in one round trip."""
+
 _AGAIN_S = 0.05
+"""How often it is seen whether one who could not take more can do so now."""
 
 
 class Member(Protocol):
@@ -55,49 +63,62 @@ class Member(Protocol):
 
 
 class Rooms:
-    """See the module's docstring. ``run`` is its one loop. ``facts``: reads what decides who may see a task;
-    None: everybody may."""
+    """See the module's docstring. ``run`` is its one loop. ``most``: how many rooms one may join. ``facts``: reads what
+    decides who may see a task; None: everybody may."""
 
-    def __init__(self, reads: EventReads, sweep_s: float, facts: Facts | None = None) -> None:
+    def __init__(self, reads: EventReads, sweep_s: float, most: int, facts: Facts | None = None) -> None:
         self._reads = reads
         self._facts = facts
         self._sweep_s = sweep_s
+        self._most = most
         self._rooms: dict[str, dict[Member, str]] = {}
+        self._of: dict[Member, set[str]] = {}
+        self._full: set[tuple[str, Member]] = set()
         self._stale: set[str] = set()
         self._work = asyncio.Event()
 
     async def join(self, room: str, member: Member, whence: str) -> tuple[str, bool]:
         """Be told the room's events from now on; the cursor where that begins, and whether all after it is kept.
 
-        ``whence``: 'start', 'now' or a cursor of this room. Raises RedisUnavailable.
+        ``whence``: 'start', 'now' or a cursor of this room. Raises TooMany, RedisUnavailable.
         """
+        joined = self._of.get(member, set())
+        if room not in joined and len(joined) >= self._most:
+            raise TooMany("rooms", self._most)
         complete = True
         cursor = BEGIN if whence == "start" else whence
         if whence == "now":
             cursor = await self._reads.room_end(room)
         elif whence != "start":
             complete = await self._reads.room_keeps(room, cursor)
-        self.put(room, member, cursor)
+        self._put(room, member, cursor)
         return cursor, complete
 
-    def put(self, room: str, member: Member, cursor: str = BEGIN) -> None:
-        """The same, without a look at the room; does nothing to one that is in it already, unless it names a place."""
-        members = self._rooms.setdefault(room, {})
-        if cursor != BEGIN or member not in members:
-            members[member] = cursor
-            self._look(room)
+    def enter(self, room: str, member: Member) -> None:
+        """Be told all of the room's events, if it is not in it already; for the room that is the member's own."""
+        if room not in self._of.get(member, ()):
+            self._put(room, member, BEGIN)
+
+    def _put(self, room: str, member: Member, cursor: str) -> None:
+        self._rooms.setdefault(room, {})[member] = cursor
+        self._of.setdefault(member, set()).add(room)
+        self._look(room)
 
     def leave(self, room: str, member: Member) -> None:
         """Be told nothing more."""
-        members = self._rooms.get(room)
-        if members is not None:
-            members.pop(member, None)
-            if not members:
+        joined = self._of.get(member, set())
+        if room in joined:
+            joined.remove(room)
+            if not joined:
+                del self._of[member]
+            del self._rooms[room][member]
+            if not self._rooms[room]:
                 del self._rooms[room]
+            self._full.discard((room, member))
 
     def leave_all(self, member: Member) -> None:
         """The same, for all rooms it is in."""
-        for room in [room for room, members in self._rooms.items() if member in members]:
+        for room in list(self._of.get(member, ())):
             self.leave(room, member)
 
     def rang(self, bells: Sequence[Bell], missed: bool) -> None:
@@ -133,18 +154,38 @@ class Rooms:
                 backoff.reset()
 
     async def _read(self, rooms: set[str]) -> None:
-        asked = [
-            (room, min(members.values(), key=_order)) for room in rooms if (members := dict(self._rooms.get(room, {})))
-        ]
-        if not asked:
-            return
-        for (room, _), events in zip(asked, await self._reads.of_rooms(asked, _COUNT), strict=True):
-            facts = await self._facts_for(list(self._members(room)), events)
-            all_told = [self._tell(room, member, events, facts) for member in list(self._members(room))]
-            if not all(all_told):
-                asyncio.get_running_loop().call_later(_AGAIN_S, self._look, room)
-            elif len(events) == _COUNT:
-                self._look(room)
+        places = ((room, cursor) for room in rooms for cursor in self._places(room))
+        while asked := list(islice(places, _PLACES)):
+            for (room, cursor), events in zip(asked, await self._reads.of_rooms(asked, _COUNT), strict=True):
+                standing = [member for member, at in self._members(room).items() if at == cursor]
+                facts = await self._facts_for(standing, events)
+                for member in standing:
+                    self._tell(room, member, events, facts)
+                if len(events) == _COUNT:
+                    self._look(room)
+
+    def _places(self, room: str) -> set[str]:
+        """Where members stand who can take more."""
+        places = set()
+        for member, cursor in self._members(room).items():
+            if member.drained:
+                places.add(cursor)
+            else:
+                self._wait_for(room, member)
+        return places
+
+    def _wait_for(self, room: str, member: Member) -> None:
+        """Look at the room again when the member can take more."""
+        if not self._full:
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._look_at_full)
+        self._full.add((room, member))
+
+    def _look_at_full(self) -> None:
+        drained = {(room, member) for room, member in self._full if member.drained}
+        self._full -= drained
+        self._look(*(room for room, _ in drained))
+        if self._full:
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._look_at_full)
 
     def _may_see(self, lens: Lens, task_id: str, facts: Mapping[str, TaskFacts]) -> bool:
         if self._facts is None or lens.is_clear:
@@ -160,14 +201,17 @@ class Rooms:
             return {}
         return await self._facts(list({event.task_id for event in events}))
 
-    def _tell(self, room: str, member: Member, events: Sequence[RoomEvent], facts: Mapping[str, TaskFacts]) -> bool:
-        """Tell a member what it has not; False if it cannot take all of it now."""
-        members = self._rooms[room]
+    def _tell(self, room: str, member: Member, events: Sequence[RoomEvent], facts: Mapping[str, TaskFacts]) -> None:
+        """Tell a member what it has not, as far as it can take it."""
         for event in events:
+            members = self._members(room)
+            if member not in members:
+                return  # it has left meanwhile
             if _order(event.room_cursor) <= _order(members[member]):
                 continue
             if not member.drained:
-                return False
+                self._wait_for(room, member)
+                return
             members[member] = event.room_cursor
             if member.hears_of(event.task_id) or not self._may_see(member.lens, event.task_id, facts):
                 continue
@@ -176,8 +220,6 @@ class Rooms:
                 member.tell(Told(event.task_id, shown))
             except Gone:
                 self.leave(room, member)
-                return True
-        return True
 
 
 def whence_of_room(value: object) -> str:

@@ -11,25 +11,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 _SLACK = 50
 """Those who are due within this part of the time are called together: so many calls a turn, however many there are."""
 _AT_ONCE = 200
 """After so many others have their turn."""
 
+T = TypeVar("T")
 
-class Rounds:
+
+class Rounds(Generic[T]):
     """``after_s``: how long after it was put in someone's turn comes, at most a fiftieth too early.
     ``call``: what is done then, with what was put in.
     """
 
-    def __init__(self, after_s: float, call: Callable[[str], None]) -> None:
+    def __init__(self, after_s: float, call: Callable[[T], None]) -> None:
         self._after_s = after_s
         self._call = call
-        self._waiting: deque[tuple[float, str]] = deque()
+        self._waiting: deque[tuple[float, T]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, one: str) -> None:
+    def put(self, one: T) -> None:
         """Its turn comes after the time."""
         loop = asyncio.get_running_loop()
         self._waiting.append((loop.time() + self._after_s, one))

@@ -118,6 +118,10 @@ class Sockets:
         """Serve under /socket.io/."""
         self._server.attach(app)
 
+    def enter(self, request: web.Request) -> bool:
+        """Let a client in that asks for a WebSocket; see ``Engine.enter``."""
+        return self._server.eio.enter(request)  # type: ignore[no-any-return]
+
     @property
     def events(self) -> list[str]:
         """The names of all that a client may send."""
@@ -198,7 +202,7 @@ class Sockets:
         if not self._gate.is_open:
             viewer.stay = self._gate.standing.enter(presented, caller, partial(self._put_out, viewer))
         if self._custom_rooms:
-            self._rooms.put(sid, self._viewers[sid])
+            self._rooms.enter(sid, viewer)
         log.debug("a viewer came, %d are here", len(self._viewers))
 
     async def _disconnected(self, sid: str, reason: object = None) -> None:
@@ -320,7 +324,7 @@ class Sockets:
 
     def _await_events(self, viewer: Viewer, task_ids: tuple[str, ...]) -> None:
         if task_ids:
-            self._rooms.put(viewer.sid, viewer)
+            self._rooms.enter(viewer.sid, viewer)
         for task_id in task_ids:
             follower = self._hub.await_events(task_id, TaskSink(viewer.transport, False))
             viewer.sent[task_id] = follower

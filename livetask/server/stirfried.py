@@ -34,9 +34,9 @@ _CELERY_STATES = {"QUEUED": "PENDING", "RUNNING": "STARTED"}
 
 
 class Stirfried:
-    """The calls. ``control``, ``stops``: do them. ``sight``: livetask's own knowledge of a task,
-    as far as the caller may see it. ``limit_bytes``: of a
-    body. The rest are settings of the same names.
+    """The calls. ``control``, ``stops``: do them. ``sight``: livetask's own knowledge of a task, as far as the caller
+    may see it. ``count``: counts what a body asks for, and raises TooFast. ``limit_bytes``: of a body. The rest are
+    settings of the same names.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Stirfried:
         control: Control,
         stops: Stops,
         sight: Sight,
+        count: Callable[[object], None],
         limit_bytes: int,
         *,
         error_info: bool = False,
@@ -56,6 +57,7 @@ class Stirfried:
         self._control = control
         self._stops = stops
         self._sight = sight
+        self._count = count
         self._limit_bytes = limit_bytes
         self._error_info = error_info
         self._sentinel_room = sentinel_room
@@ -116,7 +118,9 @@ class Stirfried:
         """Start a task: ``{task_name, args, kwargs, room, chain, queue, countdown, priority}``; 201 with its id."""
         headers = {name.lower().replace("_", "-"): value for name, value in request.headers.items()}
         sender = Sender(self._sentinel_room, False, headers, caller_now().name)
-        answer, _ = await self._send(await json_body(request, self._limit_bytes), sender)
+        message = await json_body(request, self._limit_bytes)
+        self._count(message)
+        answer, _ = await self._send(message, sender)
         return web.json_response(answer, status=201)
 
     async def get(self, request: web.Request) -> web.Response:

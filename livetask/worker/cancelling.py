@@ -14,7 +14,7 @@ from celery.exceptions import Ignore
 
 from livetask.errors import Cancelled
 from livetask.worker.capture import OpenRun, current_run
-from livetask.worker.guard import blunder
+from livetask.worker.guard import blunder, is_for_task
 from livetask.worker.small_files import read_json
 
 _LOOK_S = 0.05
@@ -70,6 +70,8 @@ def _look(run: OpenRun) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
+        if is_for_task(error):
+            raise
         blunder("it could not be seen whether a task was cancelled", error)
         return False
     run.stop_seen = True

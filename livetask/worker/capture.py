@@ -34,13 +34,11 @@ from livetask.worker.event_log import EventLog
 from livetask.worker.spool import RunFacts, RunSpool, SpoolFiles
 from livetask.worker.stderr import ErrNotes, ErrRaw, ErrText
 from livetask.worker.streams import Router, SpoolRaw, SpoolText
+from livetask.worker.within import mark_within
 
 MARK = struct.Struct("<qq")
 """One mark in the quiet file: (start, length) of a range that the console has already got; with a negative length it
 says that such a range will come, at ``start`` or later."""
-
-WITHIN = "_LIVETASK_WITHIN"
-"""In the environment of what a run starts by itself: how it is found when the run is terminated."""
 
 _PLENTY_BYTES = 1024 * 1024 * 1024
 _PLENTY_S = 1.0
@@ -187,7 +185,7 @@ class FdCapture:
             self._before = [sys.stdout, sys.stderr]
             sys.stdout, sys.stderr = self._streams
         self._run, self._err.notes = run, run.notes
-        os.environ[WITHIN] = facts.nonce
+        mark_within(facts.nonce)
         return run
 
     def finish(self, run: OpenRun, end: dict[str, Any]) -> None:
@@ -197,10 +195,9 @@ class FdCapture:
         if outer is None:
             self._lead_to(*self.console)
             self._restore_streams()
-            os.environ.pop(WITHIN, None)
         else:
             self._lead_to(outer.spool.out_fd, outer.spool.out_fd)
-            os.environ[WITHIN] = outer.facts.nonce
+        mark_within(None if outer is None else outer.facts.nonce)
         self._run, self._err.notes = outer, None if outer is None else outer.notes
         try:
             lost_bytes = sum(stream.take_lost() for stream in self._streams)

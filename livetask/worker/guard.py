@@ -1,14 +1,18 @@
 """What livetask does when livetask itself fails within a task's process: it counts, says it once, and lets go.
 
-A user's task must never fail or wait because of livetask. ``guarded`` goes around everything that Celery calls.
+A user's task must never fail or wait because of livetask. ``guarded`` goes around everything that Celery calls. What a
+signal handler raises while livetask is at work is no failure of livetask's, but meant for the task: a time limit, say.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import signal
+import traceback
 from collections import Counter
 from collections.abc import Callable
+from types import CodeType, FunctionType, MethodType
 from typing import ParamSpec
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -28,6 +32,24 @@ def blunder(what: str, error: BaseException) -> None:
         logger.error("livetask: %s; the task goes on (%s: %s)", what, type(error).__name__, error)
 
 
+def is_for_task(error: BaseException) -> bool:
+    """Whether a signal handler has raised it: Celery's soft time limit, an alarm of the task's own."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        return True
+    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _code_of(handler: object) -> CodeType | None:
+    """What runs when it is called; None for what is not written in Python."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if not isinstance(handler, FunctionType | MethodType):
+        handler = getattr(type(handler), "__call__", None)  # noqa: B004  # an object's, which is asked for, not called
+    code = getattr(handler, "__code__", None)  # a method has that of its function
+    return code if isinstance(code, CodeType) else None
+
+
 def guarded(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Make a function that never raises out of one that may. ``what``: said when it fails."""
 
@@ -36,9 +58,9 @@ def guarded(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
         def safe(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 function(*args, **kwargs)
-            except SoftTimeLimitExceeded:
-                raise  # not livetask's: the task's own time is over, and it wants to know
             except Exception as error:
+                if is_for_task(error):
+                    raise
                 blunder(what, error)
 
         return safe

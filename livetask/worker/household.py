@@ -93,6 +93,11 @@ class Household:
         return any(not run.is_finished for run in self._open.values())
 
     @property
+    def prints(self) -> bool:
+        """Whether a run that goes on has printed anything, as seen last."""
+        return any(run.following.size for run in self._open.values())
+
+    @property
     def is_shipped(self) -> bool:
         return not self.is_busy
 

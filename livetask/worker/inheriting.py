@@ -14,7 +14,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from livetask.worker.capture import WITHIN, Capture, ContextCapture
+from livetask.worker.capture import Capture, ContextCapture
+from livetask.worker.within import WITHIN
 
 _STDOUT, _STDERR, _ENV = 4, 5, 10
 """Where Popen has these arguments when they are given by position, behind ``self`` and without it counted."""

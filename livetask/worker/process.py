@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import IO
 
 from livetask.errors import CommandFailed
-from livetask.worker.capture import WITHIN, OpenRun, current_run
+from livetask.worker.capture import OpenRun, current_run
 from livetask.worker.small_files import is_there, read_file
 from livetask.worker.spool import RunPaths
+from livetask.worker.streams import SpoolRaw
+from livetask.worker.within import WITHIN
 
 _MARK = "_LIVETASK_RUN"
 """In the environment of all that a run's commands start."""
@@ -170,7 +172,7 @@ def open_to_append(path: str) -> IO[bytes]:
 
 def _pump(terminal: int, run: OpenRun | None) -> None:
     """Copy what comes from the terminal until nobody has it open any more."""
-    out_fd, mask = (run.spool.out_fd, run.mask) if run is not None else (1, None)
+    out = SpoolRaw(1) if run is None else SpoolRaw(run.spool.out_fd, mask=run.mask)
     os.set_blocking(terminal, False)
     while True:
         select.select([terminal], [], [])
@@ -184,8 +186,7 @@ def _pump(terminal: int, run: OpenRun | None) -> None:
             raise
         if not data:
             return
-        with suppress(OSError):
-            os.write(out_fd, data if mask is None else mask.hidden_at_once(data))
+        out.put(data)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -12,11 +12,10 @@ import logging
 import sys
 from typing import TextIO
 
-from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.log import LoggingProxy
 
 from livetask.worker.capture import Capture, FdCapture
-from livetask.worker.guard import blunder
+from livetask.worker.guard import blunder, is_for_task
 from livetask.worker.streams import SpoolRaw, SpoolText
 
 FORMAT = "[%(asctime)s: %(levelname)s/%(name)s] %(message)s"
@@ -42,9 +41,9 @@ class RecordHandler(logging.Handler):
             run = self._capture.current()
             if run is not None and not _is_silent(record):
                 run.write_record(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"), self._mark)
-        except SoftTimeLimitExceeded:
-            raise
         except Exception as error:
+            if is_for_task(error):
+                raise
             blunder("a log record could not be written to the spool", error)
 
 

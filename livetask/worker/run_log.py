@@ -53,7 +53,7 @@ class RunLog:
         for line in whole.split(b"\n")[:-1]:
             with suppress(ValueError, TypeError, KeyError):  # what is no run is none of ours
                 found = _decoded(line.decode())
-                if "task_id" in found:
+                if isinstance(found, list) or "task_id" in found:
                     begun.append(self._begun(RunFacts.of(found)))
                 else:
                     self._ends.setdefault(str(found.get("nonce", self._last)), found)

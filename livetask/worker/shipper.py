@@ -25,6 +25,7 @@ from livetask.worker.facts import now_ms
 from livetask.worker.household import Household
 from livetask.worker.notes import Notes
 from livetask.worker.order import Order
+from livetask.worker.pace import Pace
 from livetask.worker.publishing import Publishing
 from livetask.worker.shipping import Shipping
 from livetask.worker.spool import CONSOLE, left_behind
@@ -42,7 +43,7 @@ _LOOK_S = 0.1
 _IDLE_S = 0.5
 _GATHER_S = 0.003
 _ROUND_S = 0.02
-"""From one round to the next it takes at least this, or the flush interval: what comes thick and fast goes together."""
+"""From one round to the next it takes at least this, or the flush interval (``pace``)."""
 
 _ADOPT_S = 10.0
 _VERIFY_S = 5.0
@@ -78,7 +79,7 @@ class Shipper:
         self._look_until_s = 0.0
         self._next_verification_s = 0.0
         self._stop_by_s: float | None = None
-        self._round_s = min(_ROUND_S, order.flush_ms / 1000)
+        self._pace = Pace(min(_ROUND_S, order.flush_ms / 1000))
 
     def run(self) -> None:
         """Ship until the worker is gone and all is shipped, or time is over."""
@@ -89,8 +90,9 @@ class Shipper:
             more = self._turn()
             if not more:
                 self._hearing.wait(max(0.0, self._rest_s() - _GATHER_S))
+                round_s = self._pace.round_s(prints=self._own.prints)
                 since_s = time.monotonic() - began_s
-                time.sleep(max(_GATHER_S, self._round_s - since_s))  # what else is told or written now goes along
+                time.sleep(max(_GATHER_S, round_s - since_s))  # what else is told or written now goes along
         self._withdraw()
         if self._tee is not None:
             self._tee.finish(timeout_s=1.0)
@@ -233,6 +235,7 @@ class Shipper:
             self._is_away(now_s, error)
             return False
         self._is_there(now_s)
+        self._pace.began(sum(call.script == "begin" for call in calls), now_s)
         self._notes.sent(len(notes))
         place = len(notes)
         for reply in replies[place : place + len(stops)]:

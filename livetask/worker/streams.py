@@ -2,7 +2,8 @@
 
 ``SpoolText`` writes every piece of text to a descriptor at once, so that nothing is lost when the process is killed,
 not even the begin of a line. ``Router`` hands what is written to the stream of the run that goes on in the present
-context. Neither ever raises an OSError into the task: a full disk costs output, and the output says so.
+context. Neither ever raises an OSError into the task: a full disk costs output, and the output says so. Those that a
+signal handler raises meanwhile go to the task, though: a TimeoutError, which is one, is what alarms mostly raise.
 
 A secret that lies whole in what is written at once is hidden before it is written (``mask``). One that comes in pieces
 is found by the shipper, which reads what lies in the file.
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TextIO, cast
 
 from livetask.masking import LEAST_CHARACTERS, Mask
+from livetask.worker.guard import is_for_task
 
 
 def _whole_write() -> Callable[[int, bytes, int], int]:
@@ -40,7 +42,6 @@ def _whole_write() -> Callable[[int, bytes, int], int]:
 
 whole_write = _whole_write()
 
-_write = posix.write
 _other_threads: Callable[[], int] = getattr(_thread, "_count", lambda: 1)
 """How many threads of Python's there are besides the first; after a fork maybe some that are no more. Where there is
 none, letting go of the interpreter's lock mixes nothing, and the ordinary write is quicker by 0.15 µs."""
@@ -86,9 +87,9 @@ class SpoolRaw(io.RawIOBase):
                 if self.lost_bytes:
                     self._say_what_is_missing()
                 data = data[posix.write(self.fd, data) :]
-            except InterruptedError:
-                continue
             except OSError as error:
+                if is_for_task(error):
+                    raise
                 if error.errno == errno.EAGAIN:
                     os.set_blocking(self.fd, True)
                     continue
@@ -170,8 +171,10 @@ def _written_to(raw: SpoolRaw) -> Callable[[str], int]:
             size = whole_write(raw.fd, data, len(data))
         else:
             try:
-                size = _write(raw.fd, data)
-            except OSError:
+                size = posix.write(raw.fd, data)
+            except OSError as error:
+                if is_for_task(error):
+                    raise
                 size = -1
         if size != len(data):
             raw.put_rest(data, size)

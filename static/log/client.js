@@ -134,10 +134,9 @@ export class Client {
     return refused ? LOGIN_AGAIN_MS : undefined;
   }
 
-  /** @param {unknown} state */
+  /** @param {Client['store'] | undefined} state */
   told(state) {
-    if (state !== 'ok' && state !== 'unreachable') return;
-    if (state === this.store) return;
+    if (!state || state === this.store) return;
     this.store = state;
     this.changed();
   }

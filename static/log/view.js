@@ -80,13 +80,7 @@ export class View extends EventTarget {
     this.port.addEventListener('scroll', () => this.port.classList.toggle('aside', this.port.scrollLeft > 0), { passive: true });
     scroller.addEventListener('scrollend', () => this.align());
     scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.letGo(), { passive: true });
-    this.watcher = new ResizeObserver(() => this.measure());
-    this.watcher.observe(scroller);
-  }
-
-  close() {
-    this.watcher.disconnect();
-    cancelAnimationFrame(this.frame);
+    new ResizeObserver(() => this.measure()).observe(scroller);
   }
 
   // ---- where it is
@@ -255,11 +249,10 @@ export class View extends EventTarget {
     this.dispatchEvent(new Event('drawn'));
   }
 
-  /** @param {number} count */
+  /** Rows that are there stay, each with what it shows: somebody may be about to click on one. @param {number} count that are seen */
   makeRows(count) {
-    if (this.rows.length === count) return;
-    this.rows = Array.from({ length: count }, makeRow);
-    this.port.replaceChildren(...this.rows.map((row) => row.element));
+    const { rows } = this;
+    if (rows.length < count) this.rows = Array.from({ length: count }, (_, place) => rows.find(({ index }) => index % count === place) ?? makeRow(this.port));
   }
 
   layOut() {
@@ -299,15 +292,15 @@ export class View extends EventTarget {
   }
 }
 
-/** @returns {Row} */
-function makeRow() {
+/** @param {HTMLElement} port @returns {Row} */
+function makeRow(port) {
   const number = make('a', { class: 'no', tabindex: '-1' });
   const time = make('span', { class: 'time' });
   const fold = make('button', { class: 'fold', type: 'button', tabindex: '-1' });
   const text = make('span', { class: 'text' });
   const about = make('span', { class: 'about' });
   const more = make('button', { class: 'more', type: 'button' }, 'show all');
-  return { element: make('div', {}, number, time, fold, text, about, more), number, time, fold, text, about, more, index: -1, key: '', item: null, y: -1 };
+  return { element: port.appendChild(make('div', {}, number, time, fold, text, about, more)), number, time, fold, text, about, more, index: -1, key: '', item: null, y: -1 };
 }
 
 /** What decides how a row looks, but for its line. @param {Item} item */

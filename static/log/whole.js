@@ -13,24 +13,27 @@ export class WholeLine {
   /** @param {import('../livetask-log.js').LivetaskLog} log */
   constructor(log) {
     this.text = '';
-    /** @type {Map<number, import('./chunks.js').Line>} */
-    this.held = new Map();
+    /** @type {import('./chunks.js').Line[]} its pieces: each stays the same object, so that the view leaves it alone */
+    this.pieces = [];
     /** @type {AbortController | null} */
     this.abort = null;
     this.title = make('strong');
-    this.copy = make('button', { type: 'button' }, 'Copy');
+    const copy = make('button', { type: 'button' }, 'Copy');
     const close = make('button', { type: 'button' }, 'Close');
-    this.scroller = make('div', { class: 'scroll', tabindex: '0' });
-    const head = make('div', { class: 'whole-head' }, this.title, this.copy, close);
-    const dialog = make('dialog', { class: 'whole', 'aria-label': 'A whole line' }, head, this.scroller);
+    const scroller = make('div', { class: 'scroll', tabindex: '0' });
+    const head = make('div', { class: 'whole-head' }, this.title, copy, close);
+    const dialog = make('dialog', { class: 'whole', 'aria-label': 'A whole line' }, head, scroller);
     this.dialog = dialog;
     log.shadowRoot?.append(dialog);
-    this.copy.addEventListener('click', () => navigator.clipboard?.writeText(this.text));
+    copy.addEventListener('click', () => navigator.clipboard?.writeText(this.text));
     close.addEventListener('click', () => dialog.close());
     dialog.addEventListener('close', () => this.abort?.abort());
-    this.view = new View(this.scroller, {
-      count: () => Math.ceil(this.text.length / COLUMNS),
-      item: (row) => this.item(row),
+    this.view = new View(scroller, {
+      count: () => this.pieces.length,
+      item: (row) => {
+        const line = this.pieces[row];
+        return line ? { kind: 'line', number: row * COLUMNS + 1, line } : null;
+      },
       want: () => {},
       marked: () => false,
     });
@@ -44,6 +47,7 @@ export class WholeLine {
    */
   async open(line, read) {
     this.text = '';
+    this.pieces = [];
     this.view.following = false;
     this.view.top = 0;
     this.title.textContent = `Line ${number(line)}: reading`;
@@ -54,6 +58,7 @@ export class WholeLine {
       const text = await read({ signal, progress: (bytes) => this.says(`Line ${number(line)}: reading, ${size(bytes)}`) });
       if (signal.aborted) return;
       this.text = shown(text);
+      for (let at = 0; at < this.text.length; at += COLUMNS) this.pieces.push({ text: this.text.slice(at, at + COLUMNS), opening: PLAIN, cut: 0 });
       this.says(`Line ${number(line)}: ${number(this.text.length)} characters`);
     } catch (error) {
       if (!signal.aborted) this.says(`Line ${number(line)} cannot be read: ${error instanceof Error ? error.message : ''}`);
@@ -64,26 +69,5 @@ export class WholeLine {
   /** @param {string} title */
   says(title) {
     this.title.textContent = title;
-  }
-
-  /**
-   * @param {number} row
-   * @returns {import('./view.js').Item | null}
-   */
-  item(row) {
-    const from = row * COLUMNS;
-    if (from >= this.text.length) return null;
-    const text = this.text.slice(from, from + COLUMNS);
-    return { kind: 'line', number: from + 1, line: this.lineOf(row, text) };
-  }
-
-  /** The same object for the same piece, so that the view leaves it alone. @param {number} row @param {string} text */
-  lineOf(row, text) {
-    const held = this.held.get(row);
-    if (held?.text === text) return held;
-    if (this.held.size > 500) this.held.clear();
-    const line = { text, opening: PLAIN, cut: 0 };
-    this.held.set(row, line);
-    return line;
   }
 }

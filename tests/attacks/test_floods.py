@@ -78,6 +78,18 @@ async def test_starts_beyond_the_limit_are_refused_with_the_time_to_wait_by_http
             assert answer.status == 429
 
 
+async def test_a_chain_counts_as_many_starts_as_it_has_tasks(store: Redis) -> None:
+    chain = {"task_name": "add", "args": [1], "chain": [{"task_name": "add"}] * 4}
+    async with served(store.url, small_app.make(store.url), available_tasks=("add",), starts_per_minute=3) as client:
+        async with client.post("/task", json=chain) as answer:
+            assert answer.status == 429, "one of three is taken, and four more are wanted"
+        viewer = socketio.AsyncSimpleClient(reconnection=False)
+        await viewer.connect(str(client.make_url("/")), transports=["websocket"])
+        assert (await viewer.call("send_task", chain))["code"] == "too_fast"
+        assert (await viewer.call("send_task", {**chain, "chain": chain["chain"][:1]}))["status"] == "success"
+        await viewer.disconnect()
+
+
 async def test_who_comes_through_a_trusted_proxy_is_counted_by_its_own_address(store: Redis) -> None:
     some = {"trusted_proxies": ("127.0.0.1",), "subscriptions_per_minute": 1}
     async with served(store.url, **some) as client:

@@ -14,12 +14,13 @@ as they come, and times are taken on about SAMPLED connections. It reports its o
 
 What it speaks is the least a standard client does: a WebSocket upgrade without extensions, the Engine.IO handshake,
 pongs, and for livetask an ack of the newest cursor whose output has all come, as livetask's own clients send it: for
-each quarter of the window, and after a quarter of a second.
+half of the window, and after two seconds.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
 import resource
 import selectors
@@ -35,8 +36,9 @@ SAMPLED = 5
 READ_BYTES = 256 * 1024
 OPENING_BYTES = 256
 """So much of a frame is read: the cursor stands before the text."""
-ACK_BYTES = 64 * 1024
-ACK_S = 0.25
+ACK_BYTES = 128 * 1024
+ACK_S = 2.0
+"""As livetask's clients do: for half a window, or in time; each for some of it, from a half to all."""
 _CURSOR = re.compile(rb'"cursor":"([^"]+)"')
 _BINARY = 2
 _AT_ONCE = 64
@@ -110,7 +112,8 @@ class SocketIoViewer(Viewer):
         self.upgraded = False
         self.head = self.coming = self.attached = self.cursor = b""
         self.left = self.size = self.unacked = 0
-        self.acked_s = 0.0
+        self.unacked_s: float | None = None
+        self.patience = 0.0
         self.ack_bytes = ACK_BYTES
         self.send(_UPGRADE.encode() % crowd.port)
 
@@ -124,9 +127,13 @@ class SocketIoViewer(Viewer):
             self.acknowledge(time.monotonic())
 
     def acknowledge(self, now_s: float) -> None:
-        if self.cursor and (self.unacked >= self.ack_bytes or now_s - self.acked_s > ACK_S):
+        if not self.cursor:
+            return
+        self.unacked_s = now_s if self.unacked_s is None else self.unacked_s
+        if self.unacked >= self.ack_bytes * self.patience or now_s - self.unacked_s >= ACK_S * self.patience:
             self.say(b'42["ack",{"task_id":"%b","cursor":"%b"}]' % (self.crowd.acks, self.cursor))
-            self.cursor, self.unacked, self.acked_s = b"", 0, now_s
+            self.cursor, self.unacked, self.unacked_s = b"", 0, None
+            self.patience = random.uniform(0.5, 1)
 
     def _walk(self, data: bytes) -> int:
         """Go through the frames; how many lines were in them. A mark's byte may stand in a frame's length, too."""
@@ -273,7 +280,7 @@ class Crowd:
 
     def _acknowledge_in_time(self, now_s: float) -> None:
         """An ack is not only sent when more comes: the server may have filled the window, and wait for it."""
-        if now_s - self._looked_s > ACK_S / 5:
+        if now_s - self._looked_s > ACK_S / 20:
             self._looked_s = now_s
             for viewer in self._live[: self.viewers - self.stalled]:
                 viewer.acknowledge(now_s)

@@ -98,7 +98,7 @@ async def test_following_lets_go_when_scrolled_up_and_the_view_stays_still(store
 async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come(
     store: Redis, watched: Watched
 ) -> None:
-    Writer(store.url, "pressed-1").begin().write(numbered(1, 300)).finish()
+    run = Writer(store.url, "pressed-1").begin().write(numbered(1, 300))
     held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
     await watched.page.route("**/log/extras.js", lambda route: held.set_result(route))
     # the page's own module waits for what is held, the log does not
@@ -107,13 +107,34 @@ async def test_what_is_pressed_before_the_tools_have_come_is_done_when_they_come
     route = await asyncio.wait_for(held, 90)
     await watched.page.locator("livetask-log .row[data-line='295'] .no").click()
     await watched.page.keyboard.press("t")
+    # what was clicked shows another line by now, and stands elsewhere
+    run.write(numbered(301, 600))
+    await watched.page.set_viewport_size({"width": 1200, "height": 900})
+    await watched.wait_for_line(600, line_of(600))
+    await watched.wait_for_rows("more rows", lambda rows: all(row["line"] > 300 for row in rows))
     assert await watched.page.locator("livetask-log .tools .tool").count() == 0
     await route.continue_()
-    await watched.wait_for_rows(
-        "the marked line", lambda rows: any(row["line"] == 295 and row["marked"] for row in rows)
-    )
     await expect(watched.page.get_by_role("button", name="Time", exact=True)).to_have_attribute("aria-pressed", "true")
-    await watched.wait_for_line(300, line_of(300))
+    await watched.page.keyboard.press("k")
+    await watched.wait_for_rows("the line before the marked one", lambda rows: marked(rows) == [294])
+
+
+async def test_a_click_is_one_though_the_log_grows_before_the_button_is_let_go(store: Redis, watched: Watched) -> None:
+    Writer(store.url, "pressed-3").begin().write(numbered(1, 300)).finish()
+    await watched.task("pressed-3", "#L100")
+    await watched.wait_for_rows("the marked line", lambda rows: marked(rows) == [100])
+    shown = len(await watched.rows())
+    await watched.page.locator("livetask-log .row[data-line='105'] .no").hover()
+    await watched.page.mouse.down()
+    await watched.page.set_viewport_size({"width": 1200, "height": 1000})
+    await watched.wait_for_rows("more rows", lambda rows: len(rows) > shown)
+    await watched.page.mouse.up()
+    await watched.wait_for_rows("the line that was clicked", lambda rows: marked(rows) == [105])
+
+
+def marked(rows: list[dict[str, Any]]) -> list[int]:
+    """The lines that are marked."""
+    return [row["line"] for row in rows if row["marked"]]
 
 
 async def test_tools_that_could_not_be_loaded_come_when_they_are_wanted(store: Redis, watched: Watched) -> None:

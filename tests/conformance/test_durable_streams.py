@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 import bootstrap
 from tests.conformance.writable import Writable
+from tests.oracle.verdict import judging
 from tests.server.serving import served
 from tests.system.rig import CHECKOUT
 
@@ -81,7 +82,10 @@ async def test_the_read_side_passes_the_protocols_own_tests_but_for_those_that_t
     ):
         found = await outcomes(node, str(writable.make_url("/")), tmp_path / "result.json", pattern_of(names))
     failed = [f"{one.name}: {one.why}" for one in found if one.status == "failed"]
-    assert not failed, "\n".join(failed)
+    with judging():
+        wrong = [one for one in failed if "timed out in" not in one]
+        assert not wrong, "\n".join(wrong)
+    assert not failed, "not within 60 s: " + "\n".join(failed)
     passed = {one.name for one in found if one.status == "passed"}
     assert len(passed) >= 130, sorted(passed)
     skipped = {one.name for one in found} - passed

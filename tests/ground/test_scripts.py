@@ -157,6 +157,13 @@ def test_a_second_run_gets_the_next_ordinal_and_a_stream_of_its_own(client: redi
     assert (first.field("1.nonce"), first.field("2.nonce")) == (NONCE, "zzzzzzzzzzzz")
 
 
+def test_only_the_run_that_begins_first_is_called_the_first(client: redis.Redis) -> None:
+    early, late = Run(client), Run(client, nonce="zzzzzzzzzzzz")
+    early.begin(why="redelivered")
+    late.begin(why="first")
+    assert (early.field("1.why"), early.field("2.why")) == ("redelivered", "redelivered")
+
+
 def test_after_a_flush_a_run_comes_back_under_its_old_ordinal(run: Run, client: redis.Redis) -> None:
     run.ordinal = 3
     assert run.append(START, b"x") == ["NORUN"]

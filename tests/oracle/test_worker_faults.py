@@ -14,6 +14,7 @@ import pytest
 
 from tests.oracle.house import House
 from tests.oracle.record import Given
+from tests.oracle.verdict import judging
 from tests.oracle.viewers import ClientViewer, PollViewer, SocketViewer, SseViewer
 from tests.system.disks import small_disk
 
@@ -182,10 +183,12 @@ async def test_a_full_disk_costs_output_and_each_byte_of_it_is_accounted_for(hou
         notes = re.findall(rb"\n\[livetask: (\d+) bytes could not be written here\]\n", data)
         in_all = re.match(r"(\d+) bytes of output could not be written", (run["detail"] or {}).get("reason", "0 bytes"))
         missing = int(in_all[1]) if in_all else 0
-        assert sum(map(int, notes)) <= missing
+        with judging():
+            assert sum(map(int, notes)) <= missing
         said = sum(len(b"\n[livetask:  bytes could not be written here]\n") + len(note) for note in notes)
         end = viewer.record.ends[-1].cursor.position.byte
-        assert end - said + missing == journal.size_of(10_000), (viewer.name, end, notes, run["detail"])
+        with judging():
+            assert end - said + missing == journal.size_of(10_000), (viewer.name, end, notes, run["detail"])
 
 
 async def test_one_task_that_runs_several_times_at_once_shows_each_run_on_its_own(house: House) -> None:

@@ -503,3 +503,13 @@ async def test_a_watcher_that_takes_nothing_is_owed_names_and_not_news(
         assert [told.task_id for told in sink.told if told.task_id] == [run.task_id]
         catalog.leave(watcher)
         assert hub.store_state == "ok"
+
+
+async def test_tasks_that_are_left_before_they_have_a_lease_leave_nothing_behind(serving: Serving) -> None:
+    hub = serving.live.hub
+    for number in range(100):
+        follower = hub.await_events(f"gone-{number}", _Keeping())
+        hub.begin(follower)
+        hub.leave(follower)
+    await until("nothing is kept of them", lambda: not hub._unleased)
+    assert not hub._feeds

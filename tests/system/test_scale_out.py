@@ -11,6 +11,7 @@ import redis
 
 from livetask.keys import BUCKETS, Keys
 from livetask.server.store import Store
+from tests.oracle.verdict import judging
 from tests.system.apps.lines import text
 from tests.system.follower import Follower
 from tests.system.many_redis import Cluster, cluster_in, guarded_in
@@ -24,10 +25,11 @@ A_SECOND = 1500.0
 
 
 async def followed(viewers: dict[str, Follower], wanted: bytes) -> None:
-    """Fail unless each viewer was given exactly this, once."""
+    """Raise NotExact unless each viewer was given exactly this, once."""
     for name, viewer in viewers.items():
         await asyncio.wait_for(viewer.done.wait(), 90)
-        assert (viewer.faults, viewer.gaps, viewer.resets) == ([], [], []), name
+        with judging():
+            assert (viewer.faults, viewer.gaps, viewer.resets) == ([], [], []), name
         must_equal(viewer.output, wanted)
 
 

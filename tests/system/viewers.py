@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.oracle.verdict import NotExact
 from tests.system.rig import CHECKOUT, Rig, Running
 
 
@@ -63,12 +64,12 @@ class NodeViewer:
 
 
 def must_equal(got: bytes, wanted: bytes) -> None:
-    """Fail, with the place and its surroundings only, unless the two are the same."""
+    """Raise NotExact, with the place and its surroundings only, unless the two are the same."""
     if got == wanted:
         return
     both = enumerate(zip(got, wanted, strict=False))
     at = next((place for place, (one, other) in both if one != other), min(len(got), len(wanted)))
-    pytest.fail(
+    raise NotExact(
         f"{len(got)} bytes, wanted {len(wanted)}; they differ at {at}:\n"
         f"got    {got[max(0, at - 60) : at + 120]!r}\nwanted {wanted[max(0, at - 60) : at + 120]!r}"
     )

@@ -7,7 +7,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_a_spool_of_the_version_before_is_read_as_its_worker_wrote_it(tmp_path: 
     """One file for each run, whose end does not name it."""
     nonce = new_nonce()
     end = {"how": "SUCCESS", "at_ms": 5, "detail": {}, "result": "1", "size": 6}
-    lines = (asdict(facts_of(nonce)), end)
+    lines = (facts_of(nonce)._asdict(), end)
     (tmp_path / f"{nonce}.out").write_bytes(b"hello\n")
     (tmp_path / f"{nonce}.run").write_text("".join(json.dumps(line) + "\n" for line in lines))
     reader = Reader(tmp_path)

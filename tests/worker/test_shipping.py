@@ -132,7 +132,7 @@ def test_a_silent_run_that_takes_the_place_of_one_that_is_kept_no_longer_deletes
     case.finish()
     old = case.terms.keys.output(case.task_id, case.paths.nonce)
     assert case.stored.client.exists(old)
-    spool = RunSpool(tmp_path, replace(case.spool.facts, nonce=new_nonce()))
+    spool = RunSpool(tmp_path, case.spool.facts._replace(nonce=new_nonce()))
     case.shipping.following.close()
     case.shipping = Shipping(spool.paths, spool.facts, case.terms)
     _ends_silently(case)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from livetask.worker.ending import End, written_end
 from livetask.worker.listing import Listing
 from livetask.worker.run_log import RunLog
 from livetask.worker.spool import (
@@ -31,18 +31,23 @@ def facts_of(nonce: str = "", *, locked: bool = False, args: str = "()") -> RunF
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(), detail=st.text())
-def test_any_text_in_facts_and_end_comes_back(tmp_path: Path, text: str, detail: str) -> None:
-    facts = replace(facts_of(args=text), owner=text, call={text: detail})
+@given(text=st.text(), detail=st.text(), ends_well=st.booleans())
+def test_any_text_in_facts_and_end_comes_back(tmp_path: Path, text: str, detail: str, ends_well: bool) -> None:
+    facts = facts_of(args=text)._replace(owner=text, call={text: detail})
     spool = RunSpool(tmp_path, facts)
     paths = RunPaths(tmp_path, facts.nonce)
     log = RunLog(tmp_path, facts.nonce)
     assert log.look() == [facts]
     assert log.end_of(facts.nonce) is None
-    spool.end({"how": "FAILURE", "detail": {"exception": detail}})
+    known = {"at_ms": 5, "result": text, "size": 6}
+    spool.end(
+        {"how": "SUCCESS" if ends_well else "FAILURE", "detail": {} if ends_well else {"exception": detail}, **known}
+    )
     assert log.look() == []
-    end = {"nonce": facts.nonce, "how": "FAILURE", "detail": {"exception": detail}}
-    assert log.end_of(facts.nonce) == end
+    end = End("SUCCESS", {}, text) if ends_well else End("FAILURE", {"exception": detail}, text)
+    found = log.end_of(facts.nonce) or {}
+    assert written_end(found) == (end, end.detail)
+    assert (found["nonce"], found["at_ms"], found["size"]) == (facts.nonce, 5, 6)
     log.close()
     spool.close()
     paths.remove()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livetask.worker import streams
+from livetask.worker.guard import blunders, guarded
 from livetask.worker.streams import Router, SpoolRaw, SpoolText
 
 
@@ -96,6 +101,55 @@ def test_a_descriptor_that_does_not_block_takes_everything_all_the_same() -> Non
     os.close(write)
     reader.join(30)
     assert found == [b"x" * 1_000_000]
+
+
+class _Alarm:
+    """A handler as a task may have one, in the form of an object; what it raises is an OSError.
+
+    ``waited_for``: the other end of the pipe that is waited for, so that who does not hear the alarm does not hang.
+    """
+
+    def __init__(self, waited_for: int) -> None:
+        self.waited_for = waited_for
+
+    def __call__(self, number: int, frame: object) -> None:
+        os.close(self.waited_for)
+        raise TimeoutError("the task's own time is over")
+
+
+def _rings_during(call: Callable[[], object], handler: Callable[[int, Any], None]) -> None:
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        call()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_an_alarm_that_rings_during_a_print_is_heard_by_the_task(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the print waits for is a pipe that is full."""
+    monkeypatch.setattr(streams, "_other_threads", lambda: threads)
+    read, write = os.pipe()
+    text = SpoolText(SpoolRaw(write))
+    with pytest.raises(TimeoutError, match="the task's own"):
+        _rings_during(lambda: print("x" * 1_000_000, file=text), _Alarm(read))
+    assert text.take_lost() == 0
+    os.close(write)
+
+
+@pytest.mark.parametrize("form", [lambda alarm: alarm.__call__, partial], ids=["method", "partial"])
+def test_an_alarm_that_rings_while_livetask_notes_something_is_heard_by_the_task(form: Any) -> None:
+    read, write = os.pipe()
+    note = guarded("an alarm is no failure of livetask's")(os.read)
+    with pytest.raises(TimeoutError, match="the task's own"):
+        _rings_during(lambda: note(read, 1), form(_Alarm(write)))
+    os.close(read)
+
+
+def test_what_fails_in_livetask_itself_is_not_taken_for_an_alarm() -> None:
+    guarded("a file is not there")(os.stat)("/nowhere")
+    assert blunders["a file is not there"] == 1
 
 
 def _read_all(fd: int) -> bytes:

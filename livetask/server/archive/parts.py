@@ -24,8 +24,6 @@ from livetask.server.slices import Head, RawEntry, entry_parsed
 PART_BYTES = 8 * 1024 * 1024
 """How much text a part holds at most: what is in memory while it is written."""
 
-MOST_MEMBERS = 1000
-
 _HEAD = struct.Struct("<BBI")
 _MEMBER = struct.Struct("<QQQQQIII")
 _FORMAT = 1

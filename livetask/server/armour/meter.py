@@ -31,7 +31,7 @@ EVENTS = {
 }
 """Which Socket.IO events count as what."""
 
-_BULK = "task_ids"
+_BULK, _CHAIN = "task_ids", "chain"
 
 
 class Meter:
@@ -49,11 +49,16 @@ class Meter:
             raise TooFast(kind, self._per_minute[kind], wait_s)
 
     def event(self, name: str, message: object = None) -> None:
-        """Count a Socket.IO event; one for many tasks counts as many. Raises TooFast."""
+        """Count a Socket.IO event; one for many tasks, or with a chain, counts as many. Raises TooFast."""
         kind = EVENTS.get(name)
         if kind is not None:
-            many = message.get(_BULK) if isinstance(message, dict) else None
-            self.count(kind, max(1, len(many)) if isinstance(many, list) else 1)
+            self.count(kind, _tasks_in(message))
+
+    def body(self, message: object) -> None:
+        """Count what is chained onto the task as which the request was counted before it was read. Raises TooFast."""
+        chained = _tasks_in(message) - 1
+        if chained:
+            self.count(START, chained)
 
     @property
     def middleware(self) -> Any:
@@ -67,6 +72,16 @@ class Meter:
             return await handler(request)
 
         return count
+
+
+def _tasks_in(message: object) -> int:
+    """How many tasks a message is about; nothing else of it has been looked at yet."""
+    if not isinstance(message, dict):
+        return 1
+    many, chain = message.get(_BULK), message.get(_CHAIN)
+    if isinstance(many, list):
+        return max(1, len(many))
+    return 1 + (len(chain) if isinstance(chain, list) else 0)
 
 
 def _kind_of(request: web.Request) -> str | None:

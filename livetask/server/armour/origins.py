@@ -10,10 +10,12 @@ Must never know: what a route is for.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from yarl import URL
 
 from livetask.server.edge import Handler, refusal
 
@@ -32,15 +34,15 @@ def origins_checked(allowed: tuple[str, ...]) -> Any:
 
     @web.middleware
     async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin", "")
         sockets = request.path.startswith(_SOCKETS)
         acts = request.method not in _SAFE or (sockets and request.method != "OPTIONS")
-        if acts and not is_listed(origin, allowed) and _is_foreign(request, origin):
+        if acts and not may_act(request, allowed):
             text = "pages of another origin may not do this: the setting cors_allowed_origins does not list it"
             return await refusal(request, 403, "origin_not_allowed", text)
-        if sockets and "j" in request.query:
+        if sockets and is_for_script(request):
             # Engine.IO's answers as a script, which any page can load; no client of today asks for them
             return await refusal(request, 400, "bad_request", "answers as a script (JSONP) are not given")
+        origin = request.headers.get("Origin", "")
         if request.method == "OPTIONS" and is_listed(origin, allowed) and _is_preflight(request):
             headers = {"Access-Control-Allow-Methods": _CORS_METHODS, "Access-Control-Max-Age": "600"}
             headers["Access-Control-Allow-Headers"] = _CORS_HEADERS
@@ -48,6 +50,22 @@ def origins_checked(allowed: tuple[str, ...]) -> Any:
         return await handler(request)
 
     return check_origin
+
+
+def may_act(request: web.Request, allowed: tuple[str, ...]) -> bool:
+    """Whether a request may change something, or open a connection: it is no other page's, or of one that is listed."""
+    origin = request.headers.get("Origin", "")
+    return is_listed(origin, allowed) or not _is_foreign(request, origin)
+
+
+def is_for_script(request: web.Request) -> bool:
+    """Whether the answer is wanted as a script."""
+    return _names_j(request.rel_url.raw_query_string)
+
+
+@lru_cache(64)
+def _names_j(query: str) -> bool:
+    return "j" in URL.build(query_string=query, encoded=True).query
 
 
 def cors_headers(allowed: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from livetask.server.armour.headers import security_headers
 from livetask.server.armour.hosts import is_known
-from livetask.server.armour.origins import cors_headers, origins_checked
+from livetask.server.armour.origins import cors_headers, is_for_script, may_act, origins_checked
 from livetask.server.armour.patience import BODY_S, bodies_awaited
 from livetask.server.edge import Handler, refusal
 
@@ -31,10 +31,20 @@ class Suit:
         """In their order; they stand inside of what answers errors, and before what asks who somebody is."""
         return [hosts_checked(self.hosts), origins_checked(self.origins), bodies_awaited(self.body_s)]
 
+    def passes(self, request: web.Request) -> bool:
+        """Whether all of these middlewares would let a request for a WebSocket pass."""
+        return is_asked_for_us(request, self.hosts) and may_act(request, self.origins) and not is_for_script(request)
+
     def attach(self, app: web.Application) -> None:
         """Add to every answer what belongs to it."""
         app.on_response_prepare.append(cors_headers(self.origins))
         app.on_response_prepare.append(security_headers(self.frame_ancestors))
+
+
+def is_asked_for_us(request: web.Request, allowed: tuple[str, ...]) -> bool:
+    """Whether a request names one of our hosts, or none at all."""
+    names = request.headers.getall("Host", [])
+    return not names or (len(names) == 1 and is_known(names[0], allowed))
 
 
 def hosts_checked(allowed: tuple[str, ...]) -> Any:
@@ -45,8 +55,7 @@ def hosts_checked(allowed: tuple[str, ...]) -> Any:
 
     @web.middleware
     async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-        names = request.headers.getall("Host", [])
-        if len(names) > 1 or (names and not is_known(names[0], allowed)):
+        if not is_asked_for_us(request, allowed):
             text = (
                 "this server is not known by the name that was asked for: add it to the setting allowed_hosts "
                 "(LIVETASK_ALLOWED_HOSTS), or use its address"

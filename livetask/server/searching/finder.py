@@ -22,11 +22,11 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
+from livetask.server.process import keep_free
 from livetask.server.searching.looking import Marks, Scan, Search
 
 HEAP_BYTES = 8 * 1024 * 1024
-"""Letting go of a block of this size tells glibc to keep twice as much of what is free. Else each piece's memory goes
-back to the kernel, which clears page after page of it for the next: more than half of a search's time."""
+"""See ``keep_free``: clearing pages was more than half of a search's time."""
 
 
 def serve(asked: BinaryIO, answers: BinaryIO, room: mmap.mmap) -> None:
@@ -68,5 +68,5 @@ def _done(scan: Scan, what: str, message: dict[str, Any], room: mmap.mmap) -> di
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to answer
-    bytes(HEAP_BYTES)  # taken and let go of
+    keep_free(HEAP_BYTES)
     serve(sys.stdin.buffer, sys.stdout.buffer, mmap.mmap(int(sys.argv[1]), 0, access=mmap.ACCESS_READ))

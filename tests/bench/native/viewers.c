@@ -23,8 +23,8 @@
 #define MARK '@'
 #define DIGITS 15          /* of each of a line's two stamps */
 #define OPENING 256        /* so much of a text frame is kept: the cursor stands before the text */
-#define ACK_BYTES 65536    /* an ack for so much, or after a quarter of a second, as livetask's own clients do */
-#define ACK_US 250000
+#define ACK_BYTES 131072   /* an ack for so much, or after two seconds, as livetask's own clients do: half a window; */
+#define ACK_US 2000000     /* each for some of it, from a half to all */
 #define AT_ONCE 64
 #define CURSOR 80
 
@@ -36,7 +36,8 @@ typedef struct {
     unsigned char head[14];
     char opening[OPENING + 1], cursor[CURSOR], attached[CURSOR];
     int live, ready, sampled, stalled, upgrade_ends;
-    u64 length, left, lines, unacked, acked_us, stamp, printed;
+    u64 length, left, lines, unacked, unacked_us, stamp, printed;
+    double patience;
 } Viewer;
 
 typedef struct { uint32_t *at; size_t size, room; } Times;
@@ -262,12 +263,13 @@ static void walk(Viewer *viewer, const unsigned char *data, size_t size, u64 now
 static void acknowledge(Viewer *viewer, u64 now) {
     char text[512];
     if (!*viewer->cursor || !*acks) return;
-    if (viewer->unacked < ACK_BYTES && now - viewer->acked_us < ACK_US) return;
+    if (!viewer->unacked_us) viewer->unacked_us = now;
+    if (viewer->unacked < ACK_BYTES * viewer->patience && now - viewer->unacked_us < ACK_US * viewer->patience) return;
     snprintf(text, sizeof text, "42[\"ack\",{\"task_id\":\"%s\",\"cursor\":\"%s\"}]", acks, viewer->cursor);
     say(viewer, text);
     viewer->cursor[0] = 0;
-    viewer->unacked = 0;
-    viewer->acked_us = now;
+    viewer->unacked = viewer->unacked_us = 0;
+    viewer->patience = 0.5 + rand() / 2.0 / RAND_MAX;
 }
 
 static void read_from(Viewer *viewer) {
@@ -293,7 +295,7 @@ static void read_from(Viewer *viewer) {
 static void acknowledge_in_time(void) {
     static u64 looked_us;
     u64 now = now_us();
-    if (now - looked_us < ACK_US / 5) return;
+    if (now - looked_us < ACK_US / 20) return;
     looked_us = now;
     for (Viewer *viewer = viewers; viewer < viewers + count_all; viewer++)
         if (!viewer->stalled) acknowledge(viewer, now);

@@ -14,6 +14,7 @@ from celery import Celery
 from celery.exceptions import Ignore, Reject
 
 from tests.oracle.journal import Witness, line
+from tests.system.apps.pacing import at_rate
 
 app = Celery("journal", broker=os.environ["SYSTEM_BROKER_URL"], backend=os.environ["SYSTEM_BACKEND_URL"])
 app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True, task_track_started=True)
@@ -34,14 +35,10 @@ class Pages:
 
     def print(self, lines: int, a_second: float = 0.0) -> None:
         """Print more lines, at most so many a second; 0: as fast as it goes."""
-        begun, before = time.monotonic(), self.lines
-        for number in range(before + 1, before + lines + 1):
+        for number in at_rate(range(self.lines + 1, self.lines + lines + 1), a_second):
             print(line(self.token, number, self._pad), end="")
             self.lines = number
             self._witness.count(number)
-            ahead = (number - before) / a_second - (time.monotonic() - begun) if a_second else 0
-            if ahead > 0.005:
-                time.sleep(ahead)  # it prints no faster than it was asked to
 
     def complete(self) -> None:
         self._witness.count(self.lines, is_complete=True)
@@ -111,8 +108,8 @@ def _wait(task: Any, pages: Pages, more: str) -> None:
 
 
 def _go_on(task: Any, pages: Pages, more: str) -> None:
-    """Print until somebody ends it."""
-    while True:
+    """Print until somebody ends it, or its test is over."""
+    while not _told(task).exists():
         pages.print(100, float(more or 0))
 
 

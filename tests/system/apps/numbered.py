@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from celery import Celery
 
 from tests.system.apps.lines import line
+from tests.system.apps.pacing import at_rate
 
 app = Celery("numbered", broker=os.environ["SYSTEM_BROKER_URL"], backend=os.environ["SYSTEM_BACKEND_URL"])
 app.conf.update(worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
@@ -40,9 +40,5 @@ def write_and_die(lines: int, a_second: float) -> None:
 
 
 def _print(first: int, last: int, a_second: float) -> None:
-    begun = time.monotonic()
-    for number in range(first, last + 1):
+    for number in at_rate(range(first, last + 1), a_second):
         print(line(number), end="")
-        ahead = (number - first + 1) / a_second - (time.monotonic() - begun)
-        if ahead > 0.005:
-            time.sleep(ahead)  # it prints no faster than it was asked to
