@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -143,12 +142,11 @@ async def test_what_makes_no_sense_is_refused_with_its_reason(
 @pytest.mark.alone
 async def test_an_expression_that_never_ends_is_stopped_and_harms_nobody(client: Client, writer: Writer) -> None:
     writer.write(b"a" * 5000 + b"!\n").finish()
-    begun = time.monotonic()
     with slow_callbacks() as slow:
         bombs = [asyncio.ensure_future(asked(client, writer, "search", q="(a+)+$", regex=1)) for _ in range(2)]
         async with client.get(f"/api/tasks/{writer.task_id}") as answer:
             assert answer.status == 200
-        assert time.monotonic() - begun < 1
+        assert not all(bomb.done() for bomb in bombs)
         answers = await asyncio.gather(*bombs)
     assert [(status, answer["code"]) for status, answer in answers] == [(400, "pattern_too_slow")] * 2
     assert not slow
