@@ -18,6 +18,7 @@ Eventually = Callable[..., Awaitable[Any]]
 
 class _Sink:
     drained = True
+    way = None
 
     def tell(self, told: Told) -> None:
         raise AssertionError("nobody tells it anything")

@@ -20,6 +20,7 @@ PLACES = [Cursor(1, "aaaaaaaaaaaa", START.after(b"x" * size)) for size in (0, 20
 @dataclass
 class _Sink:
     drained: bool
+    way: None = None
 
     def tell(self, told: Told) -> None:
         raise AssertionError("gathering tells nobody")
