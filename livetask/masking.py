@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from livetask.secret_formats import BUILT_IN, KEY_BYTES, LEAST_RUN, PRIVATE_KEY, RUNS, STARS, may_hold, spans_of_formats
+from livetask.secret_formats import BUILT_IN, KEY_BYTES, PRIVATE_KEY, STARS, may_hold, spans_of_formats
 
 REACH_BYTES = 11 * 1024
 """More than the longest that is known, a private key with its head."""
@@ -66,13 +66,10 @@ class Mask:
         """The same, made for a line: most hold nothing to look at."""
         if len(data) > _SHORT_BYTES:
             return self.hidden(data)
-        # Two looks decide nearly all lines; a function for them would cost a print as much as one of the two.
-        if self._rules and (
-            (LEAST_RUN in data.translate(RUNS) and may_hold(data)) or (b"@" in data and b"://" in data)
-        ):
+        if self._rules and may_hold(data):
             return self.hidden(data)
         for text in self._texts:
-            if text in data:
+            if data.find(text) >= 0:  # in half the time that ``in`` takes, which asks first whether it is a number
                 return self.hidden(data)
         return data
 
@@ -163,7 +160,8 @@ def _with_stars(data: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 def _line_at(data: bytes, byte: int) -> int:
     """Where the line begins that goes on, or begins, at a byte."""
-    return max(data.rfind(b"\n", 0, byte), data.rfind(b"\r", 0, byte)) + 1
+    newline = data.rfind(b"\n", 0, byte)
+    return max(newline, data.rfind(b"\r", newline + 1, byte)) + 1
 
 
 def _open_key(data: bytes, line: int) -> int | None:

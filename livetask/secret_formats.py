@@ -247,14 +247,31 @@ def spans_of_formats(data: bytes) -> list[tuple[int, int]]:
 
 
 _ANY_SIGN = re.compile(
-    rb"A(?:[KS]IA|Iza)|eyJ|earer |EARER |c(?:cess|k\.com/)|CCESS|VATE KEY|ya29\."
-    rb"|_(?:(?<=gh[pousr]_)|(?<=github_pat_)|(?<=k_live_)|(?<=k_test_)|(?<=whsec_)|(?<=npm_)|(?<=hf_))"
-    rb"|-(?:(?<=gl..-)|(?<=gl...-)|(?<=xox[a-z]-)|(?<=xapp-)|(?<=GOCSPX-)|(?<=sk-)|(?<=pypi-))"
+    rb"I(?:A(?<=A[KS]IA)|za(?<=AIza))|J(?<=eyJ)|X-(?<=GOCSPX-)|y(?:a29\.|pi-(?<=pypi-))"
+    rb"|b(?=earer |EARER )|B(?=earer |EARER )|w(?=hsec_)|h(?=f_)|m_(?<=npm_)"
+    rb"|g(?:h[pousr]_|ithub_pat_|l(?:pat|ptt|dt|rt|cbt)-)"
+    rb"|k(?:_live_|_test_|s\.slack\.com|-(?<=" + f"(?<![{_WITHIN}])".encode() + rb"sk-)|(?<=ccessk)|(?<=ccess_k))"
+    rb"|K(?:(?<=ccessK)|(?<=ccess_K)|(?<=CCESS_K))"
 )
-"""One pattern for all of them, for a text so short that to begin looking is what costs: for a line of 100 bytes with a
-long word in it this takes a third of what a dozen looks take. Each begins with a letter that is rare in most text."""
+"""One pattern for nearly all of them, for a text so short that to begin looking is what costs: a dozen looks take three
+times as long for a line of 100 bytes. Each begins with a letter that stands in few words and in no hex number, date or
+line of dashes, for each place where one stands costs as much as five where none does."""
+
+_AT, _DASH, _V, _X = b"@-Vx"
 
 
 def may_hold(data: bytes) -> bool:
-    """Whether a short text in which ``RUNS`` shows a ``LEAST_RUN`` may hold a secret of a known format in it."""
-    return _ANY_SIGN.search(data) is not None
+    """Whether a short text may hold a secret of a known format; made for a line, of which hardly any does.
+
+    Signs are looked for from a little before the first long word to the end of the last. A letter that is given by its
+    number is found in a fifth of the time that two take: ``in`` is for numbers quick, and for bytes slow.
+    """
+    shape = data.translate(RUNS)
+    first = shape.find(LEAST_RUN)
+    if first >= 0 and (
+        _ANY_SIGN.search(data, first - _BEFORE_RUN, shape.rfind(LEAST_RUN) + len(LEAST_RUN)) is not None
+        or (_X in data and _DASH in data and (data.find(b"xox") >= 0 or data.find(b"xapp-") >= 0))
+        or (_V in data and data.find(b"PRIVATE KEY") >= 0)
+    ):
+        return True
+    return _AT in data and data.find(b"://") >= 0

@@ -137,6 +137,14 @@ class Connection(AsyncSocket):  # type: ignore[misc]  # engineio has no types
             raise exceptions.SocketIsClosedError
         self._put(pkt)
 
+    def say(self, message: str | bytes) -> None:
+        """Send a message of Socket.IO's, after all that was sent before."""
+        link = self.link
+        if link is None:
+            self._put(packet.Packet(packet.MESSAGE, message))
+        elif not link.is_closing:
+            link.write(frame(BINARY, message) if isinstance(message, bytes) else _text_frame(message))
+
     def _put(self, pkt: packet.Packet) -> None:
         if self.link is None:
             assert self.queue is not None
@@ -285,6 +293,10 @@ class _Probe:
     def lost(self) -> None:
         """See Holder."""
         self._connection.upgrading = False
+
+
+def _text_frame(message: str) -> bytes:
+    return frame(TEXT, b"4" + message.encode("utf-8", "replace"))
 
 
 def _name(environ: dict[str, Any]) -> str:

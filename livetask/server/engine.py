@@ -30,7 +30,7 @@ from livetask.server.members import Members
 from livetask.server.packets import serializer_named
 from livetask.server.rounds import Rounds
 
-PING_INTERVAL_S = 20
+PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 30
 """A slow viewer has its window to take in before it sees the ping behind it."""
 
@@ -212,6 +212,20 @@ def _asks_to_enter(query: str) -> bool:
 class _Server(socketio.AsyncServer):  # type: ignore[misc]  # socketio has no types
     def _engineio_server_class(self) -> type[Engine]:
         return Engine
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        """In place of python-socketio's own: straight to the connection, which has no queue."""
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.closed:
+            said = pkt.encode()
+            for message in said if isinstance(said, list) else (said,):
+                connection.say(message)
+
+    async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+        """In place of python-socketio's own, which asks each handler at each event what it is: ours are coroutines."""
+        handlers = self.handlers[namespace]
+        handler = handlers.get(event)
+        return await (handler(*args) if handler is not None else handlers["*"](event, *args))
 
 
 def socketio_server(

@@ -5,6 +5,7 @@ No output is kept here: a feed knows the task and where its runs end, a follower
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from livetask.position import Position
@@ -29,8 +30,29 @@ class Gone(Exception):
     """The viewer has gone, or was cut off: an ordinary end."""
 
 
+class Way(Protocol):
+    """A connection that takes finished frames, and never waits."""
+
+    @property
+    def holds(self) -> bool:
+        """Some of what was written is still in this process."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing that is written now would arrive, as far as is known."""
+
+    @property
+    def write(self) -> Callable[[bytes], object]:
+        """Write finished frames."""
+
+
 class Sink(Protocol):
     """The way to one viewer. It takes what it is told at once, and says when it can take more output."""
+
+    @property
+    def way(self) -> Way | None:
+        """What an event's frames may be written to in place of telling it, as long as that holds nothing and is not
+        over; None where there is no such thing."""
 
     @property
     def drained(self) -> bool:
@@ -44,6 +66,9 @@ class Follower:
     """One viewer of one task. ``given_s``: when it was given output last, monotonic; ``due_s``: none is sent before it.
     ``waits``: a timer will wake it.
 
+    ``form``: those who stand at one place and have the same are sent the same: as bytes or not, and how many lines of a
+    screen at most, 0 for all.
+
     ``blocked``: there is output for it, and its window is full. ``reel``: how far it is among the task's events, None
     if it wants none. ``over``: the task has ended, and the viewer was told. ``lens``: what of the task it may see, None
     for all.
@@ -55,6 +80,7 @@ class Follower:
         "closed",
         "due_s",
         "feed",
+        "form",
         "given_s",
         "lens",
         "over",
@@ -71,6 +97,7 @@ class Follower:
         self.lens = lens
         self._judged: tuple[Task | None, bool] = (None, True)
         self.sub = sub
+        self.form = (sub.wish.binary, sub.wish.lines if sub.wish.mode == "screen" else 0)
         self.sink = sink
         self.reel = reel
         self.over = False
@@ -116,8 +143,10 @@ class Follower:
 class Feed:
     """A task that viewers follow.
 
-    ``task``: as it was seen last. ``ends``: the last known end of each run. ``told_at_s``: when its viewers were told
-    last that it changed, monotonic; ``owes_news``: they will be told soon. ``waits``: a timer will have it looked at.
+    ``task``: as it was seen last. ``followers``: as they came, which is how what is kept of them lies in memory; in the
+    order of a set, giving a thousand of them a piece takes a twelfth longer. ``ends``: the last known end of each run.
+    ``told_at_s``: when its viewers were told last that it changed, monotonic; ``owes_news``: they will be told soon.
+    ``waits``: a timer will have it looked at.
     """
 
     __slots__ = ("_entry_bytes", "ends", "followers", "owes_news", "task", "task_id", "told_at_s", "waits")
@@ -125,7 +154,7 @@ class Feed:
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
         self.task: Task | None = None
-        self.followers: set[Follower] = set()
+        self.followers: dict[Follower, None] = {}
         self.ends: dict[int, Position] = {}
         self._entry_bytes = _ENTRY_BYTES
         self.told_at_s = float("-inf")

@@ -26,6 +26,7 @@ class Following:
     """
 
     drained = True
+    way = None
 
     def __init__(self) -> None:
         self.taken: Callable[[Cursor], None] = lambda cursor: None

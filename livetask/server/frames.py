@@ -68,8 +68,8 @@ class Packet:
 
     @property
     def is_large(self) -> bool:
-        """It is better written in ``parts`` than joined."""
-        return self._output is not None and len(self._output) > 1
+        """It is better written in ``parts`` than joined, and was not joined yet."""
+        return self._output is not None and len(self._output) > 1 and "frames" not in self.__dict__
 
     @cached_property
     def parts(self) -> list[bytes]:
@@ -101,23 +101,18 @@ class Packet:
 
 
 class Told:
-    """An event of one task on its way to viewers, encoded at most once for each form.
+    """An event of one task on its way to viewers, encoded at most once for each form."""
 
-    ``shared``: it goes to several, so it is better joined once than written in parts to each.
-    """
-
-    __slots__ = ("_frames", "_packets", "event", "shared", "task_id")
+    __slots__ = ("_packets", "event", "task_id")
 
     def __init__(self, task_id: str, event: Event) -> None:
         self.task_id = task_id
         self.event = event
-        self.shared = False
         self._packets: dict[bool, Packet] = {}
-        self._frames: dict[bool, bytes] = {}
 
     def frames(self, binary: bool) -> bytes:
-        """The packet as WebSocket frames, in one. ``binary``: as in ``packet``."""
-        return self._frames.get(binary) or self._frames.setdefault(binary, self.packet(binary).frames)
+        """The packet as WebSocket frames, in one, as it is sent to several. ``binary``: as in ``packet``."""
+        return self.packet(binary).frames
 
     def packet(self, binary: bool) -> Packet:
         """The packet to send. ``binary``: output goes as an attachment."""

@@ -52,7 +52,8 @@ def gathered(followers: Collection[Follower], now_s: float, wide: bool = False) 
         if follower.due_s > now_s:
             found.early.append(follower)
             continue
-        if not follower.sink.drained:
+        way = follower.sink.way
+        if (way is None or way.holds) and not follower.sink.drained:
             found.clogged.append(follower)
             continue
         room = (_wide_room(follower, now_s) if wide else 0) or sub.room(True)

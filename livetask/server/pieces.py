@@ -28,6 +28,13 @@ class Pieces:
     end: Position
     how: str | None
 
+    def on_from(self, cursor: Cursor | None) -> Cursor | None:
+        """Where who stands at the cursor stands after them, if they are one piece of output that begins there."""
+        one = self.pieces[0] if len(self.pieces) == 1 else None
+        if cursor is None or not isinstance(one, Output) or one.start.byte != cursor.position.byte:
+            return None
+        return one.cursor
+
 
 def cut(found: Slice, cursor: Cursor, *, text: bool, max_bytes: int) -> Pieces:
     """Cut a slice. ``cursor``: names its run. ``text``: keep characters whole. ``max_bytes``: at least 4."""

@@ -68,6 +68,7 @@ class Subscription:
         "_base",
         "_behind",
         "_earlier",
+        "_flows",
         "_from",
         "_hold_s",
         "_lost_since_s",
@@ -83,6 +84,7 @@ class Subscription:
         self, wish: Wish, cursor: Cursor | None, window_bytes: int, hold_s: float = 60.0, wide_window_bytes: int = 0
     ) -> None:
         self.wish = wish
+        self._flows = wish.mode in ("all", "screen")
         self.wide_window_bytes = wide_window_bytes if wish.mode == "all" else 0
         self.cursor = cursor
         self.acks = False
@@ -108,7 +110,7 @@ class Subscription:
     @property
     def reads(self) -> bool:
         """Output is to be read for it, from its cursor on."""
-        return self.cursor is not None and self._told is None and self.wish.mode in ("all", "screen")
+        return self._flows and self._told is None and self.cursor is not None
 
     @property
     def under_way_bytes(self) -> int:
@@ -154,9 +156,17 @@ class Subscription:
             elif self.cursor is None or piece.start.byte != self.cursor.position.byte:
                 self._leap(replace(piece.cursor, position=piece.start))
             self.cursor = piece.cursor
+        return self._came(reached, bool(pieces))
+
+    def went_on(self, cursor: Cursor, reached: bool) -> CaughtUp | None:
+        """The same for one piece of output that begins at its cursor and ends at this one."""
+        self.cursor = cursor
+        return self._came(reached, True) if self._behind or not reached or self.wish.marks else None
+
+    def _came(self, reached: bool, some: bool) -> CaughtUp | None:
         if not reached:
             self._behind = True
-        elif (self._behind or (self.wish.marks and pieces)) and self.cursor is not None:
+        elif (self._behind or (self.wish.marks and some)) and self.cursor is not None:
             self._behind = False
             return CaughtUp(self.cursor)
         return None

@@ -87,18 +87,17 @@ class Transport:
 
 
 class TaskSink(Transport):
-    """The way to one viewer for one task. ``binary``: output goes as bytes."""
+    """The way to one viewer for one task. ``binary``: output goes as bytes. ``way``: see Sink."""
 
-    __slots__ = ("_binary",)
+    __slots__ = ("_binary", "way")
 
     def __init__(self, transport: Transport, binary: bool) -> None:
         super().__init__(transport._connection, transport.packed)
         self._binary = binary
+        self.way = None if self.packed else self._link
 
     def tell(self, told: Told) -> None:
         """See Sink."""
-        link = self._link
-        if told.shared and link is not None and not (link.holds or link.over or self.packed):
-            link.write(told.frames(self._binary))  # what ``send`` comes to for nearly everyone in a crowd
-        else:
-            self.send(told.packet(self._binary))
+        self.send(told.packet(self._binary))
+        if self.way is None and not self.packed:
+            self.way = self._link  # one that polled has a WebSocket by now

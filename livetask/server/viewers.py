@@ -34,6 +34,8 @@ class Viewer:
         "stay", "still", "transport", "watcher", "watches",
     )  # fmt: skip
 
+    way = None  # the list, and what comes by rooms, is told as packets
+
     def __init__(
         self, sid: str, transport: Transport, inbound_per_s: int, presented: Presented, caller: Caller
     ) -> None:

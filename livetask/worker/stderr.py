@@ -98,13 +98,15 @@ class ErrText(SpoolText):
 
     def __init__(self, raw: ErrRaw) -> None:
         super().__init__(raw)
-        self._err = raw
+        put = self.write
 
-    def write(self, text: str) -> int:
-        notes = self._err.notes
-        if notes is not None and text != "\n" and isinstance(text, str):
-            notes.note(self._err.fd, len(text) if text.isascii() else len(text.encode("utf-8", "backslashreplace")))
-        return super().write(text)
+        def write(text: str) -> int:
+            notes = raw.notes
+            if notes is not None and text != "\n" and isinstance(text, str):
+                notes.note(raw.fd, len(text) if text.isascii() else len(text.encode("utf-8", "backslashreplace")))
+            return put(text)
+
+        self.write = write  # type: ignore[method-assign]  # see SpoolText
 
 
 class ErrPlaces:

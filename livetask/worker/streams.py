@@ -141,19 +141,34 @@ class SpoolText(io.TextIOWrapper):
     def __init__(self, raw: SpoolRaw) -> None:
         super().__init__(cast("BinaryIO", raw), "utf-8", "backslashreplace", newline="\n", write_through=True)
         self._raw = raw
-        self._hidden = raw.mask.hidden_at_once if raw.mask is not None else None
         self.take_lost = raw.take_lost
+        # Of the object itself, not of its class: print finds it sooner, and it finds its own things sooner, by 0.2 µs.
+        self.write = _written_to(raw)  # type: ignore[method-assign]
 
-    def write(self, text: str) -> int:
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def detach(self) -> BinaryIO:
+        """What is below, for a task that puts a wrapper of its own around it; the next task finds this one whole."""
+        return cast("BinaryIO", self._raw)
+
+    def close(self) -> None:
+        """Do nothing: tasks that close their stdout go on printing to it."""
+
+
+def _written_to(raw: SpoolRaw) -> Callable[[str], int]:
+    """The ``write`` of a text stream on ``raw``."""
+    hidden = raw.mask.hidden_at_once if raw.mask is not None else None
+
+    def write(text: str) -> int:
         try:
             data = text.encode()
         except UnicodeEncodeError:
             data = text.encode("utf-8", "backslashreplace")
         except AttributeError:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
-        raw = self._raw
-        if self._hidden is not None and len(data) >= LEAST_CHARACTERS:
-            data = self._hidden(data)
+        if hidden is not None and len(data) >= LEAST_CHARACTERS:
+            data = hidden(data)
         # A stream that has lost something goes the long way, to say so as soon as it can.
         if raw.lost_bytes:
             size = 0
@@ -170,11 +185,7 @@ class SpoolText(io.TextIOWrapper):
             raw.put_rest(data, size)
         return len(text)
 
-    def flush(self) -> None:
-        """Do nothing: nothing is held back."""
-
-    def close(self) -> None:
-        """Do nothing: tasks that close their stdout go on printing to it."""
+    return write
 
 
 class Router(io.TextIOBase):

@@ -44,7 +44,7 @@ IDLE_TITLES = {
 IDLE_VIEWERS, STORM_VIEWERS = 2000, 1000
 STORM_BYTES = 1_000_000
 SETTLED_S, QUIET_S = 15.0, 50.0
-"""At least two of any ping interval: python-socketio and node 25 s, livetask 20 s, aiohttp none; and of heartbeats."""
+"""At least two of any ping interval: 25 s for all but aiohttp, which has none; and of heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)

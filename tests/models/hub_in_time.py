@@ -63,6 +63,8 @@ class House:
 class FakeViewer:
     """A sink that checks. ``stalls``: its transport takes nothing more. ``acks``: what it has is acknowledged."""
 
+    way = None
+
     def __init__(self, house: House, task_id: str, acks: bool) -> None:
         self.house, self.task_id, self.acks = house, task_id, acks
         self.stalls = False

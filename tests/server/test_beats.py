@@ -22,6 +22,7 @@ class _Nowhere:
     """Takes nothing."""
 
     drained = True
+    way = None
 
     def tell(self, told: Told) -> None:
         raise AssertionError(told)

@@ -14,6 +14,8 @@ from livetask.server.subscription import Subscription, Wish
 class _Sink:
     """``looked``: how often it was asked."""
 
+    way = None
+
     def __init__(self) -> None:
         self.holds_little = False
         self.looked = 0

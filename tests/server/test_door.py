@@ -153,7 +153,11 @@ async def test_what_is_done_for_a_viewer_is_done_for_the_address_that_a_trusted_
 ) -> None:
     async with a_server(store) as (port, runner, _):
         known: list[str] = []
-        runner.app[LIVE].sockets._server.on("whence", lambda sid: known.append(asked_from()))
+
+        async def whence(sid: str) -> None:
+            known.append(asked_from())
+
+        runner.app[LIVE].sockets._server.on("whence", whence)
         for before in (b"", ORDINARY):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(before)

@@ -20,6 +20,7 @@ PLACES = [Cursor(1, "aaaaaaaaaaaa", START.after(b"x" * size)) for size in (0, 20
 @dataclass
 class _Sink:
     drained: bool
+    way: None = None
 
     def tell(self, told: Told) -> None:
         raise AssertionError("gathering tells nobody")
@@ -67,6 +68,6 @@ def test_a_screen_is_told_as_often_as_it_asks_unless_many_follow_the_task() -> N
     follower = Follower(feed, Subscription(Wish(mode="screen", rate=60), PLACES[0], WINDOW), _Sink(True))
     follower.wait_for_tick(NOW_S + 0.001)
     assert round((follower.due_s - NOW_S) * 60, 6) == 1
-    feed.followers.update(_follower(feed, 0, 0, True, True, True) for _ in range(60))
+    feed.followers.update({_follower(feed, 0, 0, True, True, True): None for _ in range(60)})
     follower.wait_for_tick(NOW_S + 0.001)
     assert round((follower.due_s - NOW_S) * 30, 6) == 1

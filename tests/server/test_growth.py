@@ -23,6 +23,7 @@ class _Sink:
     """A viewer that takes everything."""
 
     drained = True
+    way = None
 
     def __init__(self) -> None:
         self.told: list[Told] = []

@@ -281,6 +281,7 @@ class _Keeping:
     """A viewer inside the process."""
 
     drained = True
+    way = None
 
     def __init__(self, fails: bool = False) -> None:
         self.told: list[Told] = []
@@ -444,6 +445,8 @@ async def test_a_viewer_of_many_tasks_that_takes_nothing_is_sent_no_more_than_on
 
 class _Shared:
     """One transport that many followers share; it takes nothing."""
+
+    way = None
 
     def __init__(self) -> None:
         self.size_bytes = 0

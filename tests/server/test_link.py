@@ -94,7 +94,7 @@ async def _opened(raw: _Raw) -> dict[str, object]:
 async def test_what_a_client_says_together_with_its_request_is_heard(client: Client) -> None:
     async with _raw(client, _request() + _frame(TEXT, b"40")) as raw:
         opening = await _opened(raw)
-        assert (opening["pingInterval"], opening["maxPayload"], opening["upgrades"]) == (20000, 2000, [])
+        assert (opening["pingInterval"], opening["maxPayload"], opening["upgrades"]) == (25000, 2000, [])
         kind, data = await raw.read()
         assert (kind, data[:3]) == (TEXT, b"40{")
     assert client.server.app is not None

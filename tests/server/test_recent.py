@@ -29,6 +29,7 @@ class _Keeping:
     """Keeps the output that it is told."""
 
     drained = True
+    way = None
 
     def __init__(self) -> None:
         self.text = b""

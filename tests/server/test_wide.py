@@ -25,6 +25,8 @@ WINDOW, WIDE = 256 * 1024, 1024 * 1024
 class _Reader:
     """Acknowledges what it is told a moment later, unless it has stalled. ``sizes``: of the pieces."""
 
+    way = None
+
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.follower: Follower | None = None

@@ -330,3 +330,93 @@ def test_looking_at_long_words_by_parts_finds_all_that_looking_at_everything_fin
         patch.setattr(secret_formats, "_MOST_WORDS", most_words)
         found = Mask()._spans(data)
     assert sorted(found) == sorted(span for rule in BUILT_IN for span in rule.spans(data, 0, len(data)))
+
+
+# ---- ordinary lines, and secrets in them
+
+ORDINARY = {
+    "path": b'  File "/usr/lib/python3.11/site-packages/%s/app/trace.py", line 451, in trace_task',
+    "module": b"2026-01-02 03:04:05,123 proj.pipelines.daily_report.aggregate INFO finished_step %s total_rows=12",
+    "uuid": b"[2026-01-02 03:04:05,123: INFO/Main] Task proj.add[5f1c2a7e-0b1d-4c5e-9f00-1234567890ab] %s received",
+    "after a uuid": b"5f1c2a7e-0b1d-4c5e-9f00-1234567890ab-%s",
+    "hash": b"commit 3f786850e387550fdab836ed7e6dc881de23001b %s 89e6c98d92887913cadf06b2adb97f26cde4849b",
+    "url": b"GET https://files.example.org/packages/py3/c/celery/celery-5.4.0-py3-none-any.whl?key=%s&size=100 200",
+    "json": b'{"level": "info", "ts": "2026-01-02T03:04:05.123456Z", "token": "%s", "logger": "proj.tasks.daily"}',
+    "numbers": b"3.14159265358979 2.718281828459045 %s 1.4142135623730951 1767323045.123",
+    "base64": b"iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4/%s",
+    "dashes": b"-------------------------------- %s ================================",
+    "alone": b"%s",
+}
+HEADS = {
+    head: body
+    for heads, body in [
+        ([b"AKIA", b"ASIA"], b"A1B2C3D4E5F6G7H8"),
+        (
+            [b"aws_secret_access_key=", b"SecretAccessKey: ", b"secretAccessKey = ", b"AWS_SECRET_ACCESS_KEY='"],
+            b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYzzzzzzzKEY",
+        ),
+        ([b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"], b"16C7e42F292c6912E7710c838347Ae178B4a"),
+        ([b"github_pat_"], b"11ABCDEFG0abcdefghij_klmnopqrstuvwxyz0123456789"),
+        ([b"glpat-", b"glptt-", b"gldt-", b"glrt-", b"glcbt-"], b"xYz12345-abcdEFGH_ijk"),
+        ([b"xoxa-", b"xoxb-", b"xoxe-", b"xoxp-", b"xapp-"], b"17653672481-pdFZKVeTuE8sk7"),
+        ([b"hooks.slack.com/services/"], b"T0000/B0000/XXXXXXXXXXXX"),
+        ([b"sk_live_", b"sk_test_", b"rk_live_", b"rk_test_", b"whsec_"], b"4eC39HqLyjWDarjtT1zdp7dc"),
+        ([b"AIza", b"ya29.", b"GOCSPX-"], b"SyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe"),
+        ([b"Bearer ", b"bearer ", b"BEARER "], b"mF_9.B5f-4.1JqM+/=="),
+        ([b"sk-", b"npm_", b"pypi-", b"hf_"], b"AbcdefghijklmnopqrstUVWXYZ0123456789"),
+        ([b"eyJ"], b"hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9"),
+        ([b"amqp://anna:"], b"hunter2"),
+    ]
+    for head in heads
+}
+"""Every beginning by which a secret is known, and one that may stand behind it."""
+
+
+def looked_at_by_every_rule(data: bytes) -> bytes:
+    """What is hidden where nothing is looked at first."""
+    found = bytearray(data)
+    for start, end in (span for rule in BUILT_IN for span in rule.spans(data, 0, len(data))):
+        found[start:end] = bytes(byte if byte in b"\r\n" else ord("*") for byte in data[start:end])
+    return bytes(found)
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_a_secret_in_an_ordinary_line_is_hidden_before_it_is_written(kind: str) -> None:
+    mask = Mask()
+    assert mask.hidden_at_once(ORDINARY[kind] % b"nothing") == ORDINARY[kind] % b"nothing"
+    for head, body in HEADS.items():
+        tail = b"@host" if b"://" in head else b""
+        for between in (b" ", b"", b"/", b"-", b'"'):
+            line = ORDINARY[kind] % (between + head + body + tail)
+            found = mask.hidden_at_once(line + b"\n")
+            assert found == mask.hidden(line + b"\n") == looked_at_by_every_rule(line + b"\n")
+            if between in (b" ", b'"', b"/") and not (kind == "base64" and between == b"/"):
+                assert body not in found, head
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(sorted(ORDINARY)), st.sampled_from(sorted(HEADS)), st.integers(0, 60)).map(
+                lambda made: ORDINARY[made[0]] % (made[1] + HEADS[made[1]][: made[2]])
+            ),
+            st.sampled_from(sorted(ORDINARY)).map(lambda kind: ORDINARY[kind] % b"nothing"),
+            st.sampled_from([b"\n", b"@", b" ", b"/", b"****", b"x" * 99, lines_of_key()[0]]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_the_quick_look_at_a_line_finds_all_that_looking_at_everything_finds(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    plain = looked_at_by_every_rule(whole)
+    assert Mask().hidden_at_once(whole) == plain
+    assert Mask().hidden(whole) == plain
+    for line in whole.splitlines(keepends=True):
+        assert Mask().hidden_at_once(line) == looked_at_by_every_rule(line)
+
+
+def test_an_ordinary_line_is_let_by_at_the_first_look() -> None:
+    for kind, line in ORDINARY.items():
+        assert not secret_formats.may_hold(line % b"task-and-disk-usage-of-this-machine_here"), kind

@@ -55,6 +55,15 @@ def test_all_that_code_expects_of_stdout_is_there(text: SpoolText, out: Path) ->
     assert out.read_bytes() == b"\xff\nview\na\nb\nafter close\n"
 
 
+def test_a_task_may_take_stdout_apart_and_so_may_the_next_one(text: SpoolText, out: Path) -> None:
+    for word in ("first", "second"):
+        wrapper = io.TextIOWrapper(text.detach(), "utf-16-le")
+        print(word, file=wrapper, flush=True)
+        del wrapper
+        print("then", file=text)
+    assert out.read_bytes() == b"".join(word.encode("utf-16-le") + b"then\n" for word in ("first\n", "second\n"))
+
+
 def test_what_is_no_text_is_refused_as_ever(text: SpoolText) -> None:
     with pytest.raises(TypeError):
         text.write(b"bytes")  # type: ignore[arg-type]
