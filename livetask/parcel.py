@@ -1,8 +1,9 @@
 """Values on their way through Redis: JSON that also carries bytes, and takes whatever a task returns.
 
 A result can be anything Python has. What JSON cannot hold becomes what comes nearest: a tuple a list, a set a list, a
-number that is no number null, any other object its repr. Bytes come out as bytes: they travel as an object with the
-one key ``$bytes``; an object that looks like one of these travels as pairs, under ``$plain``.
+number that is no number null, any other object its repr, and so does an integer of a hundred digits. Bytes come out as
+bytes: they travel as an object with the one key ``$bytes``; an object that looks like one of these travels as pairs,
+under ``$plain``.
 
 Pure: no I/O, no clock.
 """
@@ -18,6 +19,11 @@ from typing import Any
 _BYTES, _PLAIN = "$bytes", "$plain"
 _DEPTH = 100
 _REPR_CHARACTERS = 1000
+
+MOST_DIGITS = 96
+"""Of an integer: python-socketio's clients can read no message that has one of more than a hundred."""
+
+_MOST_BITS = 318
 
 
 def packed(value: object) -> str:
@@ -44,6 +50,8 @@ def _plain(value: object, depth: int) -> Any:
         return _shown(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return _shown(value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -175,7 +175,10 @@ class Line:
     async def _hear(self, data: str | bytes) -> None:
         """A message came. Once the line is lost python-socketio has forgotten which event an attachment belongs to."""
         if self._lost is None:
-            await self._message(data)
+            try:
+                await self._message(data)
+            except ValueError as error:
+                self._lose(f"what came cannot be read ({error})")
 
     async def _engine_ended(self, reason: object = None) -> None:
         """The connection below Socket.IO is gone, a greeting heard on it or not."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from livetask.errors import CursorInvalid, FormatUnknown
 from livetask.keys import FORMAT
+from livetask.parcel import MOST_DIGITS
 from livetask.position import START, Cursor, Position
 
 UNDER_WAY = ("QUEUED", "RUNNING", "RETRY")
@@ -201,9 +202,14 @@ def _whole(text: str | None) -> int | None:
         return None
 
 
+def _readable(digits: str) -> int | None:
+    """The number, if everybody to whom it is told can read it."""
+    return int(digits) if len(digits) <= MOST_DIGITS else None
+
+
 def _object(text: str | None) -> Mapping[str, Any] | None:
     try:
-        value = json.loads(text, parse_constant=lambda _: None) if text else None
+        value = json.loads(text, parse_constant=lambda _: None, parse_int=_readable) if text else None
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

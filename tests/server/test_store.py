@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import random
 
 import pytest
@@ -250,3 +252,12 @@ async def test_every_form_of_address_makes_clients_that_try_nothing_again(
         assert given["retry"].get_retries() == 0
         assert given["socket_timeout"] * 1000 > BLOCK_MS
     await found.close()
+
+
+async def test_numbers_that_not_every_client_can_read_are_left_out_of_the_progress(store: Store, writer: Write) -> None:
+    run = writer()
+    run.begin()
+    run.note("progress", {"progress": json.dumps({"current": 10**400, "total": math.nan, "info": 10**95})})
+    task = await store.task(run.task_id)
+    assert task is not None
+    assert task.progress == {"current": None, "total": None, "info": 10**95}
