@@ -18,6 +18,13 @@ HELD_S = 0.3
 """A list of tasks shows a queued one so much later, at most. A worker that takes fifty tasks in advance, of a
 millisecond each, has each for 0.05 s before it begins: with that moment half of them were told of."""
 
+MOST_HELD_S = 1.0
+"""The same where tasks begin so quickly that all that wait will have begun by then. On a machine that was so busy that
+fifty took 0.32 s each was told of, which made it slower still: a task then cost twice as much."""
+
+_MANY_PER_S = 30
+"""Of fewer that begin nothing is to be learnt about the next ones."""
+
 _HELD = 1000
 """With so many received in a moment the oldest is not waited for."""
 
@@ -40,6 +47,8 @@ class Arrivals:
         self._clock = clock
         self._held: deque[tuple[float, int, Any]] = deque()
         self._due_s = 0.0
+        self._asked_s = 0.0
+        self._patience_s = HELD_S
 
     def came(self, request: Any, at_ms: int) -> None:
         """A request was received. ``request``: the worker's. ``at_ms``: when, wall clock."""
@@ -58,16 +67,30 @@ class Arrivals:
     def look(self) -> None:
         """Tell of what has waited for long enough; called by ``later``, and whenever there is an occasion."""
         now_s = self._clock()
-        while self._held and self._held[0][0] <= now_s - HELD_S:
+        self._leave_out_begun(now_s - self._asked_s)
+        while self._held and self._held[0][0] <= now_s - self._patience_s:
             self._tell_oldest()
         if self._held and now_s >= self._due_s:
             self._ask_for_look(now_s)
 
+    def _leave_out_begun(self, seconds: float) -> None:
+        """``seconds``: since it was asked for this look. Who asks for more looks than one does not change the pace."""
+        before = len(self._held)
+        self._held = deque(one for one in self._held if not _has_begun(one[2]))
+        if seconds >= HELD_S / 2:
+            begin_per_s = (before - len(self._held)) / seconds
+            all_begin_soon = len(self._held) <= begin_per_s * (MOST_HELD_S - HELD_S)
+            self._patience_s = MOST_HELD_S if begin_per_s >= _MANY_PER_S and all_begin_soon else HELD_S
+
     def _ask_for_look(self, now_s: float) -> None:
-        self._due_s = now_s + HELD_S
+        self._asked_s, self._due_s = now_s, now_s + HELD_S
         self._later(HELD_S, self.look)
 
     def _tell_oldest(self) -> None:
         _, at_ms, request = self._held.popleft()
-        if getattr(request, "time_start", None) is None:  # Celery's, set when a pool process has accepted it
+        if not _has_begun(request):
             self._tell(request, at_ms)
+
+
+def _has_begun(request: Any) -> bool:
+    return getattr(request, "time_start", None) is not None  # Celery's, set when a pool process has accepted it

@@ -229,6 +229,8 @@ class Following:
 
     def give_room_back(self) -> None:
         """Nothing more will be written."""
+        if self._fd < 0:
+            return
         give_back(self._fd, self.look(), 2 * RESERVED_BYTES)
 
     def freeable(self, held_bytes: int) -> int:

@@ -17,6 +17,8 @@ from typing import ParamSpec
 
 from celery.exceptions import SoftTimeLimitExceeded
 
+from livetask.errors import TaskIdInvalid
+
 logger = logging.getLogger("livetask")
 
 P = ParamSpec("P")
@@ -58,6 +60,8 @@ def guarded(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
         def safe(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 function(*args, **kwargs)
+            except TaskIdInvalid as error:  # said of every such task, so it shall cost little
+                blunder(what, error)
             except Exception as error:
                 if is_for_task(error):
                     raise

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from livetask.keys import bucket_of
@@ -63,10 +64,9 @@ class Shipping:
         self.ordinal: int | None = None
         self._wanted = -1 - facts.retries
         self._terms = terms
-        keys, bucket = terms.keys, bucket_of(facts.task_id)
-        self._bucket = bucket
-        self._task_key, self._output_key = keys.task(facts.task_id), keys.output(facts.task_id, facts.nonce)
-        self._append_keys = (self._task_key, self._output_key, keys.bell(bucket), keys.watched(bucket))
+        self._bucket = bucket_of(facts.task_id)
+        self._task_key = terms.keys.task(facts.task_id)
+        self._output_key = terms.keys.output(facts.task_id, facts.nonce)
         self._renew_at_s = 0.0
         self._now_s = 0.0
         self._place = self.following.place()
@@ -76,6 +76,11 @@ class Shipping:
         self._gone_nonce = ""
         self._refusals = 0
         self._rests_until_s = 0.0
+
+    @cached_property
+    def _bells(self) -> tuple[str, str]:
+        """What says that there is more, and who wishes to know: keys that a run without output does not need."""
+        return self._terms.keys.bell(self._bucket), self._terms.keys.watched(self._bucket)
 
     @property
     def final(self) -> int | None:
@@ -309,7 +314,7 @@ class Shipping:
         told += ("x", piece.err) if piece.err else ()
         return Call(
             "append",
-            self._append_keys,
+            (self._task_key, self._output_key, *self._bells),
             (
                 *(self.facts.task_id, self.ordinal or 0, self.facts.nonce, str(piece.start), str(piece.end)),
                 *(terms.run_cap_bytes, terms.keep_ms),

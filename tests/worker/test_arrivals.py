@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from livetask.worker.arrivals import HELD_S, Arrivals
+from livetask.worker.arrivals import HELD_S, MOST_HELD_S, Arrivals
 
 
 class Case:
@@ -55,6 +55,40 @@ def test_a_look_that_never_came_is_asked_for_again() -> None:
     assert len(case.asked) == 1
     case.look_when_due()
     assert case.told == [first, second]
+
+
+def test_while_tasks_begin_quickly_those_behind_them_are_not_told_of() -> None:
+    case = Case()
+    waiting = [case.came() for _ in range(50)]
+    for _ in range(20):
+        for request in waiting[:40]:
+            request.time_start = 1.0
+        waiting = [*waiting[40:], *(case.came() for _ in range(40))]
+        case.look_when_due()
+    assert not case.told
+
+
+def test_when_no_more_tasks_begin_those_that_wait_are_told_of_at_the_next_look() -> None:
+    case = Case()
+    begin, waiting = [case.came() for _ in range(40)], [case.came() for _ in range(10)]
+    for request in begin:
+        request.time_start = 1.0
+    case.look_when_due()
+    assert not case.told
+    case.look_when_due()
+    assert case.told == waiting
+
+
+def test_however_many_begin_nobody_waits_for_long_without_being_told_of() -> None:
+    case = Case()
+    waits, looks = case.came(), 0
+    while not case.told:
+        for _ in range(100):
+            case.came(begun=True)
+        case.look_when_due()
+        looks += 1
+    assert case.told == [waits]
+    assert looks * HELD_S <= MOST_HELD_S + HELD_S
 
 
 def test_a_flood_is_told_before_its_time_and_all_is_told_at_the_end() -> None:
