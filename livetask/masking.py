@@ -160,7 +160,8 @@ def _with_stars(data: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 def _line_at(data: bytes, byte: int) -> int:
     """Where the line begins that goes on, or begins, at a byte."""
-    return max(data.rfind(b"\n", 0, byte), data.rfind(b"\r", 0, byte)) + 1
+    newline = data.rfind(b"\n", 0, byte)
+    return max(newline, data.rfind(b"\r", newline + 1, byte)) + 1
 
 
 def _open_key(data: bytes, line: int) -> int | None:

@@ -68,8 +68,8 @@ class Packet:
 
     @property
     def is_large(self) -> bool:
-        """It is better written in ``parts`` than joined."""
-        return self._output is not None and len(self._output) > 1
+        """It is better written in ``parts`` than joined, and was not joined yet."""
+        return self._output is not None and len(self._output) > 1 and "frames" not in self.__dict__
 
     @cached_property
     def parts(self) -> list[bytes]:

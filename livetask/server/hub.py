@@ -159,7 +159,7 @@ class Hub:
             return
         seen = follower.feed
         feed = follower.feed = self._feeds.setdefault(seen.task_id, seen)
-        feed.followers.add(follower)
+        feed.followers[follower] = None
         if seen.task is None and follower.sub.wish.mode == "events":
             self._unleased.add(seen.task_id)
             self._ask.set()
@@ -179,7 +179,7 @@ class Hub:
     def leave(self, follower: Follower) -> None:
         """Follow no more."""
         self._pump.drop(follower)
-        follower.feed.followers.discard(follower)
+        follower.feed.followers.pop(follower, None)
         if not follower.feed.followers and self._feeds.get(follower.feed.task_id) is follower.feed:
             del self._feeds[follower.feed.task_id]
 

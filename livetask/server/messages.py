@@ -55,7 +55,7 @@ def subscribe_read(fields: Mapping[str, Any]) -> Subscribe:
         mode=mode,
         binary=_flag(fields, "binary"),
         run=_whole(fields, "run", 1, 10**9, None),
-        rate=_whole(fields, "rate", 1, 60, 30) or 30,
+        rate=_whole(fields, "rate", 1, 120, 30) or 30,
         lines=_whole(fields, "lines", 1, 200, 200) or 200,
     )
     after = fields.get("events_from")

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from livetask.errors import PositionUnknown, RunUnknown
 from livetask.server.batches import Place, batches
@@ -52,7 +52,7 @@ class Pump:
         self._work = asyncio.Event()
         self._stale: set[Feed] = set()
         self._new: set[Follower] = set()
-        self._ready: set[Follower] = set()
+        self._ready: dict[Follower, None] = {}  # in the order of their feeds
         self.clogged = Clogged()
         self._reeling: set[Follower] = set()
         self.reading = Reading(store)
@@ -79,7 +79,7 @@ class Pump:
 
     def kick(self, followers: Iterable[Follower]) -> None:
         """There may be output for these viewers, or they may have room again."""
-        self._ready.update(followers)
+        self._ready.update(dict.fromkeys(followers))
         self._work.set()
 
     def reel(self, followers: Iterable[Follower]) -> None:
@@ -101,7 +101,7 @@ class Pump:
         """The viewer follows no more."""
         follower.closed = True
         self._new.discard(follower)
-        self._ready.discard(follower)
+        self._ready.pop(follower, None)
         self.clogged.discard(follower)
         self._reeling.discard(follower)
 
@@ -136,14 +136,15 @@ class Pump:
             raise
         self._see_new()
         await self._reel_all()
-        ready, self._ready = self._ready, set()
+        ready, self._ready = self._ready, {}
+        served: set[Follower] = set()
         try:
             for places in batches(self._places(ready)):
                 await self._serve(places)
                 for followers in places.values():
-                    ready.difference_update(followers)
+                    served.update(followers)
         except BaseException:
-            self._ready |= ready
+            self._ready |= dict.fromkeys(follower for follower in ready if follower not in served)
             self._work.set()
             raise
 
@@ -199,7 +200,7 @@ class Pump:
                     told = same.setdefault((Ended, event.run.nonce), told)
                 self._tell(follower, told)
             if follower.sub.reads:
-                self._ready.add(follower)
+                self._ready[follower] = None
 
     # ---- events of tasks
 
@@ -231,7 +232,7 @@ class Pump:
             follower.over = isinstance(event, Ended) and event.last
             self._tell(follower, Told(follower.feed.task_id, event))
         if follower.sub.reads and not follower.closed:
-            self._ready.add(follower)
+            self._ready[follower] = None
 
     async def _give_exactly(self, place: Place, follower: Follower, found: Slice) -> None:
         """Give the output up to the next event of the task, so that the event comes just after it."""
@@ -250,7 +251,7 @@ class Pump:
 
     # ---- reading
 
-    def _places(self, followers: set[Follower]) -> dict[Place, list[Follower]]:
+    def _places(self, followers: Collection[Follower]) -> dict[Place, list[Follower]]:
         """Where to read, and for whom; those who cannot be given anything now are sorted out."""
         now_s = time.monotonic()
         found = gathered(followers, now_s, wide=len(self.clogged) < FEW)
@@ -272,16 +273,15 @@ class Pump:
             self.look_later(followers[0].feed)  # the run is not stored: what is stored of the task will tell
 
     async def _give(self, place: Place, followers: list[Follower], ready: Ready) -> None:
-        found = ready.found
         forms: dict[tuple[bool, int], list[Follower]] = defaultdict(list)
         for follower in followers:
             if follower.reel is not None and follower.sub.wish.mode == "all":
-                await self._give_exactly(place, follower, found)
+                await self._give_exactly(place, follower, ready.found)
             else:
                 forms[follower.form].append(follower)
         for (binary, lines), some in forms.items():
-            shown = await self._shown(place, found, lines) if lines else found
-            if shown is found:
+            shown = await self._shown(place, ready.found, lines) if lines else ready.found
+            if shown is ready.found:
                 self._send(some, *ready.form(binary))
             else:
                 pieces = cut(shown, place.cursor, text=not binary, max_bytes=place.max_bytes)
@@ -377,7 +377,7 @@ class Pump:
         else:
             text = "a viewer of task %s cannot be told anything any more"
             log.error(text, follower.feed.task_id, exc_info=error)
-        follower.feed.followers.discard(follower)
+        follower.feed.followers.pop(follower, None)
         self.drop(follower)
 
     def _kick_later(self, follower: Follower, wait_s: float) -> None:

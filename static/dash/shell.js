@@ -26,7 +26,8 @@ export function showLink(client) {
 export function offerHelp() {
   const open = () => {
     const dialog = copyOf('keys');
-    for (const { keys: names, does } of bound) {
+    for (const { keys: names, does, left } of bound) {
+      if (left?.()) continue;
       const term = make('dt');
       for (const name of names.split(' ')) term.append(make('kbd', {}, name), ' ');
       one(dialog, 'dl').append(term, make('dd', {}, does));
@@ -59,7 +60,7 @@ export function ask(question, yes) {
 /** Show a dialog that goes away when it is closed; by which button it was. @param {HTMLElement} element @returns {Promise<string>} */
 export function show(element) {
   const dialog = /** @type {HTMLDialogElement} */ (element);
-  dialog.addEventListener('click', ({ target }) => (target === dialog || (target instanceof Element && target.matches('.close'))) && dialog.close());
+  dialog.addEventListener('click', ({ target }) => /** @type {Element} */ (target).matches('dialog, .close') && dialog.close());
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener('close', () => {

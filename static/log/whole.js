@@ -50,7 +50,7 @@ export class WholeLine {
     this.pieces = [];
     this.view.following = false;
     this.view.top = 0;
-    this.title.textContent = `Line ${number(line)}: reading`;
+    this.says(`Line ${number(line)}: reading`);
     this.dialog.showModal();
     this.abort = new AbortController();
     const { signal } = this.abort;

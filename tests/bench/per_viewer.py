@@ -80,7 +80,7 @@ def _follower(feed: Feed, nowhere: Any) -> Follower:
     connection.link = Link(nowhere, connection, 1000)
     sub = Subscription(Wish(binary=True), Cursor(1, "benchbench01", START), 256 * 1024)
     follower = Follower(feed, sub, TaskSink(Transport(connection), True))
-    feed.followers.add(follower)
+    feed.followers[follower] = None
     return follower
 
 

@@ -153,3 +153,24 @@ async def test_no_page_is_wider_than_a_phone(store: Redis, server: Dashboard, br
         await watched.wait_for_rows("its line", lambda rows: rows[0]["line"] == 1)
     assert await watched.page.evaluate("document.documentElement.scrollWidth") == 390
     await watched.context.close()
+
+
+async def test_the_bar_of_a_task_stays_as_high_when_the_connection_is_lost(store: Redis, watched: Watched) -> None:
+    Writer(store.url, "bar-1").begin().write(b"a line\n")
+    await watched.task("bar-1")
+    link = watched.page.locator("#link")
+    await expect(link).to_have_text("live")
+    await expect(watched.page.locator("#tell")).to_be_visible()
+    for width in (390, 660, 768, 1000):
+        await watched.page.set_viewport_size({"width": width, "height": 800})
+        heights = []
+        for text in ("live", "store unreachable"):
+            await link.evaluate("(link, text) => { link.textContent = text; }", text)
+            heights.append(await watched.page.evaluate("document.querySelector('.bar').offsetHeight"))
+        assert heights[0] == heights[1], width
+        wide, high = await watched.page.evaluate(
+            "(({ scrollWidth, offsetWidth }, button, bar) => [scrollWidth - offsetWidth, button.offsetHeight])"
+            "(document.documentElement, document.getElementById('tell'))"
+        )
+        assert wide <= 0, width
+        assert high < 40, f"one line of text at {width}"

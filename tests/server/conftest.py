@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from livetask.server.archive import leafing
+from livetask.server.archive import store as archived_store
 from livetask.server.store import Store
 from livetask.service.embedded import find_program
 from tests.real.redis_servers import RealRedis, running_server
@@ -29,6 +31,14 @@ def own_valkey(tmp_path: Path) -> Iterator[RealRedis]:
     """One that the test may kill."""
     with running_server(find_program().path, tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive is looked through for a minute and waited for as long: on a slow machine a part of its list would be
+    shorter than it says here, and a screen would begin with what is at hand."""
+    monkeypatch.setattr(leafing, "_LOOKING_S", 60.0)
+    monkeypatch.setattr(archived_store, "PATIENCE_S", 60.0)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.server.archiving import Archiving, archived_at
 from tests.server.conftest import Write
 from tests.server.serving import served
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 @pytest.fixture
 async def archiving(valkey: RealRedis, prefix: str, tmp_path: Path) -> AsyncIterator[Archiving]:

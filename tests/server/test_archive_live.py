@@ -67,6 +67,7 @@ async def test_a_cursor_of_long_ago_goes_on_in_the_archive_when_redis_has_forgot
         assert seen.gaps == []
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_screen_on_an_archived_run_shows_its_last_lines_and_its_end(
     archived: Serving, archiving: Archiving, writer: Write
 ) -> None:

@@ -25,6 +25,8 @@ from tests.server.archiving import Archiving, lines_written, read_all
 from tests.server.conftest import Write
 from tests.server.serving import Writer, served
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 @pytest.fixture
 async def archiving(valkey: RealRedis, prefix: str, tmp_path: Path) -> AsyncIterator[Archiving]:

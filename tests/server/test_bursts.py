@@ -41,7 +41,7 @@ def _followed(*bytes_: int, run: int = 1) -> tuple[Feed, list[Follower]]:
     feed.ends = {run: Position(1, max(bytes_))}
     cursors = [Cursor(run, NONCE, Position(1, byte)) for byte in bytes_]
     followers = [Follower(feed, Subscription(Wish(), cursor, 1000), _Sink()) for cursor in cursors]
-    feed.followers.update(followers)
+    feed.followers.update(dict.fromkeys(followers))
     return feed, followers
 
 
@@ -86,7 +86,7 @@ async def test_viewers_of_another_run_and_those_without_one_are_left_alone() -> 
     second, waiting = (
         Follower(feed, Subscription(Wish(), cursor, 1000), _Sink()) for cursor in (Cursor(2, NONCE, START), None)
     )
-    feed.followers.update((second, waiting))
+    feed.followers.update(dict.fromkeys((second, waiting)))
     kicked.bursts.rang(feed, 1, 100)
     kicked.bursts.rang(feed, 2, 100)
     assert kicked.times == [{first}, {second}]

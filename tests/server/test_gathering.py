@@ -65,9 +65,9 @@ def test_nobody_is_passed_over_and_nobody_is_given_twice(
 
 def test_a_screen_is_told_as_often_as_it_asks_unless_many_follow_the_task() -> None:
     feed = Feed("a-task")
-    follower = Follower(feed, Subscription(Wish(mode="screen", rate=60), PLACES[0], WINDOW), _Sink(True))
+    follower = Follower(feed, Subscription(Wish(mode="screen", rate=120), PLACES[0], WINDOW), _Sink(True))
     follower.wait_for_tick(NOW_S + 0.001)
-    assert round((follower.due_s - NOW_S) * 60, 6) == 1
-    feed.followers.update(_follower(feed, 0, 0, True, True, True) for _ in range(60))
+    assert round((follower.due_s - NOW_S) * 120, 6) == 1
+    feed.followers.update({_follower(feed, 0, 0, True, True, True): None for _ in range(60)})
     follower.wait_for_tick(NOW_S + 0.001)
     assert round((follower.due_s - NOW_S) * 30, 6) == 1

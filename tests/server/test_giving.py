@@ -60,7 +60,7 @@ def _sinks() -> dict[str, _Sink]:
 async def test_each_of_a_crowd_is_given_the_same_once_whatever_becomes_of_the_others() -> None:
     feed, pump, sinks = Feed("a-task"), Pump(cast("Any", SimpleNamespace(events=None))), _sinks()
     followers = {name: Follower(feed, Subscription(Wish(), FIRST, 256 * 1024), sink) for name, sink in sinks.items()}
-    feed.followers.update(followers.values())
+    feed.followers.update(dict.fromkeys(followers.values()))
     place = Place("a-task", FIRST, 16 * 1024)
     found = Slice(START, (GAP, ENTRY), ENTRY.end, None, 1, len(ENTRY.data))
     ready = Ready(place, found)
@@ -83,7 +83,7 @@ async def test_each_of_a_crowd_is_given_the_same_once_whatever_becomes_of_the_ot
     assert not sinks["holds much"].told
     assert len(pump.clogged) == 1
     assert {name for name, follower in followers.items() if follower.closed} == {"has gone", "breaks"}
-    assert feed.followers == {follower for follower in followers.values() if not follower.closed}
+    assert list(feed.followers) == [follower for follower in followers.values() if not follower.closed]
 
 
 async def test_going_on_by_one_piece_says_what_taking_it_says() -> None:

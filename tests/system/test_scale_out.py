@@ -113,7 +113,7 @@ async def test_a_master_that_fails_over_while_tasks_print_is_healed_for_every_vi
                 lost = replica.xlen(next(replica.scan_iter(match="*output*")))
             guarded.nodes[0].kill()
             await asyncio.to_thread(
-                wait_for, "the replica is master", lambda: guarded.master_port() == guarded.nodes[1].port, 60
+                wait_for, "the replica is master", lambda: guarded.master_port() == guarded.nodes[1].port, 180
             )
             assert lost > 0
             await followed({"the viewer": viewer}, text(lines))
