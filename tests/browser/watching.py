@@ -97,7 +97,7 @@ class Watched:
         self.expected += texts
 
     def assert_clean(self) -> None:
-        assert self.errors == []
+        assert self.errors == [], self.errors
 
     async def go(self, path: str) -> None:
         await self.page.goto(self.url + path)
