@@ -40,6 +40,7 @@ MUTE_S = 15.0
 SPARE = 200
 """How many connections there may be beyond the viewers: those on their way in and out."""
 
+_OWN_WORDS = ("connect", "disconnect", "*")
 _LAST_S = 0.3
 
 log = logging.getLogger(__name__)
@@ -223,9 +224,22 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # socketio has no ty
 
     async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """In place of python-socketio's own, which asks each handler at each event what it is: ours are coroutines."""
+        return await self.handlers[namespace][event](*args)
+
+    async def _handle_event_internal(
+        self, server: object, sid: str, eio_sid: str, data: list[Any], namespace: str, number: int | None
+    ) -> None:
+        """A client's event. Python-socketio would take ``connect`` from a client for its own word for a connection."""
+        event, *args = data
         handlers = self.handlers[namespace]
-        handler = handlers.get(event)
-        return await (handler(*args) if handler is not None else handlers["*"](event, *args))
+        if isinstance(event, str) and event in handlers and event not in _OWN_WORDS:
+            answer = await handlers[event](sid, *args)
+        else:
+            answer = await handlers["*"](event, sid, *args)
+        if number is not None:
+            said = [] if answer is None else [answer]
+            packet = self.packet_class(socketio.packet.ACK, namespace=namespace, id=number, data=said)
+            await self._send_packet(eio_sid, packet)
 
 
 def socketio_server(

@@ -233,7 +233,7 @@ async def test_every_malformed_message_is_answered_with_a_code_and_harms_nothing
         ("subscribe", {"task_id": "task-1", "run": "1"}, "argument_invalid"),
         ("subscribe", {"task_id": "task-1", "run": True}, "argument_invalid"),
         ("subscribe", {"task_id": "task-1", "run": 9}, "run_unknown"),
-        ("subscribe", {"task_id": "task-1", "rate": 61}, "argument_invalid"),
+        ("subscribe", {"task_id": "task-1", "rate": 121}, "argument_invalid"),
         ("subscribe", {"task_id": "task-1", "binary": "yes"}, "argument_invalid"),
         ("subscribe", {"task_id": "nobody"}, "task_unknown"),
         ("unsubscribe", 5, "argument_invalid"),
@@ -313,3 +313,18 @@ async def test_subscribers_are_told_of_progress_and_heartbeats_tell_the_ends(
         end = f"1.{run.nonce}.2-5"
         await until("a beat has the end", lambda: any(beat["ends"] == {run.task_id: end} for beat in told("heartbeat")))
         assert told("heartbeat")[-1]["store"] == "ok"
+
+
+async def test_the_words_of_the_socketio_server_are_no_events_for_a_client(serving: Serving, writer: Write) -> None:
+    run = writer()
+    run.begin()
+    async with Viewer(serving) as viewer:
+        assert (await viewer.subscribe(run.task_id))["ok"]
+        for word in ("connect", "disconnect", "*", "nothing"):
+            answer = await viewer.io.call(word, {"environ": {}}, timeout=30)
+            assert (answer["ok"], answer["code"]) == (False, "bad_request"), word
+            assert word in answer["error"]
+        run.write(b"still here\n")
+        run.finish()
+        seen = await viewer.ended(run.task_id)
+    assert bytes(seen.text[1]) == b"still here\n"
