@@ -37,6 +37,7 @@ def mark_within(nonce: str | None) -> None:
 
 
 _memory = ctypes.create_string_buffer(_MOST_BYTES)
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_memory))  # C code may look at the environment when Python is over
 _known: dict[bytes, bytes] = getattr(os.environ, "_data", {})
 """What os.environ says there is; only it can be told of a variable without setting that."""
 

@@ -57,6 +57,20 @@ def test_a_run_is_named_also_after_a_task_that_put_another_environment_in_its_pl
     assert (_by_c_code(), _by_a_copy()) == ("bcdefghijklm", "bcdefghijklm")
 
 
+def test_c_code_finds_the_environment_whole_when_python_has_let_go_of_everything() -> None:
+    """At exit the modules go before the C library's own functions and those of C extensions are called."""
+    ask = (
+        "import ctypes, gc\n"
+        "from livetask.worker import within\n"
+        "within.mark_within('abcdefghijkl')\n"
+        "vars(within).clear(); gc.collect()\n"
+        "fill = [ctypes.create_string_buffer(b'x' * 99) for _ in range(1000)]\n"
+        "getenv = ctypes.CDLL(None).getenv; getenv.restype = ctypes.c_char_p\n"
+        f"print(getenv(b'{WITHIN}'))\n"
+    )
+    assert subprocess.check_output([sys.executable, "-c", ask], text=True) == "b'abcdefghijkl'\n"
+
+
 def test_a_hundred_thousand_runs_leave_nothing_behind_in_the_environment() -> None:
     for number in range(1_000):
         mark_within(f"{number:012}")
