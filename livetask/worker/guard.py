@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import signal
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import ParamSpec
 
 from celery.exceptions import SoftTimeLimitExceeded
 
+import livetask
 from livetask.errors import TaskIdInvalid
 
 logger = logging.getLogger("livetask")
 
 P = ParamSpec("P")
+
+_OURS = f"{Path(livetask.__file__).parent}{os.sep}"
 
 blunders: Counter[str] = Counter()
 """How often what went wrong in this process."""
@@ -38,8 +43,11 @@ def is_for_task(error: BaseException) -> bool:
     """Whether a signal handler has raised it: Celery's soft time limit, an alarm of the task's own."""
     if isinstance(error, SoftTimeLimitExceeded):
         return True
+    codes = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+    if all(code.co_filename.startswith(_OURS) for code in codes):
+        return False  # nobody else's function had a part in it: with a full disk this is asked at each print
     handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
-    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
+    return not handlers.isdisjoint(codes)
 
 
 def _code_of(handler: object) -> CodeType | None:

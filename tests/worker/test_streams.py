@@ -86,6 +86,18 @@ def test_a_full_disk_costs_output_but_raises_nothing() -> None:
     os.close(fd)
 
 
+def test_a_print_on_a_full_disk_does_not_look_through_all_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look takes twenty times as long as the print, and a task may print a million lines more."""
+    looks: list[int] = []
+    monkeypatch.setattr(signal, "getsignal", looks.append)
+    fd = os.open("/dev/full", os.O_WRONLY)
+    text = SpoolText(SpoolRaw(fd))
+    for _ in range(3):
+        print("lost", file=text)
+    os.close(fd)
+    assert (text.take_lost(), looks) == (15, [])
+
+
 def test_what_a_full_disk_cost_is_said_where_it_is_missing(out: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     raw = SpoolRaw(full)
