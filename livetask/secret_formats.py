@@ -156,22 +156,20 @@ _IN_WORDS = (
     _format(_letters("AIza", "ya29.", "GOCSPX-"), r"AIza|ya29\.|GOCSPX-", _DASHED, 20, 250),
     _format(
         _pattern("earer [A-Za-z0-9._~+/=-]{16}", "earer ") + _letters("EARER "),
-        "(?i:bearer) ",
+        "[bB]earer |BEARER ",
         "[A-Za-z0-9._~+/=-]",
         16,
         4000,
     ),
     _format(
-        (
-            *_pattern("sk-[A-Za-z0-9_-]{30}", "sk-"),
-            *_pattern("npm_[A-Za-z0-9]", "npm_"),
-            *_pattern("pypi-[A-Za-z0-9_-]{30}", "pypi-"),
-            *_pattern("hf_[A-Za-z0-9]{30}", "hf_"),
-        ),
-        "sk-|npm_|pypi-|hf_",
+        (*_pattern("sk-[A-Za-z0-9_-]{30}", "sk-"), *_pattern("pypi-[A-Za-z0-9_-]{30}", "pypi-")),
+        "sk-|pypi-",
         _DASHED,
         30,
         250,
+    ),
+    _format(
+        (*_pattern("npm_[A-Za-z0-9]{30}", "npm_"), *_pattern("hf_[A-Za-z0-9]{30}", "hf_")), "npm_|hf_", _WORD, 30, 250
     ),
     _JWT,
 )
