@@ -88,12 +88,15 @@ _NO_STARS_BEFORE = rf"(?<!\*{{{STARS}}})"
 _NO_STARS = rf"(?!\*{{{STARS}}})"
 
 
-def _format(signs: tuple[Sign, ...], head: str, sign: str, least: int, most: int) -> Rule:
-    """A format whose secret is a run of at least ``least`` and at most ``most`` of one kind of ``sign``."""
+def _format(signs: tuple[Sign, ...], head: str, sign: str, least: int, most: int, *, begins: str = "") -> Rule:
+    """A format whose secret is a run of at least ``least`` and at most ``most`` of one kind of ``sign``.
+
+    ``begins``: what else is asked of its beginning, as a look ahead.
+    """
     return Rule(
         signs,
         re.compile(f"(?<![{_WITHIN}]){_NO_STARS_BEFORE}(?:{head})".encode()),
-        re.compile(f"({sign}{{{least},{most}}})".encode()),
+        re.compile(f"({begins}{sign}{{{least},{most}}})".encode()),
         re.compile(f"{sign}{{0,{most}}}".encode()),
         most,
     )
@@ -156,7 +159,7 @@ _IN_WORDS = (
     _format(_letters("AIza", "ya29.", "GOCSPX-"), r"AIza|ya29\.|GOCSPX-", _DASHED, 20, 250),
     _format(
         _pattern("earer [A-Za-z0-9._~+/=-]{16}", "earer ") + _letters("EARER "),
-        "[bB]earer |BEARER ",
+        "(?i:bearer) ",
         "[A-Za-z0-9._~+/=-]",
         16,
         4000,
@@ -168,9 +171,8 @@ _IN_WORDS = (
         30,
         250,
     ),
-    _format(
-        (*_pattern("npm_[A-Za-z0-9]{30}", "npm_"), *_pattern("hf_[A-Za-z0-9]{30}", "hf_")), "npm_|hf_", _WORD, 30, 250
-    ),
+    _format(_pattern("npm_[A-Za-z0-9]", "npm_"), "npm_", _DASHED, 30, 250, begins=f"(?={_WORD})"),
+    _format(_pattern("hf_[A-Za-z0-9]{30}", "hf_"), "hf_", _DASHED, 30, 250, begins=f"(?={_WORD}{{30}})"),
     _JWT,
 )
 BUILT_IN = (*_IN_WORDS, _URL_PASSWORD, PRIVATE_KEY)

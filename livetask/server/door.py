@@ -34,8 +34,8 @@ _MOST_HEADERS = 128
 
 class Doors:
     """One for each connection: call it. ``server``: aiohttp's, which the others come to. ``let_in``: None for nobody.
-    ``base``: the path before all
-    others. ``line_bytes``: the longest line of a request. ``silent_s``: how long a connection may say nothing.
+    ``base``: the path before all others. ``line_bytes``: the longest line of a request. ``silent_s``: how long a
+    connection may say nothing.
     """
 
     def __init__(self, server: web.Server, let_in: LetIn | None, base: str, line_bytes: int, silent_s: float) -> None:

@@ -238,8 +238,8 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # socketio has no ty
             answer = await handlers["*"](event, sid, *args)
         if number is not None:
             said = [] if answer is None else [answer]
-            packet = self.packet_class(socketio.packet.ACK, namespace=namespace, id=number, data=said)
-            await self._send_packet(eio_sid, packet)
+            ack = self.packet_class(socketio.packet.ACK, namespace=namespace, id=number, data=said)
+            await self._send_packet(eio_sid, ack)
 
 
 def socketio_server(

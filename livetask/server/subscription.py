@@ -161,7 +161,7 @@ class Subscription:
     def went_on(self, cursor: Cursor, reached: bool) -> CaughtUp | None:
         """The same for one piece of output that begins at its cursor and ends at this one."""
         self.cursor = cursor
-        return self._came(reached, True) if self._behind or not reached or self.wish.marks else None
+        return self._came(reached, True)
 
     def _came(self, reached: bool, some: bool) -> CaughtUp | None:
         if not reached:

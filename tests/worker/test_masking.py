@@ -421,3 +421,15 @@ def test_the_quick_look_at_a_line_finds_all_that_looking_at_everything_finds(pie
 def test_an_ordinary_line_is_let_by_at_the_first_look() -> None:
     for kind, line in ORDINARY.items():
         assert not secret_formats.may_hold(line % b"task-and-disk-usage-of-this-machine_here"), kind
+
+
+@pytest.mark.parametrize("head", [b"npm_", b"hf_"])
+def test_a_key_is_hidden_with_what_follows_its_letters_by_dashes(head: bytes) -> None:
+    key = b"AbcdefghijklmnopqrstUVWXYZ0123456789"
+    for body in (key, key + b"-more_of-it"):
+        assert Mask().hidden_at_once(b"key " + head + body + b"\n") == b"key " + head + b"*" * len(body) + b"\n"
+
+
+def test_a_key_of_npm_is_hidden_also_where_dashes_are_among_its_first_letters() -> None:
+    body = b"Abc-def_ghijklmnopqrstUVWXYZ0123456789"
+    assert Mask().hidden_at_once(b"npm_" + body + b"\n") == b"npm_" + b"*" * len(body) + b"\n"
