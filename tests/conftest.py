@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, Playwright
 
 
-# On CI the same examples each time, so that a change is judged by what it changed; everywhere else new ones.
 # The same examples each time: a run that fails says something of what was changed. `--hypothesis-profile=explore` looks
 # for new ones, as `python -m tests.models` and `make chaos` do.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
