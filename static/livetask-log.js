@@ -289,8 +289,7 @@ export class LivetaskLog extends HTMLElement {
 
   /** @param {Message} answer */
   answered(answer) {
-    let next = /** @type {'again' | 'later' | null} */ (null);
-    this.apply(() => (next = this.feed.answered(answer)));
+    const next = this.apply(() => this.feed.answered(answer));
     if (answer.task) this.tell('livetask-task', this.feed.task);
     if (next === 'again') this.subscribe();
     if (next === 'later') setTimeout(() => this.subscribe(), AGAIN_MS);
@@ -299,8 +298,7 @@ export class LivetaskLog extends HTMLElement {
   /** @param {string} event @param {Message} message */
   received(event, message) {
     const cursor = this.feed.cursor;
-    let next = /** @type {'again' | null} */ (null);
-    this.apply(() => (next = this.feed.received(event, message)));
+    const next = this.apply(() => this.feed.received(event, message));
     if ((event === 'task' || event === 'run') && this.feed.task) this.tell('livetask-task', this.feed.task);
     if (this.feed.mode === 'all' && this.feed.cursor && this.feed.cursor !== cursor) {
       this.client.ack(this.feed.taskId, this.feed.cursor);
@@ -314,18 +312,19 @@ export class LivetaskLog extends HTMLElement {
 
   /**
    * Change the feed and keep the line that is read where it is.
-   * @param {() => void} change
+   * @template T @param {() => T} change @returns {T} what it returns
    */
   apply(change) {
     const before = this.feed.rows;
     const row = Math.floor(this.view.top);
     const at = before.at(row);
-    change();
+    const changed = change();
     const after = this.feed.rows;
     if (before !== after && !this.view.following && at && typeof at === 'object' && 'line' in at) {
       this.view.shift(row - after.rowOf(at.line));
     }
     this.view.refresh();
+    return changed;
   }
 
   /** @param {number} row @returns {Item | null} */

@@ -4,11 +4,12 @@
 import { clientOf } from '../log/client.js';
 import { bind } from '../log/keys.js';
 import { number } from '../log/places.js';
+import { press } from '../log/tools.js';
 import { cancel, page, rerun } from './api.js';
 import { lookInArchive } from './archived.js';
 import { emptyText } from './around.js';
 import { Bulk } from './bulk.js';
-import { byId, notice, press, trying, wired, write } from './elements.js';
+import { byId, notice, trying, wired, write } from './elements.js';
 import { FilterField } from './filter.js';
 import { Grid } from './grid.js';
 import { KeptIds, keep, keepShown, kept } from './kept.js';

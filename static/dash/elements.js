@@ -37,11 +37,6 @@ export function wired(within, selector, run) {
   return made;
 }
 
-/** @param {HTMLElement} element @param {boolean} on */
-export function press(element, on) {
-  element.setAttribute('aria-pressed', String(on));
-}
-
 /** Say something, unless that is what stands there: a screen reader would say it again. @param {Element} element @param {string} text */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -3,9 +3,10 @@
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { Refused } from '../log/http.js';
+import { press } from '../log/tools.js';
 import { start, startable } from './api.js';
 import { written } from './calls.js';
-import { byId, copyOf, one, pageOf, press, textOf, wired } from './elements.js';
+import { byId, copyOf, one, pageOf, textOf, wired } from './elements.js';
 import { show } from './shell.js';
 import { TaskForm } from './task-form.js';
 

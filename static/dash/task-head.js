@@ -3,8 +3,9 @@
 import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
+import { press } from '../log/tools.js';
 import { fate } from '../log/words.js';
-import { button, byId, contentOf, one, pageOf, press, showState, wired, write } from './elements.js';
+import { button, byId, contentOf, one, pageOf, showState, wired, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';

@@ -1,8 +1,9 @@
 // The task page: everything around the log. It learns of the task from the log element, which follows it anyway.
 
 import { clientOf } from '../log/client.js';
+import { press } from '../log/tools.js';
 import { cancel, firstError, page, rerun } from './api.js';
-import { byId, notice, pageOf, press, trying, wired, write } from './elements.js';
+import { byId, notice, pageOf, trying, wired, write } from './elements.js';
 import { lastShown } from './kept.js';
 import { TaskHead } from './task-head.js';
 import { nameOf } from './named.js';

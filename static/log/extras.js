@@ -15,7 +15,7 @@ import { Search } from './search.js';
 import { Selection } from './select.js';
 import { shown } from './sequences.js';
 import { add, around, numbers } from './spans.js';
-import { makeTools } from './tools.js';
+import { makeTools, press } from './tools.js';
 
 /** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
 /** @typedef {import('./marks.js').Fold} Fold */
@@ -97,7 +97,7 @@ export class Extras {
 
   /** Turn a switch. @param {Element} button */
   pressed(button) {
-    button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
+    press(button, !isOn(button));
     return true;
   }
 
@@ -115,8 +115,8 @@ export class Extras {
   lookFor(text, cased, regex) {
     const { tools } = this;
     tools.input.value = text;
-    tools.cased.setAttribute('aria-pressed', String(cased));
-    tools.regex.setAttribute('aria-pressed', String(regex));
+    press(tools.cased, cased);
+    press(tools.regex, regex);
     this.ask();
   }
 
@@ -285,7 +285,7 @@ export class Extras {
     const was = log.feed.picked !== null;
     this.only = only && this.search.lines.length > 0;
     this.level = level;
-    this.tools.picks.setAttribute('aria-pressed', String(this.only));
+    press(this.tools.picks, this.only);
     this.tools.levels.value = level;
     /** @type {number[] | null} */
     let lines = null;
@@ -327,7 +327,7 @@ export class Extras {
       const last = Math.min(to, log.feed.finished);
       if (this.closed.has(from) && last > from) add(hidden, from + 1, last);
     }
-    this.tools.foldAll.setAttribute('aria-pressed', String(this.closed.size > 0));
+    press(this.tools.foldAll, this.closed.size > 0);
     log.apply(() => {
       log.feed.folded = hidden;
       log.feed.rebuild();

@@ -5,7 +5,7 @@ import { bind, bound } from './keys.js';
 import { make } from './frame.js';
 import { before } from './numbered.js';
 import { hashOf, marked, number, plural } from './places.js';
-import { tool } from './tools.js';
+import { press, tool } from './tools.js';
 import { wholeLine } from './whole-line.js';
 import { WholeLine } from './whole.js';
 
@@ -61,11 +61,11 @@ export class Hands {
   describe() {
     const { log, tools } = this;
     const { feed, view } = log;
-    tools.follow.setAttribute('aria-pressed', String(view.following));
-    tools.wrap.setAttribute('aria-pressed', String(view.wrap));
-    tools.time.setAttribute('aria-pressed', String(log.hasAttribute('times')));
+    press(tools.follow, view.following);
+    press(tools.wrap, view.wrap);
+    press(tools.time, log.hasAttribute('times'));
     const { last } = feed.rows;
-    const at = feed.rows.at(Math.max(0, Math.min(feed.rows.count - 1, Math.floor(view.top + view.fits - 0.5))));
+    const at = feed.rows.at(Math.floor(view.top + view.fits - 0.5));
     const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
     tools.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';
     const fresh = feed.finished - log.newFrom;

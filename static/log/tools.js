@@ -4,6 +4,11 @@ import { make } from './frame.js';
 
 const LEVELS = { '': 'All levels', warning: 'Warnings and errors', error: 'Errors only', stderr: 'stderr only' };
 
+/** Show how a switch stands. @param {Element} button @param {boolean} on */
+export function press(button, on) {
+  button.setAttribute('aria-pressed', String(on));
+}
+
 /** @param {string} text @param {string} title @param {string} [pressed] whether it is a switch, and how it stands */
 export function tool(text, title, pressed) {
   return make('button', { type: 'button', class: 'tool', title, ...(pressed ? { 'aria-pressed': pressed } : {}) }, text);

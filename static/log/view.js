@@ -129,6 +129,8 @@ export class View extends EventTarget {
     const px = this.scroller.scrollTop;
     const moved = px - this.lastPx;
     if (Math.abs(moved) < 1) return;
+    // it has become taller and is not drawn so yet: nobody moved the bar, it had to
+    if (this.port.offsetHeight !== this.scroller.clientHeight) return this.refresh();
     this.lastPx = px;
     if (this.exact) this.top = px / this.rowPx;
     else if (px <= 0) this.top = 0;

@@ -72,6 +72,25 @@ async def test_numbers_stay_beside_a_line_that_is_moved_aside(store: Redis, watc
     assert await watched.page.evaluate(text) < at
 
 
+async def test_a_log_that_becomes_taller_goes_on_following(store: Redis, watched: Watched) -> None:
+    run = Writer(store.url, "taller-1").begin().write(numbered(1, 300))
+    await watched.task("taller-1")
+    await watched.wait_for_line(300, line_of(300))
+    # it is laid out before the next frame, so the page hears first that the bar was moved, and of the size only then
+    moved = await watched.page.evaluate(
+        """() => {
+          const log = document.querySelector('livetask-log');
+          const scroller = log.shadowRoot.querySelector('.scroll');
+          const before = scroller.scrollTop;
+          log.style.flex = `0 0 ${log.offsetHeight + 100}px`;
+          return before - scroller.scrollTop;
+        }"""
+    )
+    assert moved > 50, "the browser moved the bar, there was nothing below"
+    run.write(numbered(301, 600))
+    await watched.wait_for_line(600, line_of(600))
+
+
 async def test_following_lets_go_when_scrolled_up_and_the_view_stays_still(store: Redis, watched: Watched) -> None:
     run = Writer(store.url, "letgo-1").begin().write(numbered(1, 2000))
     await watched.task("letgo-1")
