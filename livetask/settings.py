@@ -305,6 +305,14 @@ def _masked(secret: str) -> str:
     return without_password(secret) if "://" in secret else "***"
 
 
+def left_over(conf: Mapping[str, Any]) -> str:
+    """What to say of settings of Stirfried that the app's configuration still has and nobody reads, or ''."""
+    old = sorted(str(name) for name in conf if str(name).startswith("stirfried_"))
+    if not old:
+        return ""
+    return f"{', '.join(old)}: livetask does not read settings of Stirfried; begin their names with livetask_ instead"
+
+
 def without_password(url: str) -> str:
     """The URL, or several of them, as they may be shown: with ``***`` in place of each password."""
     return re.sub(r"(://[^:@/;]*):[^@]*@", r"\1:***@", url)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
-from livetask.settings import Settings, described, without_password
+from livetask.settings import Settings, described, left_over, without_password
 
 
 def test_flags_win_over_the_environment_and_that_over_the_app() -> None:
@@ -51,6 +51,13 @@ def test_an_unknown_setting_is_an_error_that_names_the_nearest(source: Any, writ
         Settings.load(**source)
     assert written in str(caught.value)
     assert hint in str(caught.value)
+
+
+def test_settings_of_stirfried_that_were_left_over_are_told() -> None:
+    assert left_over({"livetask_port": 1, "broker_url": "redis://broker"}) == ""
+    told = left_over({"stirfried_redis_url": "redis://:secret@own", "stirfried_error_info": True})
+    assert told.startswith("stirfried_error_info, stirfried_redis_url: livetask does not read")
+    assert "secret" not in told
 
 
 def test_variables_of_the_client_the_demo_and_the_tests_are_not_settings() -> None:
