@@ -80,11 +80,36 @@ def test_variables_of_the_client_the_demo_and_the_tests_are_not_settings() -> No
         ("available_tasks", "['a']"),
         ("redis_url", 5),
         ("redis_url", "amqp://rabbit"),
+        ("redis_url", "redis://h:port/0"),
+        ("redis_url", "redis://h/zero"),
+        ("redis_url", "sentinel://"),
+        ("redis_url", "redis+cluster://h:port"),
+        ("lease_s", 10**12),
+        ("archive_cap_bytes", 2**60),
+        ("wide_window_bytes", -1),
+        ("cors_allowed_origins", "example.org"),
+        ("cors_allowed_origins", "https://example.org/"),
+        ("cors_allowed_origins", "https://Example.org"),
+        ("tls_key", "key.pem"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(SettingInvalid, match=name):
         Settings.load({f"livetask_{name}": value})
+
+
+@pytest.mark.parametrize("url", ["redis://:geh#eim@h/0", "redis://:geh/eim@h:1/0", "redis+cluster://:geh/eim@h:x"])
+def test_a_password_that_breaks_its_url_is_told_of_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingInvalid, match="%23") as caught:
+        Settings.load({}, {"LIVETASK_REDIS_URL": url})
+    assert caught.value.__cause__ is None
+    assert "geh" not in str(caught.value)
+    assert "eim" not in str(caught.value)
+
+
+def test_origins_are_taken_as_browsers_tell_them() -> None:
+    origins = ("*", "null", "https://example.org", "http://[::1]:8080", "chrome-extension://abcdef")
+    assert Settings.load({"livetask_cors_allowed_origins": origins}).cors_allowed_origins == origins
 
 
 def test_texts_from_the_environment_become_values() -> None:
@@ -126,6 +151,7 @@ def test_no_password_is_shown() -> None:
     url = "redis://user:very-secret@host:1/0"
     assert without_password(url) == "redis://user:***@host:1/0"
     assert without_password("sentinel://:a/b@x:1;sentinel://:c@y:2") == "sentinel://:***@x:1;sentinel://:***@y:2"
+    assert without_password("redis://:p@ss:wo@rd@host:1/0") == "redis://:***@host:1/0"
     assert "very-secret" not in repr(Settings.load({"livetask_redis_url": url}))
 
 
