@@ -22,7 +22,7 @@ from math import ceil
 from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
 
-SHARE = 0.6
+SHARE = 0.5
 """Of the time since the last turn began: all are given output as long as that takes no more."""
 
 MOST = 0.85

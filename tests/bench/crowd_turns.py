@@ -1,7 +1,7 @@
 """What giving a crowd its output by turns does to delays and to the work: ``python -m tests.bench.crowd_turns``.
 
 A server that does one thing after the other, in simulated time, so that the figures are the same on every machine: a
-task appends a chunk every 20 ms, a send takes what it takes here by a fifth more or less, and a turn is begun when a
+task appends a chunk every 20 ms, a send takes what is given by a fifth more or less, and a turn is begun when a
 chunk has come or ``LATE_S`` after the one before. Who is given something is decided by the server's own rule; beside it
 by giving all of them all at once, and by giving all at once but seldom, so that it takes no more of the time.
 """
