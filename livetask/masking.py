@@ -53,7 +53,7 @@ class Mask:
         ]
         self.may_hold: Callable[[bytes], bool] = may_hold if formats and not self._texts else self._may_hold
         """Whether a text has to be looked at: says no of nearly all lines, and quickly. With formats alone it is the
-        function itself: after a system call each further call takes 0.1 µs."""
+        function itself: behind a system call two calls more take 0.1 µs."""
 
     def _may_hold(self, data: bytes) -> bool:
         for text in self._texts:
