@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import livetask
 from livetask.errors import LivetaskError
 from livetask.setting_errors import SettingInvalid
-from livetask.settings import Settings, described
+from livetask.settings import Settings, described, left_over
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -132,6 +132,8 @@ def _serve(app: Celery | None, flags: Mapping[str, Any], level: str) -> int:
     settings = Settings.load(conf=conf, environ=os.environ, flags=flags)
     settings.require_redis_url()
     _log_to_stderr(level)
+    if app is not None and (old := left_over(app.conf)):
+        print(f"livetask: {old}", file=sys.stderr)
     from livetask.server.app import run
 
     return run(settings, app)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 SCHEMES = (
     *("redis", "rediss", "unix", "redis+socket", "valkey+socket", "valkey", "valkeys"),
@@ -56,7 +56,7 @@ class Cluster:
 
 
 def place_of(url: str) -> One | Sentinels | Cluster:
-    """What the URL says. Raises ValueError if it names no host."""
+    """What the URL says. Raises ValueError, which says nothing of a password, if it cannot be read."""
     scheme, _, rest = url.partition("://")
     if scheme == "sentinel":
         return _sentinels(rest)
@@ -69,7 +69,20 @@ def place_of(url: str) -> One | Sentinels | Cluster:
         rest = rest.replace("virtual_host=", "db=")
     for word in ("CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE"):
         rest = rest.replace(f"ssl_cert_reqs={word}", f"ssl_cert_reqs={word.removeprefix('CERT_').lower()}")
+    if known != "unix":
+        _check_one(f"{known}://{rest}")
     return One(f"{known}://{rest}")
+
+
+def _check_one(url: str) -> None:
+    """Raise ValueError for what would end in a traceback, or in database 0 in place of the one that was meant."""
+    parts = urlsplit(url)
+    try:
+        parts.port  # noqa: B018 - read here, since it is looked at when it is read
+    except ValueError:
+        raise ValueError("its port is no number; in a password, / ? # @ are written %2F %3F %23 %40") from None
+    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ValueError("its database is no number")
 
 
 def broker_of(url: str) -> tuple[str, dict[str, str]] | None:
@@ -112,6 +125,8 @@ def _hosts(text: str, port: int) -> tuple[tuple[str, int], ...]:
     found = []
     for one in filter(None, text.split(",")):
         host, colon, number = one.rpartition(":") if not one.endswith("]") else (one, "", "")
+        if colon and not number.isdecimal():
+            raise ValueError("a port in it is no number; in a password, / ? # @ are written %2F %3F %23 %40")
         found.append((host.strip("[]"), int(number)) if colon else (one.strip("[]"), port))
     if not found:
         raise ValueError("the URL names no host")

@@ -43,6 +43,9 @@ _SOCKETIO_REFUSED = {
 FRAMING = re.compile(r"self|https?://(?:\*\.)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?")
 """Who may frame a page, as a policy of the browser can say it."""
 
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@A-Z]+")
+"""Whose pages may connect: an origin as browsers write it, in lower case and with nothing behind host and port."""
+
 PATH_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 """A path as links can begin with it: nothing in it needs to be quoted."""
 

@@ -18,12 +18,16 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
-from livetask.redis_places import SCHEMES
+from livetask.redis_places import SCHEMES, place_of
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
-from livetask.setting_values import FRAMING, HOST_NAME, PATH_PREFIX, as_object, converted
+from livetask.setting_values import FRAMING, HOST_NAME, ORIGIN, PATH_PREFIX, as_object, converted
 
 KIB = 1024
 MIB = 1024 * KIB
+
+_MOST = 10**9
+_MOST_BYTES = 2**50
+"""No number is larger: of seconds that is 31 years, and clocks, sockets and Redis' scripts can still reckon with it."""
 
 _NOT_SETTINGS = ("LIVETASK_DEMO_", "LIVETASK_TEST_", "LIVETASK_URL", "LIVETASK_TOKEN")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
@@ -106,7 +110,9 @@ class Settings:
     public_metrics: bool = _setting(False, "server: /readyz and /metrics answer everyone")
     window_bytes: int = _setting(256 * KIB, "server: the most bytes under way to one viewer of one task", least=4 * KIB)
     wide_window_bytes: int = _setting(
-        MIB, "server: the same for one who reads a long log as fast as it comes, while few do; 0: window_bytes holds"
+        MIB,
+        "server: the same for one who reads a long log as fast as it comes, while few do; 0: window_bytes holds",
+        least=0,
     )
     heartbeat_ms: int = _setting(5000, "server: how often a viewer is told the end positions, in ms", least=100)
     poll_s: int = _setting(20, "server: how long a long poll waits for output, in seconds", least=1)
@@ -211,11 +217,11 @@ class Settings:
         for item in dataclasses.fields(self):
             least = item.metadata["least"]
             value = getattr(self, item.name)
-            if least is not None and value < least:
-                raise SettingInvalid(item.name, value, f"a whole number of at least {least}")
-        if self.redis_url and self.redis_url.split(":", 1)[0] not in SCHEMES:
-            shown = without_password(self.redis_url)
-            raise SettingInvalid("redis_url", shown, "the URL of a Redis or Valkey server, redis://host:6379/0")
+            most = _MOST_BYTES if item.name.endswith("_bytes") else _MOST
+            if least is not None and not least <= value <= most:
+                raise SettingInvalid(item.name, value, f"a whole number of at least {least} and at most {most}")
+        if self.redis_url:
+            _check_redis_url(self.redis_url)
         if self.capture_level not in _LEVELS:
             raise SettingInvalid("capture_level", self.capture_level, f"one of {', '.join(_LEVELS)}")
         if not self.prefix or any(sign in self.prefix for sign in "{} \n"):
@@ -233,6 +239,12 @@ class Settings:
         for origin in self.frame_ancestors:
             if not FRAMING.fullmatch(origin):
                 raise SettingInvalid("frame_ancestors", origin, "`self` or an origin, https://example.org")
+        for origin in self.cors_allowed_origins:
+            if not ORIGIN.fullmatch(origin):
+                expected = "`*` or an origin as browsers tell it, https://example.org, without a path"
+                raise SettingInvalid("cors_allowed_origins", origin, expected)
+        if self.tls_key and not self.tls_cert:
+            raise SettingInvalid("tls_cert", "", "the file of the certificate that tls_key belongs to")
         for name in self.allowed_hosts:
             if not HOST_NAME.fullmatch(name):
                 raise SettingInvalid("allowed_hosts", name, "a name without scheme and port, example.org")
@@ -300,14 +312,32 @@ def described() -> list[Described]:
     ]
 
 
+def _check_redis_url(url: str) -> None:
+    expected = "the URL of a Redis or Valkey server, redis://host:6379/0"
+    if url.split(":", 1)[0] not in SCHEMES:
+        raise SettingInvalid("redis_url", without_password(url), expected)
+    try:
+        place_of(url)
+    except ValueError as error:
+        raise SettingInvalid("redis_url", without_password(url), f"{expected} ({error})") from None
+
+
 def _masked(secret: str) -> str:
     """A secret as it may be shown: a URL without its password, anything else not at all."""
     return without_password(secret) if "://" in secret else "***"
 
 
+def left_over(conf: Mapping[str, Any]) -> str:
+    """What to say of settings of Stirfried that the app's configuration still has and nobody reads, or ''."""
+    old = sorted(str(name) for name in conf if str(name).startswith("stirfried_"))
+    if not old:
+        return ""
+    return f"{', '.join(old)}: livetask does not read settings of Stirfried; begin their names with livetask_ instead"
+
+
 def without_password(url: str) -> str:
     """The URL, or several of them, as they may be shown: with ``***`` in place of each password."""
-    return re.sub(r"(://[^:@/;]*):[^@]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:@/;]*):[^;\s]*@", r"\1:***@", url)
 
 
 def _redis_among(conf: Mapping[str, Any]) -> str:

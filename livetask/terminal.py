@@ -9,6 +9,7 @@ Must never know: Celery, Redis, the server's code, the worker's code.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -130,7 +131,7 @@ def _place(text: str) -> str:
     return f"tail:{text[1:]}" if text.startswith("-") and text[1:].isdecimal() else text
 
 
-@commands.command("run")
+@commands.command("run", context_settings={"allow_extra_args": True})
 @click.argument("name", metavar="NAME")
 @click.option("--args", "args", metavar="JSON", default="[]", help="The positional arguments, as a JSON list.")
 @click.option("--kwargs", "kwargs", metavar="JSON", default="{}", help="The named arguments, as a JSON object.")
@@ -138,20 +139,42 @@ def _place(text: str) -> str:
 @_json_option
 @_raw_option
 @_asks_server
+@click.pass_context
 def run_task(
-    name: str, args: str, kwargs: str, no_follow: bool, as_json: bool, raw: bool, url: str, token: str | None
+    context: click.Context,
+    name: str,
+    args: str,
+    kwargs: str,
+    no_follow: bool,
+    as_json: bool,
+    raw: bool,
+    url: str,
+    token: str | None,
 ) -> None:
     """Start a task, print its output, and end with its fate.
 
     The exit status is 0 if the task succeeded, 1 if it did not, and 2 if it could not be started or followed. After
     Ctrl-C, status 130, the task goes on.
     """
+    if context.args:
+        raise click.UsageError(f"a task's arguments are given as JSON: --args {_as_args(context.args)}")
     positional = _read("--args", args, list, "a JSON list, such as '[1, \"a\"]'")
     named = _read("--kwargs", kwargs, dict, "a JSON object, such as '{\"to\": 1}'")
     from livetask.client import showing
 
     server = showing.Server(url, token)
     sys.exit(showing.start_task(server, name, positional, named, follow=not no_follow, as_json=as_json, raw=raw))
+
+
+def _as_args(words: Sequence[str]) -> str:
+    """Words of a command line as the value of ``--args``, quoted for a shell: what is JSON by itself, or else text."""
+    values = []
+    for word in words:
+        try:
+            values.append(json.loads(word))
+        except (ValueError, RecursionError):
+            values.append(word)
+    return shlex.quote(json.dumps(values))
 
 
 def _read(option: str, text: str, kind: type, expected: str) -> Any:

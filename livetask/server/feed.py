@@ -24,6 +24,8 @@ _FEW = 50
 _CROWD_RATE = 30
 """Where more than a few follow a task, their screens change so many times a second at most: twice as many would be
 twice the server's work, and a line comes 8 ms sooner in the mean."""
+CROWD = 100
+"""So many who are given the same: what giving it to one takes can be told from it."""
 
 
 class Gone(Exception):
@@ -146,10 +148,22 @@ class Feed:
     ``task``: as it was seen last. ``followers``: as they came, which is how what is kept of them lies in memory; in the
     order of a set, giving a thousand of them a piece takes a twelfth longer. ``ends``: the last known end of each run.
     ``told_at_s``: when its viewers were told last that it changed, monotonic; ``owes_news``: they will be told soon.
-    ``waits``: a timer will have it looked at.
+    ``waits``: a timer will have it looked at. ``each_s``: what giving output to one of its crowd takes, 0 as long as
+    there was none; ``turn_s``: when the last turn of a crowd began, monotonic (see ``crowding``).
     """
 
-    __slots__ = ("_entry_bytes", "ends", "followers", "owes_news", "task", "task_id", "told_at_s", "waits")
+    __slots__ = (
+        "_entry_bytes",
+        "each_s",
+        "ends",
+        "followers",
+        "owes_news",
+        "task",
+        "task_id",
+        "told_at_s",
+        "turn_s",
+        "waits",
+    )
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
@@ -160,6 +174,8 @@ class Feed:
         self.told_at_s = float("-inf")
         self.owes_news = False
         self.waits = False
+        self.each_s = 0.0
+        self.turn_s = float("-inf")
 
     def saw(self, task: Task | None) -> list[Run]:
         """Take over what is stored of the task now; which of its runs began, ended or were taken back."""
@@ -173,6 +189,12 @@ class Feed:
         """Learn from a read how large entries are."""
         if entries:
             self._entry_bytes = max(size_bytes // entries, 1)
+
+    def gave(self, viewers: int, seconds: float) -> None:
+        """Learn what giving output to one of a crowd takes, from the last few times."""
+        if viewers >= CROWD:
+            each_s = seconds / viewers
+            self.each_s += (each_s - self.each_s) / 8 if self.each_s else each_s
 
     def count(self, max_bytes: int) -> int:
         """How many entries to ask for: enough to fill a piece, few enough to waste nothing."""

@@ -15,19 +15,20 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
-from livetask.errors import PositionUnknown, RunUnknown
+from livetask.errors import PositionUnknown
 from livetask.server.batches import Place, batches
 from livetask.server.clogged import Clogged
+from livetask.server.crowding import LATE_S, by_turns
 from livetask.server.events import Ended, Event, RunChanged, TaskChanged
 from livetask.server.feed import Feed, Follower, Gone, changed_runs, differs
 from livetask.server.frames import Told
 from livetask.server.gathering import FEW, gathered
-from livetask.server.pieces import Pieces, cut, newest, until
+from livetask.server.pieces import Pieces, cut, until
 from livetask.server.reading import Reading
 from livetask.server.recent import Ready, told_of
 from livetask.server.reeling import Reeler
 from livetask.server.slices import Slice
-from livetask.server.starts import newest_slice
+from livetask.server.starts import on_screen
 from livetask.server.store import Store
 from livetask.server.tally import Tally
 from livetask.server.tasks import Task
@@ -260,6 +261,8 @@ class Pump:
             self._kick_later(follower, follower.due_s - now_s)
         for feed in found.ending:
             self.look_later(feed)
+        for feed, waiting in by_turns(found.places, now_s).items():
+            asyncio.get_running_loop().call_later(feed.turn_s + LATE_S - now_s, self._late, waiting, now_s)
         return found.places
 
     async def _serve(self, places: dict[Place, list[Follower]]) -> None:
@@ -280,23 +283,13 @@ class Pump:
             else:
                 forms[follower.form].append(follower)
         for (binary, lines), some in forms.items():
-            shown = await self._shown(place, ready.found, lines) if lines else ready.found
+            shown = await on_screen(self._store, place, ready.found, lines) if lines else ready.found
             if shown is ready.found:
                 self._send(some, *ready.form(binary))
             else:
                 pieces = cut(shown, place.cursor, text=not binary, max_bytes=place.max_bytes)
                 self._send(some, pieces, told_of(place.task_id, pieces, shown.start.byte - place.cursor.position.byte))
             self.reel(some)
-
-    async def _shown(self, place: Place, found: Slice, lines: int) -> Slice:
-        """What a screen is shown of a slice, or in its place."""
-        if found.next == found.end:
-            return newest(found, lines, place.max_bytes)
-        try:
-            jump = await newest_slice(self._store, place.task_id, place.cursor, lines, place.max_bytes)
-        except (RunUnknown, PositionUnknown):
-            return found
-        return found if jump is None else jump
 
     def _send(self, followers: Sequence[Follower], pieces: Pieces, told: Sequence[Told]) -> None:
         """Send it to all of them: they stand at one place, and are sent the same in the same form."""
@@ -331,6 +324,8 @@ class Pump:
                 follower.wait_for_tick(now_s)
             if not reached:
                 given.append(follower)
+        if told and reached:
+            feed.gave(len(followers), time.monotonic() - now_s)
         if told and given:
             self.kick(given)
         if not pieces.reached and not told:
@@ -391,6 +386,10 @@ class Pump:
             self.look(what)
         elif not what.closed:
             self.kick([what])
+
+    def _late(self, waiting: list[Follower], since_s: float) -> None:
+        """No turn has come for those who were not given anything since."""
+        self.kick(follower for follower in waiting if follower.given_s <= since_s and not follower.closed)
 
     def _unclog(self) -> None:
         """Those whose transport holds little again are ready; the others go on waiting."""

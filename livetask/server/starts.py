@@ -8,7 +8,9 @@ run is.
 from __future__ import annotations
 
 from livetask.archive_errors import ArchiveUnavailable
+from livetask.errors import PositionUnknown, RunUnknown
 from livetask.position import START, Cursor, Entry, Gap, Position
+from livetask.server.batches import Place
 from livetask.server.pieces import newest
 from livetask.server.slices import RawEntry, Slice, entry_parsed, sliced_within
 from livetask.server.store import Store
@@ -41,6 +43,17 @@ async def line_start(store: Store, task_id: str, run: Run, line: int) -> Positio
     for _ in range(line - item.start.line):
         offset = item.data.index(b"\n", offset) + 1
     return Position(line, item.start.byte + offset)
+
+
+async def on_screen(store: Store, place: Place, found: Slice, lines: int) -> Slice:
+    """What a screen is shown of ``found``, which was read where it stands, or in its place: the newest lines."""
+    if found.next == found.end:
+        return newest(found, lines, place.max_bytes)
+    try:
+        jump = await newest_slice(store, place.task_id, place.cursor, lines, place.max_bytes)
+    except (RunUnknown, PositionUnknown):
+        return found
+    return found if jump is None else jump
 
 
 async def newest_slice(store: Store, task_id: str, cursor: Cursor, lines: int, max_bytes: int) -> Slice | None:

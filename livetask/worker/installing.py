@@ -34,7 +34,7 @@ from livetask.hiding import Hiding
 from livetask.keys import Keys, task_id_checked
 from livetask.masking import Mask
 from livetask.setting_errors import SettingInvalid
-from livetask.settings import Settings, without_password
+from livetask.settings import Settings, left_over, without_password
 from livetask.worker import facts
 from livetask.worker.arrivals import Arrivals
 from livetask.worker.cancelling import end_as_revoked
@@ -187,6 +187,8 @@ def _on_ready(**_: Any) -> None:
             tell = functools.partial(_tell_queued, _worker)
             _worker.arrivals = Arrivals(tell, lambda after_s, call: celery_worker.timer.call_after(after_s, call))
         write_forms(celery_worker.app, celery_worker.hostname, _worker.directory, _worker.hiding)
+        if old := left_over(celery_worker.app.conf):
+            logger.warning(old)
         logger.info("livetask records what tasks print, in %s", without_password(_worker.settings.redis_url))
 
 

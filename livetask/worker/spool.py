@@ -184,10 +184,11 @@ KINDS = frozenset((*_HANDED_ON, *_BESIDE))
 def home_of(spool_dir: str, redis_url: str, prefix: str) -> Path:
     """The directory in which the directories of all workers of this user lie that ship to the same place.
 
-    ``spool_dir``: where to put it; '' for the system's temporary directory.
+    ``spool_dir``: where to put it; '' for the system's temporary directory. What is relative is so to where this
+    process is now: tasks may go elsewhere.
     """
     ships_to = zlib.crc32(f"{redis_url}\n{prefix}".encode())
-    return Path(spool_dir or tempfile.gettempdir()) / f"livetask-{os.getuid()}" / f"{ships_to:08x}"
+    return Path(spool_dir or tempfile.gettempdir()).absolute() / f"livetask-{os.getuid()}" / f"{ships_to:08x}"
 
 
 def make_directory(home: Path) -> tuple[Path, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -79,6 +80,17 @@ async def test_the_user_that_the_proxy_names_comes_in_and_no_other_address_names
         for more in ((), (b"X-Forwarded-For: 192.0.2.1",), (b"Forwarded: for=192.0.2.1",), (b"X-Real-IP: 192.0.2.1",)):
             status, _ = await said(client, get(b"X-Remote-User: anna", b"X-Remote-Groups: admins", *more))
             assert status == 401
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [get(), b"GET /static/none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"nonsense\r\n\r\n"],
+)
+async def test_no_answer_tells_what_the_server_is_made_of(client: Client, request_: bytes) -> None:
+    status, answer = await said(client, request_)
+    assert status in (200, 400, 404)
+    assert b"\r\nServer: livetask\r\n" in answer
+    assert not re.search(rb"(?i)aiohttp|python", answer)
 
 
 HIDDEN = f"DELETE /task/{TASK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

@@ -287,6 +287,9 @@ def test_what_may_not_be_started_and_bad_json_are_refused(url: str) -> None:
     bad = said("run", "clients.count", "--args", "{not json", "--url", url)
     assert bad.returncode == 2
     assert "expected a JSON list" in bad.stderr
+    bare = said("run", "clients.count", "2026", "it's", "--url", url)
+    assert bare.returncode == 2
+    assert """given as JSON: --args '[2026, "it'"'"'s"]'\n""" in bare.stderr
 
 
 # ---- ls

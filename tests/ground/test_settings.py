@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from livetask.setting_errors import RedisUrlMissing, SettingInvalid, SettingUnknown
-from livetask.settings import Settings, described, without_password
+from livetask.settings import Settings, described, left_over, without_password
 
 
 def test_flags_win_over_the_environment_and_that_over_the_app() -> None:
@@ -53,6 +53,13 @@ def test_an_unknown_setting_is_an_error_that_names_the_nearest(source: Any, writ
     assert hint in str(caught.value)
 
 
+def test_settings_of_stirfried_that_were_left_over_are_told() -> None:
+    assert left_over({"livetask_port": 1, "broker_url": "redis://broker"}) == ""
+    told = left_over({"stirfried_redis_url": "redis://:secret@own", "stirfried_error_info": True})
+    assert told.startswith("stirfried_error_info, stirfried_redis_url: livetask does not read")
+    assert "secret" not in told
+
+
 def test_variables_of_the_client_the_demo_and_the_tests_are_not_settings() -> None:
     others = {"LIVETASK_DEMO_X": "1", "LIVETASK_TEST_BROWSER": "/x", "LIVETASK_URL": "http://x", "LIVETASK_TOKEN": "t"}
     assert Settings.load({}, others) == Settings()
@@ -73,11 +80,36 @@ def test_variables_of_the_client_the_demo_and_the_tests_are_not_settings() -> No
         ("available_tasks", "['a']"),
         ("redis_url", 5),
         ("redis_url", "amqp://rabbit"),
+        ("redis_url", "redis://h:port/0"),
+        ("redis_url", "redis://h/zero"),
+        ("redis_url", "sentinel://"),
+        ("redis_url", "redis+cluster://h:port"),
+        ("lease_s", 10**12),
+        ("archive_cap_bytes", 2**60),
+        ("wide_window_bytes", -1),
+        ("cors_allowed_origins", "example.org"),
+        ("cors_allowed_origins", "https://example.org/"),
+        ("cors_allowed_origins", "https://Example.org"),
+        ("tls_key", "key.pem"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(SettingInvalid, match=name):
         Settings.load({f"livetask_{name}": value})
+
+
+@pytest.mark.parametrize("url", ["redis://:geh#eim@h/0", "redis://:geh/eim@h:1/0", "redis+cluster://:geh/eim@h:x"])
+def test_a_password_that_breaks_its_url_is_told_of_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingInvalid, match="%23") as caught:
+        Settings.load({}, {"LIVETASK_REDIS_URL": url})
+    assert caught.value.__cause__ is None
+    assert "geh" not in str(caught.value)
+    assert "eim" not in str(caught.value)
+
+
+def test_origins_are_taken_as_browsers_tell_them() -> None:
+    origins = ("*", "null", "https://example.org", "http://[::1]:8080", "chrome-extension://abcdef")
+    assert Settings.load({"livetask_cors_allowed_origins": origins}).cors_allowed_origins == origins
 
 
 def test_texts_from_the_environment_become_values() -> None:
@@ -119,6 +151,7 @@ def test_no_password_is_shown() -> None:
     url = "redis://user:very-secret@host:1/0"
     assert without_password(url) == "redis://user:***@host:1/0"
     assert without_password("sentinel://:a/b@x:1;sentinel://:c@y:2") == "sentinel://:***@x:1;sentinel://:***@y:2"
+    assert without_password("redis://:p@ss:wo@rd@host:1/0") == "redis://:***@host:1/0"
     assert "very-secret" not in repr(Settings.load({"livetask_redis_url": url}))
 
 

@@ -20,7 +20,7 @@ from unittest import mock
 
 from livetask.errors import PositionUnknown, RedisUnavailable, RunUnknown, TaskUnknown
 from livetask.position import START, Cursor, Gap, Position
-from livetask.server import backoff, hub, pump
+from livetask.server import backoff, feed, hub, pump
 from livetask.server.events import CaughtUp, Ended, Event, Missing, Output, Reset, RunChanged, TaskChanged
 from livetask.server.feed import Follower
 from livetask.server.frames import Told
@@ -44,6 +44,7 @@ WINDOW_BYTES = 4096
 class House:
     """All that there is. ``runs``: of each task, by ordinal."""
 
+    loop: SimulatedLoop
     chance: random.Random
     fake: FakeRedis
     hub: Hub
@@ -61,13 +62,17 @@ class House:
 
 
 class FakeViewer:
-    """A sink that checks. ``stalls``: its transport takes nothing more. ``acks``: what it has is acknowledged."""
+    """A sink that checks. ``stalls``: its transport takes nothing more. ``acks``: what it has is acknowledged.
+
+    ``takes_s``: how long it takes to be given output.
+    """
 
     way = None
 
     def __init__(self, house: House, task_id: str, acks: bool) -> None:
         self.house, self.task_id, self.acks = house, task_id, acks
         self.stalls = False
+        self.takes_s = house.chance.choice((0.0, 0.0, 0.004, 0.015))
         self.follower: Follower | None = None
         self.at: Cursor | None = None
         self.over: Cursor | None = None
@@ -93,6 +98,7 @@ class FakeViewer:
 
     def _told(self, event: Event) -> None:
         if isinstance(event, Output):
+            self.house.loop.pass_s(self.takes_s)
             self._goes_on(event.start, event.cursor)
             run = self.house.run_of(self.task_id, event.cursor)
             assert event.data == run.data(event.start, event.cursor.position)
@@ -178,7 +184,7 @@ def simulate(seed: int, steps: int) -> Counter[str]:
     loop = SimulatedLoop()
     try:
         with _measured_by(loop, seed):
-            return loop.run_until_complete(_simulated(random.Random(seed), steps))
+            return loop.run_until_complete(_simulated(loop, random.Random(seed), steps))
     finally:
         loop.close()
 
@@ -188,16 +194,17 @@ def _measured_by(loop: SimulatedLoop, seed: int) -> Iterator[None]:
     with (
         mock.patch.object(hub, "time", loop),
         mock.patch.object(pump, "time", loop),
+        mock.patch.object(feed, "CROWD", 2),  # so few are one already
         mock.patch.object(backoff, "random", random.Random(seed + 1)),
     ):
         yield
 
 
-async def _simulated(chance: random.Random, steps: int) -> Counter[str]:
+async def _simulated(loop: SimulatedLoop, chance: random.Random, steps: int) -> Counter[str]:
     fake = FakeRedis(chance)
     wrong: list[BaseException] = []
     centre = Hub(store_on(fake), window_bytes=WINDOW_BYTES, sweep_s=15.0, hold_s=HOLD_S, on_failure=wrong.append)
-    house = House(chance, fake, centre, wrong=wrong)
+    house = House(loop, chance, fake, centre, wrong=wrong)
     await house.hub.start()
     names = [name for name, weight in _WEIGHTS.items() for _ in range(weight)]
     try:

@@ -95,14 +95,20 @@ MUTANTS = (
     Mutant(
         "what a round was to read is forgotten when Redis goes away",
         S + "pump",
-        "            self._ready |= ready\n            self._work.set()\n            raise",
-        "            raise",
+        "            self._ready |= dict.fromkeys(follower for follower in ready if follower not in served)\n",
+        "",
     ),
     Mutant(
         "what a round was to look at is forgotten when Redis goes away",
         S + "pump",
         "            self._stale |= stale\n            self._work.set()\n            raise",
         "            raise",
+    ),
+    Mutant(
+        "who waits for a turn that does not come is forgotten",
+        S + "pump",
+        "        self.kick(follower for follower in waiting",
+        "        list(follower for follower in waiting",
     ),
     Mutant("who had no room is not served when there is room again", S + "pump", "            self.kick(free)\n", ""),
     Mutant(

@@ -39,3 +39,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def monotonic(self) -> float:
         """In place of the module ``time``, in the rooms that measure by it."""
         return self._now_s
+
+    def pass_s(self, seconds: float) -> None:
+        """Somebody keeps the loop for so long."""
+        self._now_s += seconds

@@ -80,6 +80,15 @@ def test_what_is_wrong_is_told_in_one_line_and_ends_with_status_2(
     assert len(answer.stderr.splitlines()) == 1
 
 
+def test_settings_of_stirfried_that_were_left_over_are_told_at_the_start(tmp_path: Path) -> None:
+    text = (
+        "from celery import Celery\napp = Celery(broker='redis://127.0.0.1:1')\napp.conf.stirfried_error_info = True\n"
+    )
+    (tmp_path / "app_with_old.py").write_text(text, "utf-8")
+    answer = run(*CELERY, "-A", "app_with_old", "livetask", "--host", "192.0.2.1", "--insecure", cwd=tmp_path)
+    assert "livetask: stirfried_error_info: livetask does not read settings of Stirfried" in answer.stderr
+
+
 @pytest.mark.parametrize(
     "words", [(*LIVETASK, "serve", "-A", "app_of_rabbit"), (*CELERY, "-A", "app_of_rabbit", "livetask")]
 )

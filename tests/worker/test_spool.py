@@ -113,6 +113,15 @@ def test_workers_that_ship_to_different_places_never_share_a_home() -> None:
     assert len(homes) == 4
 
 
+def test_a_home_stays_where_it_is_when_a_task_goes_to_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = home_of("spool", "redis://x", "livetask")
+    assert home.is_absolute()
+    assert home.is_relative_to(tmp_path / "spool")
+
+
 def test_what_is_no_run_is_refused() -> None:
     with pytest.raises(ValueError):
         RunFacts.parse(b"{}")

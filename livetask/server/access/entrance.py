@@ -19,7 +19,7 @@ from livetask.server.access.addresses import Proxies
 from livetask.server.access.attempts import Attempts
 from livetask.server.access.caller import Caller
 from livetask.server.access.gate import GATE, SOCKETS, Gate, Way, presented_by
-from livetask.server.access.logins import Doors, Logins, Note
+from livetask.server.access.logins import Logins, Note, Offered
 from livetask.server.access.oidc import Provider, Registration, check_registration
 from livetask.server.access.oidc_login import ROUTES as OIDC_ROUTES
 from livetask.server.access.oidc_login import OidcLogin
@@ -106,7 +106,7 @@ class Entrance:
             Attempts(ask, keys, ways.login_failures),
             self.proxies,
             is_open=self.gate.is_open,
-            doors=Doors(ways.auth == REQUIRED, registration.name if registration else ""),
+            offered=Offered(ways.auth == REQUIRED, registration.name if registration else ""),
             note=note,
         )
         self._provider = Provider(registration) if registration else None

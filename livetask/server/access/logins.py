@@ -32,7 +32,7 @@ Note = Callable[[str, Caller, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Offered:
     """The ways in that the login page offers. ``oidc``: the name of a provider, '' for none."""
 
     passwords: bool = True
@@ -50,7 +50,7 @@ class Logins:
         proxies: Proxies,
         *,
         is_open: bool,
-        doors: Doors,
+        offered: Offered,
         note: Note,
     ) -> None:
         self._users = users
@@ -58,7 +58,7 @@ class Logins:
         self._attempts = attempts
         self._proxies = proxies
         self._is_open = is_open
-        self._doors = doors
+        self._offered = offered
         self._note = note
 
     def routes(self) -> list[web.RouteDef]:
@@ -95,7 +95,7 @@ class Logins:
         """A new session for that user. Raises LoginFailed, LoginsTooMany, RedisUnavailable, TooMany."""
         await self._attempts.count(name, remote)
         epoch = await self._sessions.epoch(name)
-        fits = len(name) <= NAME_CHARACTERS and self._doors.passwords
+        fits = len(name) <= NAME_CHARACTERS and self._offered.passwords
         user = await self._users.with_password(name if fits else "", password)
         if user is None:
             raise LoginFailed
@@ -148,7 +148,7 @@ class Logins:
     def _shown(
         self, request: web.Request, goal: str, error: LivetaskError | None = None, name: str = ""
     ) -> web.Response:
-        context = {"next": goal, "error": "" if error is None else str(error), "name": name, "doors": self._doors}
+        context = {"next": goal, "error": "" if error is None else str(error), "name": name, "offered": self._offered}
         status = 200 if error is None else error.status
         page = aiohttp_jinja2.render_template("login.html", request, context, status=status)
         if isinstance(error, LoginsTooMany):

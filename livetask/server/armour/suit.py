@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
+from aiohttp import web, web_response
 
 from livetask.server.armour.headers import security_headers
 from livetask.server.armour.hosts import is_known
@@ -39,6 +39,8 @@ class Suit:
         """Add to every answer what belongs to it."""
         app.on_response_prepare.append(cors_headers(self.origins))
         app.on_response_prepare.append(security_headers(self.frame_ancestors))
+        # aiohttp tells its and Python's versions, also where it answers by itself what is no request at all
+        web_response.SERVER_SOFTWARE = "livetask"  # type: ignore[attr-defined]
 
 
 def is_asked_for_us(request: web.Request, allowed: tuple[str, ...]) -> bool:
