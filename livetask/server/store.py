@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,6 +23,7 @@ from typing import Any, Self, TypeVar
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -61,6 +63,11 @@ _PIPELINED = 64
 _OK = b"OK"
 _AWAY = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError, OutOfMemoryError)
 _AWAY_TEXTS = ("LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "OOM", "MISCONF", "NOREPLICAS")
+_SHUT_TEXTS = ("ACL failure in script", "unknown command", "WRONGTYPE")
+"""What an operator has done and can undo while the server runs: rights of its user, renamed commands, foreign keys."""
+_MOST_TOLD = 64
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -89,6 +96,7 @@ class Store:
         self._bells = {self._keys.bell(bucket): bucket for bucket in range(BUCKETS)}
         self._ttl_ms = keep_s * 1000
         self._recent_cap = max(1, recent_cap // BUCKETS)
+        self._told: set[str] = set()
         self._redis = reached(url, timeout_s, connections)
         self.events = EventReads(self.commands, self._keys)
         self.listed = ListReads(self.commands, self._keys)
@@ -116,11 +124,9 @@ class Store:
 
     async def info(self) -> dict[str, str]:
         """What Redis says of itself, INFO's fields by name; empty if this user may not ask."""
-        try:
-            (text,) = await self.commands([("INFO",)])
-        except ResponseError:
-            return {}
-        return dict(line.split(":", 1) for line in text_of(text).splitlines() if ":" in line)
+        (text,) = await self._asked(partial(self._redis.pipe, [("INFO",)]))
+        lines = [] if isinstance(text, Exception) else text_of(text).splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
 
     # ---- tasks
 
@@ -238,7 +244,7 @@ class Store:
     async def bells(self, last_ids: Sequence[str], block_ms: int = BLOCK_MS) -> Rung:
         """Wait up to ``block_ms`` until a bell rings; on a connection of its own. ``last_ids``: of the last call."""
         asked = dict(zip(self._bells, last_ids, strict=True))
-        answer = await _asked(partial(self._redis.bells, asked, BELL_COUNT, block_ms))
+        answer = await self._asked(partial(self._redis.bells, asked, BELL_COUNT, block_ms))
         ids, bells, overrun = list(last_ids), [], False
         for name, found in answer:
             entries = entries_of(found)
@@ -293,14 +299,14 @@ class Store:
             return await self.commands(asked)
         except NoScriptError:
             for name in {name for name, _, _ in calls}:
-                await _asked(partial(self._redis.load, script(name).text))
+                await self._asked(partial(self._redis.load, script(name).text))
             return await self.commands(asked)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands together, in parts; their answers as Redis gave them."""
         answers: list[Any] = []
         for some in _parts(commands):
-            answers += await _asked(partial(self._pipe, some))
+            answers += await self._asked(partial(self._pipe, some))
         return answers
 
     async def _pipe(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -310,6 +316,29 @@ class Store:
                 raise answer
         return answers
 
+    async def _asked(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer of Redis; RedisUnavailable if there is none. An answer that says 'wrong' is a bug and passes."""
+        try:
+            answer = await ask()
+        except ResponseError as error:
+            text = str(error)
+            if isinstance(error, NoPermissionError) or text.startswith(_SHUT_TEXTS):
+                self._tell_once(text)
+            elif not isinstance(error, _AWAY) and not text.startswith(_AWAY_TEXTS):
+                raise
+            raise RedisUnavailable(_explained(text)) from error
+        except (RedisError, OSError) as error:
+            _heed_cancellation()
+            raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
+        _heed_cancellation()
+        return answer
+
+    def _tell_once(self, text: str) -> None:
+        """Log it: the rest may work, and then nobody else says why this does not."""
+        if text not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(text)
+            _log.error("Redis refuses what livetask needs: %s", _explained(text))
+
 
 def _read(at: ReadAt, raw: Sequence[FlatEntry], head: Head) -> Slice:
     position = at.cursor.position
@@ -317,19 +346,11 @@ def _read(at: ReadAt, raw: Sequence[FlatEntry], head: Head) -> Slice:
     return found or sliced(position, entries_of(raw), head, at.max_bytes)
 
 
-async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
-    """The answer of Redis; RedisUnavailable if there is none. An answer that says 'wrong' is a bug and passes."""
-    try:
-        answer = await ask()
-    except ResponseError as error:
-        if isinstance(error, _AWAY) or str(error).startswith(_AWAY_TEXTS):
-            raise RedisUnavailable(str(error)) from error
-        raise
-    except (RedisError, OSError) as error:
-        _heed_cancellation()
-        raise RedisUnavailable(f"{type(error).__name__}: {error}") from error
-    _heed_cancellation()
-    return answer
+def _explained(text: str) -> str:
+    """What Redis said, with the way out where it names none."""
+    if not text.startswith("WRONGTYPE"):
+        return text
+    return f"{text}: something else has a key where livetask has its own; give livetask another prefix, or that one"
 
 
 def _heed_cancellation() -> None:

@@ -169,9 +169,8 @@ class Following:
         at = 0
         self._err.look()
         while most > 0 and at < len(rest):
-            data = rest[at : at + chunk_bytes + 1]
-            data = data[: cut(data, chunk_bytes)]
-            at += len(data)
+            end = cut(rest, chunk_bytes, at)
+            data, at = rest[at:end], end
             before = self.scan
             self._go_to(before.fed(data))
             self.last = data

@@ -45,30 +45,30 @@ class Scan:
         return ";".join(parameters for _, parameters in self.sgr).encode("ascii") if self.sgr else b""
 
 
-def cut(data: bytes, most_bytes: int) -> int:
-    """How many bytes of ``data`` the next entry takes, at most ``most_bytes``, at least 1 if there are any.
+def cut(data: bytes, most_bytes: int, start: int = 0) -> int:
+    """Before which byte of ``data`` the entry ends that begins at ``start``: at most ``most_bytes`` of them, at least
+    one if there are any.
 
     What is longer is cut after its last line end; where there is none, not in the middle of a UTF-8 character or of an
     escape sequence, if the place before it is near.
     """
-    if len(data) <= most_bytes:
+    most = start + most_bytes
+    if len(data) <= most:
         return len(data)
-    newline = data.rfind(b"\n", 0, most_bytes)
+    newline = data.rfind(b"\n", start, most)
     if newline >= 0:
         return newline + 1
-    escape = _unfinished_escape(data[:most_bytes])
-    size = most_bytes - len(escape)
-    if not escape:
-        size = _before_character(data, most_bytes)
-    return size or most_bytes
+    escape = _unfinished_escape(data[start:most])
+    end = most - len(escape) if escape else _before_character(data, start, most)
+    return end if end > start else most
 
 
-def _before_character(data: bytes, size: int) -> int:
-    """``size``, or up to 3 bytes less, so that no UTF-8 character is cut there."""
-    start = size
-    while start > max(0, size - 3) and data[start] & 0xC0 == 0x80:
-        start -= 1
-    return start if data[start] & 0xC0 == 0xC0 else size
+def _before_character(data: bytes, start: int, end: int) -> int:
+    """``end``, or up to 3 bytes before it but not before ``start``, so that no UTF-8 character is cut there."""
+    first = end
+    while first > max(start, end - 3) and data[first] & 0xC0 == 0x80:
+        first -= 1
+    return first if data[first] & 0xC0 == 0xC0 else end
 
 
 def _unfinished_escape(text: bytes) -> bytes:

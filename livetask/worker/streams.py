@@ -158,7 +158,8 @@ class SpoolText(io.TextIOWrapper):
 
 def _written_to(raw: SpoolRaw) -> Callable[[str], int]:
     """The ``write`` of a text stream on ``raw``."""
-    hidden = raw.mask.hidden_at_once if raw.mask is not None else None
+    may_hold = raw.mask.may_hold if raw.mask is not None else None
+    hidden = raw.mask.hidden if raw.mask is not None else bytes
 
     def write(text: str) -> int:
         try:
@@ -167,7 +168,7 @@ def _written_to(raw: SpoolRaw) -> Callable[[str], int]:
             data = text.encode("utf-8", "backslashreplace")
         except AttributeError:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
-        if hidden is not None and len(data) >= LEAST_CHARACTERS:
+        if may_hold is not None and len(data) >= LEAST_CHARACTERS and may_hold(data):
             data = hidden(data)
         # A stream that has lost something goes the long way, to say so as soon as it can.
         if raw.lost_bytes:

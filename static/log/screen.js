@@ -73,10 +73,10 @@ export class Screen {
     return false;
   }
 
-  /** The rows that have changed since this was asked last. */
+  /** The rows that have changed since this was asked last, and the last one: it may have been the line that had not ended. */
   taken() {
     const rows = [...this.changed];
-    this.changed = new Set([this.row]);
+    this.changed = new Set([this.row, ...this.rows.slice(-1)]);
     return rows;
   }
 

@@ -118,10 +118,10 @@ test('colours written with colons are understood', () => {
 });
 
 test('strings that never end hide nothing and cost little', () => {
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   const text = shown(`${'\x1b]0;'.repeat(60_000)}secret`);
   assert.ok(text.endsWith('secret'));
-  assert.ok(performance.now() - begun < 1500);
+  assert.ok(process.cpuUsage(begun).user < 1_500_000);
   assert.equal(shown(`a\x1bP${'x'.repeat(4000)}\x1b\\b`), 'ab');
   assert.ok(shown(`a\x1b]${'x'.repeat(5000)}\x07b`).includes('xxx'));
 });

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import socketio
+from aiohttp.test_utils import TestServer
 
+from livetask.keys import Keys
 from livetask.server.app import LIVE, STOPPING, check_address, make_app
 from livetask.server.store import Store
 from livetask.setting_errors import SettingInvalid
@@ -277,3 +279,34 @@ async def test_many_servers_start_and_stop_in_one_process(store: Redis) -> None:
                     return "livetask_store_up 1.0" in await figures.text()
 
             await until("the store is seen", heard)
+
+
+@pytest.mark.parametrize(
+    ("shut", "opened", "said"),
+    [
+        (("ACL", "SETUSER", "shut", "-xread"), ("ACL", "SETUSER", "shut", "+xread"), "the 'xread' command"),
+        (("SET", Keys("shut").recent(3), "another's"), ("DEL", Keys("shut").recent(3)), "another prefix"),
+    ],
+)
+async def test_what_an_operator_shuts_in_redis_is_told_and_the_server_goes_on_when_it_is_open_again(
+    store: Redis, caplog: pytest.LogCaptureFixture, shut: tuple[str, ...], opened: tuple[str, ...], said: str
+) -> None:
+    store.do("ACL", "SETUSER", "shut", "reset", "on", "nopass", "~*", "&*", "+@all", "-info")
+    store.do(*shut)
+    async with served(store.url.replace("://", "://shut:any@"), prefix="shut") as client:
+        server = client.server
+        assert isinstance(server, TestServer)
+
+        async def heard(words: str) -> bool:
+            return words in caplog.text
+
+        async def listed() -> bool:
+            async with client.get("/api/tasks") as answer:
+                return answer.status == 200
+
+        await until("the log says why", lambda: heard(said))
+        store.do(*opened)
+        await until("tasks are listed", listed)
+        async with client.get("/metrics") as answer:
+            assert answer.status == 200
+        assert not server.app[STOPPING].failed

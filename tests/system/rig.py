@@ -30,6 +30,8 @@ PATIENCE_S = 90.0
 """How long what another process does is waited for: a tenth of a second, but more where everything is slow."""
 _RANGES, _RANGE = 32, 600
 """How many test processes have ports of their own, and how many of them."""
+_CLAIMS: list[socket.socket] = []
+"""Open as long as this process has its ports."""
 Found = TypeVar("Found")
 
 
@@ -65,10 +67,23 @@ def free_port() -> int:
 def _ports() -> Iterator[int]:
     """Those of this test process, round and round, from any of them on."""
     given_out_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("utf-8").split()[0])
-    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw31").removeprefix("gw")) % _RANGES
-    first = max(1024, given_out_from - _RANGES * _RANGE) + process * _RANGE
+    first = max(1024, given_out_from - _RANGES * _RANGE) + _range_of_our_own() * _RANGE
     begin = random.SystemRandom().randrange(_RANGE)
     return (first + (begin + number) % _RANGE for number in itertools.count())
+
+
+def _range_of_our_own() -> int:
+    """One that no other test process has, also of another run of the tests on this machine, until we end."""
+    for number in range(_RANGES):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0livetask-test-ports-{number}")  # a name that lasts and reaches as far as a port does
+        except OSError:
+            claim.close()
+        else:
+            _CLAIMS.append(claim)
+            return number
+    return os.getpid() % _RANGES
 
 
 @dataclass

@@ -36,12 +36,13 @@ def test_a_scan_is_the_same_however_the_bytes_are_split(output: bytes, data: st.
 
 @given(OUTPUT, st.integers(1, 200))
 def test_cut_entries_come_together_to_the_output(output: bytes, most_bytes: int) -> None:
-    rest, entries = output, []
-    while rest:
-        size = cut(rest, most_bytes)
-        assert 1 <= size <= most_bytes
-        entries.append(rest[:size])
-        rest = rest[size:]
+    start, entries = 0, []
+    while start < len(output):
+        end = cut(output, most_bytes, start)
+        assert 1 <= end - start <= most_bytes
+        assert end - start == cut(output[start:], most_bytes), "what stands before an entry changes nothing"
+        entries.append(output[start:end])
+        start = end
     assert b"".join(entries) == output
 
 
