@@ -69,7 +69,6 @@ export class LivetaskLog extends HTMLElement {
       want: (from, to) => (this.extras ? this.extras.want(from, to) : this.wanted()),
       marked: (item) => this.marks !== null && (item.number ?? 0) >= this.marks[0] && (item.number ?? 0) <= this.marks[1],
     });
-    this.frame.style.addEventListener('load', () => this.view.measure());
     this.view.addEventListener('drawn', () => this.describe());
     this.view.addEventListener('follow', () => this.followChanged());
   }
@@ -149,6 +148,7 @@ export class LivetaskLog extends HTMLElement {
 
   disconnectedCallback() {
     this.close();
+    this.view.collapse();
     this.extras?.close();
     this.extras = null;
     this.loading = null;
@@ -257,7 +257,7 @@ export class LivetaskLog extends HTMLElement {
     let share = this.getAttribute('share') ?? '';
     // of an embedded page it stands behind the # of its address, where lines may be named later
     if (share === '#') this.setAttribute('share', (share = /^#share=([\w.-]+)$/.exec(location.hash)?.[1] ?? ''));
-    return clientOf(this.getAttribute('server') ?? undefined, share);
+    return clientOf(this.getAttribute('server') ?? undefined, share, this.getAttribute('task-id') ?? '');
   }
 
   close() {
@@ -323,6 +323,8 @@ export class LivetaskLog extends HTMLElement {
     if (before !== after && !this.view.following && at && typeof at === 'object' && 'line' in at) {
       this.view.shift(row - after.rowOf(at.line));
     }
+    // before the rows are laid out: where lines are wrapped it makes them higher
+    this.frame.scroller.style.setProperty('--digits', String(String(after.last).length));
     this.view.refresh();
     return changed;
   }
@@ -361,6 +363,7 @@ export class LivetaskLog extends HTMLElement {
   followChanged() {
     this.feed.following = this.view.following;
     this.newFrom = this.feed.finished;
+    this.jumpPending = false;
     if (this.view.following) this.marks = null;
     if (this.view.following && this.feed.offered !== null) this.goOn();
     clearTimeout(this.switching);
@@ -385,9 +388,7 @@ export class LivetaskLog extends HTMLElement {
       frame.state.dataset.state = word;
       frame.state.textContent = text;
     }
-    const { last } = feed.rows;
-    frame.scroller.style.setProperty('--digits', String(String(last).length));
-    frame.blank.hidden = last > 0 || feed.rows.count > 0;
+    frame.blank.hidden = feed.rows.last > 0 || feed.rows.count > 0;
     frame.blank.textContent = feed.state === 'refused' ? feed.refusal : feed.state === 'live' ? 'No output yet' : text;
     this.announce(word);
   }

@@ -22,8 +22,11 @@ from math import ceil
 from livetask.server.batches import Place
 from livetask.server.feed import Feed, Follower
 
-SHARE = 0.6
-"""Of the time since the last turn began: so much may this one take. What is left is for all other work."""
+SHARE = 0.5
+"""Of the time since the last turn began: all are given output as long as that takes no more."""
+
+MOST = 0.85
+"""Of the same time: so much may a part of them take. Fewer and larger parts are fewer outputs that one waits for."""
 
 LEAST_S = 0.005
 """What takes less is given to all at once; and what could be given in less is waited for, and is no turn."""
@@ -37,10 +40,12 @@ def how_many(viewers: int, each_s: float, since_s: float) -> int:
 
     ``since_s``: since the last turn began. The parts are as even as they can be.
     """
-    all_s, time_s = viewers * each_s, SHARE * since_s
-    if all_s <= max(time_s, LEAST_S):
+    all_s = viewers * each_s
+    if all_s <= max(SHARE * since_s, LEAST_S):
         return viewers
-    return ceil(viewers / ceil(all_s / time_s)) if time_s >= LEAST_S else 0
+    if SHARE * since_s < LEAST_S:
+        return 0
+    return ceil(viewers / max(2, ceil(all_s / (MOST * since_s))))
 
 
 def by_turns(places: dict[Place, list[Follower]], now_s: float) -> dict[Feed, list[Follower]]:

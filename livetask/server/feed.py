@@ -148,8 +148,8 @@ class Feed:
     ``task``: as it was seen last. ``followers``: as they came, which is how what is kept of them lies in memory; in the
     order of a set, giving a thousand of them a piece takes a twelfth longer. ``ends``: the last known end of each run.
     ``told_at_s``: when its viewers were told last that it changed, monotonic; ``owes_news``: they will be told soon.
-    ``waits``: a timer will have it looked at. ``each_s``: what giving output to one of its crowd takes, 0 as long as
-    there was none; ``turn_s``: when the last turn of a crowd began, monotonic (see ``crowding``).
+    ``waits``: a timer will have it looked at. ``each_s``: what giving output to one of its crowd takes of the
+    processor, 0 as long as there was none; ``turn_s``: when a crowd's last turn began, monotonic (see ``crowding``).
     """
 
     __slots__ = (
@@ -191,7 +191,8 @@ class Feed:
             self._entry_bytes = max(size_bytes // entries, 1)
 
     def gave(self, viewers: int, seconds: float) -> None:
-        """Learn what giving output to one of a crowd takes, from the last few times."""
+        """Learn what giving output to one of a crowd takes, from the last few times. ``seconds``: of the processor:
+        waiting for one that others keep busy is not made shorter by giving less."""
         if viewers >= CROWD:
             each_s = seconds / viewers
             self.each_s += (each_s - self.each_s) / 8 if self.each_s else each_s

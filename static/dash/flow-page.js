@@ -1,7 +1,6 @@
 // The page of a workflow: its tasks as a tree, and their logs as one. The server merges; each line says whose it is.
 // Of each task every line comes once and in order; between tasks they stand by the time at which a worker read them.
 
-import { BASE } from '../base.js';
 import { closing, resolved } from '../log/ansi.js';
 import { clientOf } from '../log/client.js';
 import { make } from '../log/frame.js';
@@ -11,7 +10,7 @@ import { PLAIN, styled } from '../log/style.js';
 import { press } from '../log/tools.js';
 import { gapText } from '../log/words.js';
 import { mergedLog } from './api.js';
-import { byId, notice, textOf, wired } from './elements.js';
+import { byId, notice, pageOf, textOf, wired } from './elements.js';
 import { plain } from './named.js';
 import { offerHelp, showLink } from './shell.js';
 import { underWay } from './time.js';
@@ -74,7 +73,7 @@ function styleOf(id) {
 
 /** A new row. @param {string} id @param {number} line 0: of a gap */
 function append(id, line) {
-  const label = make('a', { class: `label f${inkOf(id)}`, 'data-of': id, href: `${BASE}/tasks/${encodeURIComponent(id)}${line ? `#L${line}` : ''}`, title: tree.tasks.get(id)?.name ?? id }, shortName(id));
+  const label = make('a', { class: `label f${inkOf(id)}`, 'data-of': id, href: `${pageOf(id)}${line ? `#L${line}` : ''}`, title: tree.tasks.get(id)?.name ?? id }, shortName(id));
   const row = make('div', { class: line ? 'row' : 'row gap' }, label, make('span', { class: 'no' }, line ? String(line) : ''), make('span', { class: 'text' }));
   host.append(row);
   while (host.childElementCount > MOST_ROWS) host.firstElementChild?.remove();

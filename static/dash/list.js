@@ -1,7 +1,7 @@
 // The tasks that the dashboard shows, in order, with counts by state. What a filter means is the server's to say: it
 // lists tasks, and says of each that changes whether it is listed; the order is known on both sides. Pure.
 
-import { underWay } from './time.js';
+import { ran } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 /** @typedef {(string | number)[]} Key */
@@ -144,6 +144,5 @@ function bornAt(task) {
 
 /** @param {Task} task @param {number} now */
 function took(task, now) {
-  if (!task.began_at) return -1;
-  return Math.max(0, (task.ended_at && !underWay(task) ? task.ended_at : now) - task.began_at);
+  return task.began_at ? Math.max(0, ran(task, now)) : -1;
 }

@@ -1,8 +1,8 @@
 // A progress bar. DOM only.
 
 import { number } from '../log/places.js';
+import { duration } from '../log/words.js';
 import { one, write } from './elements.js';
-import { duration } from './time.js';
 
 /** @typedef {{ current: number, total: number | null, info: unknown }} Progress */
 

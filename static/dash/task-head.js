@@ -1,16 +1,15 @@
 // The head of the task page: state, facts, runs, what went wrong, arguments and result. DOM only.
 
-import { BASE } from '../base.js';
 import { make } from '../log/frame.js';
 import { plural } from '../log/places.js';
 import { press } from '../log/tools.js';
-import { fate } from '../log/words.js';
+import { duration, fate } from '../log/words.js';
 import { button, byId, contentOf, one, pageOf, showState, wired, write } from './elements.js';
 import { nameOf, plain } from './named.js';
 import { Pace } from './pace.js';
 import { ProgressBar } from './progress.js';
 import { parts } from './traceback.js';
-import { ago, clock, duration, stateOf, tookOf, underWay } from './time.js';
+import { ago, clock, stateOf, tookOf, underWay } from './time.js';
 
 /** @typedef {Record<string, any>} Task */
 
@@ -75,7 +74,7 @@ export class TaskHead {
     if (task.root_id && task.root_id !== task.id) {
       // a group that no task has sent has no page of its own
       const [, group] = /^group:(.*)/.exec(task.root_id) ?? [];
-      const link = make('a', { href: `${BASE}/tasks/${encodeURIComponent(group ? task.id : task.root_id)}${group ? '/workflow' : ''}` }, (group ?? task.root_id).slice(0, 8));
+      const link = make('a', { href: group ? `${pageOf(task.id)}/workflow` : pageOf(task.root_id) }, (group ?? task.root_id).slice(0, 8));
       element.append(fact(group ? 'group' : 'started by', '', link));
     }
     if (task.rerun_of) element.append(fact('repeats', '', ...linked([task.rerun_of])));

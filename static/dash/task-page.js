@@ -18,12 +18,13 @@ import { canRepeat, underWay } from './time.js';
 
 const client = clientOf();
 const log = /** @type {LivetaskLog} */ (byId('log'));
+const taskId = byId('head').dataset.taskId ?? '';
 const cancelButton = wired(document, '#cancel', askToCancel);
 const againButton = wired(document, '#again', runAgain);
 const tellButton = wired(document, '#tell', tell);
 const head = new TaskHead(chooseRun, openFirstError);
 const teller = new Teller();
-const tree = new Tree(byId('tree'), client, { here: byId('head').dataset.taskId ?? '', changed: showFlow });
+const tree = new Tree(byId('tree'), client, { here: taskId, changed: showFlow });
 /** @type {Task | null} */
 let task = null;
 /** Why it cannot be stopped, as it was told last. */
@@ -105,10 +106,9 @@ async function tell() {
 
 /** Go to the next task of the list that was shown last, or of the newest ones. @param {number} by */
 async function goOther(by) {
-  const here = byId('head').dataset.taskId ?? '';
   let ids = lastShown();
-  if (!ids.includes(here)) ids = (await page({ sort: 'newest', limit: '500' }).catch(() => ({ tasks: [] }))).tasks.map(({ id }) => id);
-  const at = ids.indexOf(here);
+  if (!ids.includes(taskId)) ids = (await page({ sort: 'newest', limit: '500' }).catch(() => ({ tasks: [] }))).tasks.map(({ id }) => id);
+  const at = ids.indexOf(taskId);
   const id = at < 0 ? undefined : ids[at + by];
   if (id) location.assign(pageOf(id));
   else notice(byId(by > 0 ? 'after' : 'before').dataset.none ?? '');
@@ -122,7 +122,7 @@ const id = wired(document, '#copy-id', () => navigator.clipboard?.writeText(id.t
 setInterval(() => task && head.tick(task, client.now()), 500);
 
 offerHelp();
-offerSharing(byId('head').dataset.taskId ?? '');
+offerSharing(taskId);
 showLink(client);
 // it may have heard of the task before this module was there
 if (log.feed.task) show(log.feed.task);

@@ -1,28 +1,21 @@
-// Durations and times as people read them. Pure but for the reader's own time zone.
+// How long tasks took, and times as people read them. Pure but for the reader's own time zone.
+
+import { duration } from '../log/words.js';
 
 /** @typedef {Record<string, any>} Task */
-
-/** @param {number} ms */
-export function duration(ms) {
-  const s = Math.max(0, ms) / 1000;
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 60) return `${Math.floor(s)} s`;
-  const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, '0');
-  if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`;
-  if (s < 86_400) return `${Math.floor(s / 3600)}h ${two((s % 3600) / 60)}m`;
-  return `${Math.floor(s / 86_400)}d ${two((s % 86_400) / 3600)}h`;
-}
 
 /**
  * How long a task has been running, or ran, or has been waiting; '' if that is not known.
  * @param {Task} task @param {number} now on the server's clock, ms
  */
 export function tookOf(task, now) {
-  if (task.began_at) {
-    const over = task.ended_at && !underWay(task);
-    return duration((over ? task.ended_at : now) - task.began_at);
-  }
+  if (task.began_at) return duration(ran(task, now));
   return task.state === 'QUEUED' && task.queued_at ? `waiting ${duration(now - task.queued_at)}` : '';
+}
+
+/** How long a task has been running, or ran, in ms; it has begun. @param {Task} task @param {number} now */
+export function ran(task, now) {
+  return (task.ended_at && !underWay(task) ? task.ended_at : now) - task.began_at;
 }
 
 /** @param {Task} task */

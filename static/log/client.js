@@ -22,19 +22,18 @@ const LOGIN_AGAIN_MS = 5000;
 const clients = new Map();
 
 /**
- * The page's connection to a server.
+ * The page's connection to a server; another one where a task is shown twice, since a server has one subscription of it for each.
  * @param {string} [base] the server's address, with the path it is served under; by default that of this file
  * @param {string} [share] the secret of a share link, by which it is let in
+ * @param {string} [taskId] the task that is to be followed
  */
-export function clientOf(base = BASE, share = '') {
+export function clientOf(base = BASE, share = '', taskId = '') {
   const address = addressOf(new URL(base, location.href));
-  const name = `${address} ${share}`;
-  let client = clients.get(name);
-  if (!client) {
-    client = new Client(address, share);
+  for (let name = `${address} ${share}`; ; name += ' ') {
+    const client = clients.get(name) ?? new Client(address, share);
     clients.set(name, client);
+    if (!client.followers.has(taskId)) return client;
   }
-  return client;
 }
 
 export class Client {

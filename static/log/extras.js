@@ -16,6 +16,7 @@ import { Selection } from './select.js';
 import { shown } from './sequences.js';
 import { add, around, numbers } from './spans.js';
 import { makeTools, press } from './tools.js';
+import { duration } from './words.js';
 
 /** @typedef {import('../livetask-log.js').LivetaskLog} LivetaskLog */
 /** @typedef {import('./marks.js').Fold} Fold */
@@ -81,18 +82,17 @@ export class Extras {
 
   listen() {
     const { input, cased, regex, before, after, stop, picks, levels, foldAll, raw, announces } = this.tools;
-    for (const button of [cased, regex]) button.addEventListener('click', () => this.pressed(button) && this.ask());
-    input.addEventListener('input', () => this.askSoon());
-    input.addEventListener('keydown', (event) => this.typed(event));
-    before.addEventListener('click', () => this.go(-1));
-    after.addEventListener('click', () => this.go(1));
-    stop.addEventListener('click', () => this.search.cancel());
-    picks.addEventListener('click', () => this.pick({ only: !this.only }));
-    levels.addEventListener('change', () => this.pick({ level: levels.value }));
-    foldAll.addEventListener('click', () => this.toggleAll());
-    raw.addEventListener('click', () => this.pressed(raw) && this.log.view.refresh());
-    announces.addEventListener('click', () => this.announce());
-    this.log.frame.scroller.addEventListener('click', (event) => this.clicked(event), { signal: this.ending.signal });
+    for (const button of [cased, regex]) button.onclick = () => this.pressed(button) && this.ask();
+    input.oninput = () => this.askSoon();
+    input.onkeydown = (event) => this.typed(event);
+    before.onclick = () => this.go(-1);
+    after.onclick = () => this.go(1);
+    stop.onclick = () => this.search.cancel();
+    picks.onclick = () => this.pick({ only: !this.only });
+    levels.onchange = () => this.pick({ level: levels.value });
+    foldAll.onclick = () => this.toggleAll();
+    raw.onclick = () => this.pressed(raw) && this.log.view.refresh();
+    announces.onclick = () => this.announce();
   }
 
   /** Turn a switch. @param {Element} button */
@@ -287,10 +287,11 @@ export class Extras {
     this.level = level;
     press(this.tools.picks, this.only);
     this.tools.levels.value = level;
+    const found = new Set(this.search.lines);
     /** @type {number[] | null} */
     let lines = null;
     if (level) lines = level === 'stderr' ? numbers(marks.stderr, STDERR_MOST) : level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
-    if (this.only) lines = lines ? both(lines, this.search.lines) : this.search.lines;
+    if (this.only) lines = lines?.filter((line) => found.has(line)) ?? this.search.lines;
     if (!was && !lines) return;
     const at = this.current;
     log.apply(() => {
@@ -345,8 +346,11 @@ export class Extras {
 
   /** @param {number} line of a heading */
   toggle(line) {
-    if (!this.closed.delete(line)) this.closed.add(line);
+    const opened = this.closed.delete(line);
+    if (!opened) this.closed.add(line);
     this.fold();
+    // what was in it is wanted, and not the end that it moves away
+    if (opened) this.log.view.letGo();
   }
 
   toggleAll() {
@@ -371,14 +375,6 @@ export class Extras {
       item.text = shown(item.line.text).includes(fold.title) && !shown(item.line.text).includes('::group::') ? '' : fold.title;
     }
     return item;
-  }
-
-  /** @param {MouseEvent} event */
-  clicked(event) {
-    const [target] = event.composedPath();
-    if (!(target instanceof Element)) return;
-    const line = Number(target.closest('.row.heading')?.getAttribute('data-line'));
-    if (line && (target.closest('.fold') || target.closest('.about'))) this.toggle(line);
   }
 
   // ---- painting
@@ -485,18 +481,4 @@ function holds(lines, { from, to }) {
 /** @param {number[]} a @param {number[]} b */
 function union(a, b) {
   return [...new Set([...a, ...b])].sort((x, y) => x - y);
-}
-
-/** @param {number[]} a @param {number[]} b */
-function both(a, b) {
-  const held = new Set(b);
-  return a.filter((line) => held.has(line));
-}
-
-/** @param {number} ms */
-function duration(ms) {
-  if (ms < 1000) return `${ms} ms`;
-  const s = ms / 1000;
-  if (s < 60) return `${s.toFixed(1)} s`;
-  return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
 }

@@ -288,9 +288,9 @@ export class Feed {
     if (!to || to.run !== this.run || this.mode === 'screen' && !this.following) return null;
     this.lags = this.beatAt > this.at.byte;
     this.beatAt = to.byte;
-    const stalled = to.byte > this.at.byte && this.stalledAt === this.at.byte;
+    const before = this.stalledAt;
     this.stalledAt = to.byte > this.at.byte ? this.at.byte : -1;
-    return stalled ? this.again() : null;
+    return before === this.stalledAt && before >= 0 ? this.again() : null;
   }
 
   /** How many bytes this viewer is behind, if it is by a heartbeat and more. */
@@ -345,7 +345,6 @@ export class Feed {
   moved(to, cursor) {
     this.at = { line: to.line, byte: to.byte };
     this.cursor = cursor;
-    this.stalledAt = -1;
     this.growTo(to);
   }
 

@@ -28,7 +28,7 @@ export function makeFrame(root) {
   const state = make('span', { class: 'link', role: 'status' });
   const foot = make('div', { class: 'foot', part: 'foot' }, state);
   root.append(/** @type {Node} */ (style), /** @type {Node} */ (colours), tools, body, foot);
-  return { style: /** @type {HTMLLinkElement} */ (style), tools, scroller, blank, body, state, foot };
+  return { tools, scroller, blank, body, state, foot };
 }
 
 /** @typedef {ReturnType<typeof makeFrame>} Frame */

@@ -29,12 +29,12 @@ export class Hands {
     const { log, signal } = this;
     const { follow, wrap, time, line, top, end, pill } = this.tools;
     const { scroller } = log.frame;
-    follow.addEventListener('click', () => this.turnFollow());
-    wrap.addEventListener('click', () => log.toggleAttribute('wrap'));
-    time.addEventListener('click', () => log.toggleAttribute('times'));
-    top.addEventListener('click', () => log.view.show(0));
-    end.addEventListener('click', () => log.view.follow());
-    pill.addEventListener('click', () => log.goOn());
+    follow.onclick = () => this.turnFollow();
+    wrap.onclick = () => log.toggleAttribute('wrap');
+    time.onclick = () => log.toggleAttribute('times');
+    top.onclick = () => log.view.show(0);
+    end.onclick = () => log.view.follow();
+    pill.onclick = () => log.goOn();
     line.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') scroller.focus();
       if (event.key !== 'Enter') return;
@@ -65,8 +65,7 @@ export class Hands {
     press(tools.wrap, view.wrap);
     press(tools.time, log.hasAttribute('times'));
     const { last } = feed.rows;
-    const at = feed.rows.at(Math.floor(view.top + view.fits - 0.5));
-    const line = at && typeof at === 'object' && 'line' in at ? at.line : last;
+    const line = this.extras.lineAt(view.top + view.fits - 0.5);
     tools.where.textContent = last ? `line ${number(Math.min(line, last))} of ${number(last)}` : 'no lines';
     const fresh = feed.finished - log.newFrom;
     const offer = feed.offered !== null ? `Run ${feed.offered} has begun · show it` : `${plural(fresh, 'new line')} · follow (End)`;
@@ -74,7 +73,7 @@ export class Hands {
     if (!tools.pill.hidden) tools.pill.textContent = offer;
   }
 
-  // ---- marked lines
+  // ---- rows
 
   /** @param {MouseEvent} event */
   clicked(event) {
@@ -83,6 +82,7 @@ export class Hands {
     const line = Number(target.closest('.row')?.getAttribute('data-line'));
     if (!line) return;
     if (target.closest('.more')) this.openWhole(line);
+    if (target.closest('.heading :is(.fold, .about)')) this.extras.toggle(line);
     if (!target.closest('.no') || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const { marks } = this.log;
@@ -178,7 +178,7 @@ export class Hands {
     for (const { keys, does } of bound) list.append(make('dt', {}, make('kbd', {}, keys)), make('dd', {}, does));
     const close = tool('Close', 'Close (Esc)');
     const dialog = make('dialog', { class: 'help', 'aria-label': 'Keys' }, make('h2', {}, 'Keys'), list, close);
-    close.addEventListener('click', () => dialog.close());
+    close.onclick = () => dialog.close();
     dialog.addEventListener('close', () => dialog.remove());
     this.log.shadowRoot?.append(dialog);
     dialog.showModal();

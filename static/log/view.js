@@ -76,11 +76,13 @@ export class View extends EventTarget {
     this.frame = 0;
     this.until = 0;
     scroller.addEventListener('scroll', () => this.scrolled(), { passive: true });
-    // numbers that stay beside a long line are a layer each, forty to draw with every frame: only where they have to stay
-    this.port.addEventListener('scroll', () => this.port.classList.toggle('aside', this.port.scrollLeft > 0), { passive: true });
+    this.port.addEventListener('scroll', () => this.movedAside(), { passive: true });
     scroller.addEventListener('scrollend', () => this.align());
-    scroller.addEventListener('wheel', (event) => event.deltaY < 0 && this.letGo(), { passive: true });
+    // with a key held it makes the page larger, or moves the rows aside
+    scroller.addEventListener('wheel', (event) => event.deltaY < 0 && !event.ctrlKey && !event.shiftKey && this.letGo(), { passive: true });
     new ResizeObserver(() => this.measure()).observe(scroller);
+    // a bar for a long line has come, and covers the last row
+    new ResizeObserver(() => this.port.clientHeight < this.height && this.refresh()).observe(this.port);
   }
 
   // ---- where it is
@@ -145,6 +147,16 @@ export class View extends EventTarget {
     this.refresh();
   }
 
+  /** The port itself was moved: aside by hand, down by the browser, to a link in a row of which a part was seen. */
+  movedAside() {
+    const { port } = this;
+    // numbers that stay beside a long line are a layer each, forty to draw with every frame: only where they have to stay
+    port.classList.toggle('aside', port.scrollLeft > 0);
+    if (!port.scrollTop) return;
+    this.scroller.scrollTop += port.scrollTop;
+    port.scrollTop = 0;
+  }
+
   /** @param {number} px of rows, up or down from where the view is */
   moveBy(px) {
     let row = Math.floor(this.top);
@@ -169,26 +181,26 @@ export class View extends EventTarget {
   }
 
   follow() {
-    if (this.following) return;
-    this.following = true;
-    this.refresh();
-    this.dispatchEvent(new Event('follow'));
+    if (!this.following) this.turn(true);
   }
 
   letGo() {
-    if (!this.following || this.count <= this.fits && !this.overflows) return;
-    this.following = false;
+    if (this.following && (this.count > this.fits || this.overflows)) this.turn(false);
+  }
+
+  /** @param {boolean} on whether the end is followed */
+  turn(on) {
+    this.following = on;
+    this.refresh();
     this.dispatchEvent(new Event('follow'));
   }
 
   /** @param {number} row that shall be seen, a third from above */
   show(row) {
-    this.letGo();
-    this.following = false;
-    this.atEnd = false;
+    this.following = this.atEnd = false;
     this.top = Math.max(0, Math.min(this.greatestTop, row - Math.floor(this.fits / 3)));
     this.draw();
-    this.dispatchEvent(new Event('follow'));
+    this.turn(false);
   }
 
   /** @param {number} rows that have gone away above, or come if negative */
@@ -233,8 +245,7 @@ export class View extends EventTarget {
     if (!outer) return;
     this.port.style.height = `${outer}px`;
     this.height = this.port.clientHeight;
-    const space = `${this.greatestPx}px`;
-    if (this.space.style.height !== space) this.space.style.height = space;
+    this.space.style.height = `${this.greatestPx}px`;
     this.makeRows(Math.ceil(this.fits) + 2);
     this.until = performance.now() + FRAME_MS;
     if (this.following) this.top = this.greatestTop;
@@ -249,6 +260,11 @@ export class View extends EventTarget {
       this.layOut();
     }
     this.dispatchEvent(new Event('drawn'));
+  }
+
+  /** Take no room until it is drawn. Without its styles, as after a move within the page, it would be as high as its rows, and then have all of them. */
+  collapse() {
+    this.port.style.height = this.space.style.height = '0';
   }
 
   /** Rows that are there stay, each with what it shows: somebody may be about to click on one. @param {number} count that are seen */

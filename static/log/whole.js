@@ -25,9 +25,9 @@ export class WholeLine {
     const dialog = make('dialog', { class: 'whole', 'aria-label': 'A whole line' }, head, scroller);
     this.dialog = dialog;
     log.shadowRoot?.append(dialog);
-    copy.addEventListener('click', () => navigator.clipboard?.writeText(this.text));
-    close.addEventListener('click', () => dialog.close());
-    dialog.addEventListener('close', () => this.abort?.abort());
+    copy.onclick = () => navigator.clipboard?.writeText(this.text);
+    close.onclick = () => dialog.close();
+    dialog.onclose = () => this.abort?.abort();
     this.view = new View(scroller, {
       count: () => this.pieces.length,
       item: (row) => {

@@ -1,4 +1,4 @@
-// What the log says in words: how a run ended, what a gap is, when a line was printed. Pure.
+// What the log says in words: how a run ended, what a gap is, when a line was printed, how long something took. Pure.
 
 import { plural, size } from './places.js';
 
@@ -75,4 +75,15 @@ export function clock(atMs) {
   if (!atMs) return '';
   const at = new Date(atMs);
   return `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
+}
+
+/** @param {number} ms */
+export function duration(ms) {
+  const s = Math.max(0, ms) / 1000;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 60) return `${Math.floor(s)} s`;
+  const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, '0');
+  if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`;
+  if (s < 86_400) return `${Math.floor(s / 3600)}h ${two((s % 3600) / 60)}m`;
+  return `${Math.floor(s / 86_400)}d ${two((s % 86_400) / 3600)}h`;
 }

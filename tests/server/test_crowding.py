@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from livetask.position import START, Cursor, Position
 from livetask.server.batches import Place
-from livetask.server.crowding import LATE_S, LEAST_S, SHARE, by_turns, how_many
+from livetask.server.crowding import LATE_S, LEAST_S, MOST, by_turns, how_many
 from livetask.server.feed import CROWD, Feed, Follower
 from livetask.server.frames import Told
 from livetask.server.gathering import gathered
@@ -70,7 +70,7 @@ def test_a_turn_takes_its_share_of_the_time_and_one_that_is_late_gives_somebody_
     assert 0 <= many <= viewers
     if many < viewers:
         assert viewers * each_s > LEAST_S, "so few are given it all at once"
-        assert (many - 1) * each_s <= SHARE * since_s
+        assert (many - 1) * each_s <= MOST * since_s
     if since_s >= LATE_S:
         assert many
 
@@ -98,7 +98,7 @@ def test_three_hundred_never_wait_and_of_three_thousand_all_have_their_turn() ->
     told: set[Follower] = set()
     for chunk in range(2, 7):
         now, _ = _turn(feed, chunk, chunk * CHUNK_S)
-        assert len(now) * EACH_S <= SHARE * CHUNK_S
+        assert len(now) * EACH_S <= MOST * CHUNK_S
         told.update(now)
     assert len(told) == 3000
 
