@@ -25,7 +25,7 @@ addEventListener('securitypolicyviolation', (event) => breaches.push(event.viola
 CONNECTED = """
 () => {
   const log = document.querySelector('livetask-log');
-  return log?.shownRun > 0 && log.client.link === 'live' && !log.feed.asked;
+  return log?.shownRun > 0 && log.client.link === 'live' && !log.feed.asked && (log.extras !== null || log.lacking);
 }
 """
 
@@ -103,7 +103,7 @@ class Watched:
         await self.page.goto(self.url + path)
 
     async def task(self, task_id: str, rest: str = "") -> None:
-        """Open a task's page and wait until it is connected."""
+        """Open a task's page and wait until it is connected and has its tools, or knows that it lacks them."""
         await self.go(f"/tasks/{task_id}{rest}")
 
         async def connected() -> bool:
