@@ -103,6 +103,19 @@ def test_three_hundred_never_wait_and_of_three_thousand_all_have_their_turn() ->
     assert len(told) == 3000
 
 
+def test_a_turn_that_was_dear_for_once_is_forgotten() -> None:
+    feed, followers = _crowd(150)
+    feed.gave(150, 0.3)
+    assert _turn(feed, 1, CHUNK_S) == (followers, []), "the first output after a pause"
+    now, waiting = _turn(feed, 2, 2 * CHUNK_S)
+    assert len(now) == 50
+    assert waiting
+    for chunk in range(3, 40):
+        now, _ = _turn(feed, chunk, chunk * CHUNK_S)
+        feed.gave(len(now), len(now) * EACH_S)
+    assert sorted(map(id, now)) == sorted(map(id, followers))
+
+
 @given(ats=st.lists(st.integers(0, 3), min_size=1, max_size=12), since_s=st.floats(0, 1))
 def test_nobody_is_forgotten_and_who_is_furthest_behind_is_not_passed_over(ats: list[int], since_s: float) -> None:
     feed, followers = _crowd(len(ats))
