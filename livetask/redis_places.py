@@ -25,6 +25,7 @@ SCHEMES = (
 _SPELLINGS = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix", "valkey+socket": "unix"}
 _SENTINEL_PORT, _PORT = 26379, 6379
 _KEYLESS = frozenset(("PING", "TIME", "INFO", "SCRIPT", "CONFIG", "CLIENT"))
+_NO_PORT = "a port in it is no number; in a password, / ? # @ are written %2F %3F %23 %40"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def _check_one(url: str) -> None:
     try:
         parts.port  # noqa: B018 - read here, since it is looked at when it is read
     except ValueError:
-        raise ValueError("its port is no number; in a password, / ? # @ are written %2F %3F %23 %40") from None
+        raise ValueError(_NO_PORT) from None
     if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
         raise ValueError("its database is no number")
 
@@ -126,7 +127,7 @@ def _hosts(text: str, port: int) -> tuple[tuple[str, int], ...]:
     for one in filter(None, text.split(",")):
         host, colon, number = one.rpartition(":") if not one.endswith("]") else (one, "", "")
         if colon and not number.isdecimal():
-            raise ValueError("a port in it is no number; in a password, / ? # @ are written %2F %3F %23 %40")
+            raise ValueError(_NO_PORT)
         found.append((host.strip("[]"), int(number)) if colon else (one.strip("[]"), port))
     if not found:
         raise ValueError("the URL names no host")

@@ -287,11 +287,13 @@ export class Extras {
     this.level = level;
     press(this.tools.picks, this.only);
     this.tools.levels.value = level;
-    const found = new Set(this.search.lines);
     /** @type {number[] | null} */
     let lines = null;
     if (level) lines = level === 'stderr' ? numbers(marks.stderr, STDERR_MOST) : level === 'error' ? marks.errors : union(marks.errors, marks.warnings);
-    if (this.only) lines = lines?.filter((line) => found.has(line)) ?? this.search.lines;
+    if (this.only) {
+      const found = new Set(this.search.lines);
+      lines = lines?.filter((line) => found.has(line)) ?? this.search.lines;
+    }
     if (!was && !lines) return;
     const at = this.current;
     log.apply(() => {
